@@ -1,0 +1,65 @@
+"""What an entry of the log holds: a version byte and a `LogEntry`, compressed where that pays."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import zstandard
+from headgate.v1 import event_pb2, log_pb2
+
+CHUNK_BYTES = 512 * 1024
+
+_PLAIN = b"\x01"
+_ZSTD = b"\x02"
+_COMPRESS_FROM_BYTES = 2048
+# An entry is at most a chunk, or one event that is larger; nothing that Headgate wrote expands to more.
+_MAX_EXPANDED_BYTES = 64 * 1024 * 1024
+
+
+class EntryUnreadable(Exception):
+    """A payload that no version of Headgate known here wrote, or that was damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The payload of one entry and how many events it holds."""
+
+    payload: bytes
+    events: int
+
+
+def encode(dialect: event_pb2.Dialect, events: Sequence[event_pb2.Event]) -> list[Chunk]:
+    """The entries that hold `events`, in order, each of at most 512 KiB before compression where its events allow."""
+    return [_chunk(dialect, part) for part in _parts(events)]
+
+
+def decode(payload: bytes) -> log_pb2.LogEntry:
+    """The entry behind a payload. Raises EntryUnreadable."""
+    version, body = payload[:1], payload[1:]
+    try:
+        if version == _ZSTD:
+            body = zstandard.ZstdDecompressor().decompress(body, max_output_size=_MAX_EXPANDED_BYTES)
+        elif version != _PLAIN:
+            raise EntryUnreadable(f"a log entry has version byte {version!r}, which this release does not know")
+        return log_pb2.LogEntry.FromString(body)
+    except (zstandard.ZstdError, ValueError) as error:
+        raise EntryUnreadable(f"a log entry is damaged: {error}") from error
+
+
+def _chunk(dialect: event_pb2.Dialect, events: Sequence[event_pb2.Event]) -> Chunk:
+    body = log_pb2.LogEntry(dialect=dialect, events=events).SerializeToString()
+    if len(body) > _COMPRESS_FROM_BYTES:
+        packed = zstandard.ZstdCompressor(level=1).compress(body)
+        if len(packed) < len(body):
+            return Chunk(_ZSTD + packed, len(events))
+    return Chunk(_PLAIN + body, len(events))
+
+
+def _parts(events: Sequence[event_pb2.Event]) -> Iterator[Sequence[event_pb2.Event]]:
+    start, size = 0, 0
+    for index, event in enumerate(events):
+        event_size = event.ByteSize()
+        if index > start and size + event_size > CHUNK_BYTES:
+            yield events[start:index]
+            start, size = index, 0
+        size += event_size
+    yield events[start:]
