@@ -4,6 +4,7 @@ A dialect is one file that defines one object of this shape. It is pure: it read
 memory, and says what it means or how an outcome is worded. Nothing outside its file knows its wording.
 """
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -47,30 +48,39 @@ class Parsed:
     refused: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+class Rejection(enum.StrEnum):
+    """Causes that the gateway finds before the service is asked; keys of a dialect's table, each of them covered."""
+
+    NOT_JSON = "not_json"
+    """The body is no JSON, or malformed by the rule that holds for every API. Found by the dialect's `parse`; the
+    gateway calls `parse` with an empty body where it could not decompress one, and puts its own fault beside it."""
+    INVALID = "invalid"
+    """JSON, but not what the API takes. Also an `Idempotency-Key` that is none (one fault of that field)."""
+    CREDENTIAL_MISSING = "credential_missing"
+    METHOD = "method"
+    """Not one of the API's methods (405). `Allow` is added by the gateway."""
+    TOO_LARGE = "too_large"
+    """Too many bytes (the gateway) or events (the dialect): 413."""
+    MEDIA_TYPE = "media_type"
+    """A content type or encoding that is not read: 415. `Accept-Encoding` is added by the gateway."""
+    SLOW = "slow"
+    """The body did not arrive in time: 408."""
+
+
+@dataclass(eq=False)
 class Unparsable(Exception):  # noqa: N818 - a noun of cause
     """The request as a whole cannot be taken, by the dialect's own rules.
 
     `refused` counts its events as far as they could be counted. `credential` is what could be read of it, so that the
-    service can say first whether it opens the door at all; None where the dialect takes none.
+    service can say first whether it opens the door at all; None where the dialect takes none, empty where it takes one
+    and the request bears none. (Not frozen: Python itself writes to exceptions on their way up.)
     """
 
-    cause: "Rejection"
+    cause: Rejection
     faults: Sequence[Fault] = ()
     credential: str | None = None
     project: str = ""
     refused: int = 0
-
-
-class Rejection:
-    """Causes that the gateway finds before the service is asked; names for the keys of a dialect's table."""
-
-    NOT_JSON = "not_json"
-    INVALID = "invalid"
-    CREDENTIAL_MISSING = "credential_missing"
-    METHOD = "method"
-    TOO_LARGE = "too_large"
-    MEDIA_TYPE = "media_type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,7 @@ class Answer:
 
 
 class Dialect(Protocol):
-    """One documented ingestion API."""
+    """One documented ingestion API. Anything that `parse` raises but Unparsable is a defect of the dialect."""
 
     name: str
     path: str
@@ -97,3 +107,18 @@ class Dialect(Protocol):
     def refused(self, refusal: outcome_pb2.Refusal) -> Answer: ...
 
     def rejected(self, unparsable: Unparsable) -> Answer: ...
+
+    def operation(self) -> dict[str, Any]:
+        """The OpenAPI 3.1 operation of its POST: request, answers, examples, `security`.
+
+        Common request headers (Idempotency-Key, Headgate-Dry-Run, Content-Encoding), common answer headers (rate,
+        receipt, Retry-After) and empty `headers` need not be repeated: the gateway adds them where they are absent.
+        """
+        ...
+
+    def components(self) -> dict[str, Any]:
+        """OpenAPI components that `operation` refers to, such as {"securitySchemes": {...}, "schemas": {...}}.
+
+        One name means one thing over all dialects: prefix what is the dialect's own.
+        """
+        ...
