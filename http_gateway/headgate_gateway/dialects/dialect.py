@@ -37,8 +37,8 @@ class Fault:
 class Parsed:
     """What a request means.
 
-    `events` are valid, in order. `faults` belong to the `refused` events beside them. `project` is the one the client
-    names beside its credential.
+    `events` are valid, in order; `places` are their places in the request, from 0 (empty: each is at its own index).
+    `faults` belong to the `refused` events beside them. `project` is the one the client names beside its credential.
     """
 
     events: Sequence[event_pb2.Event]
@@ -46,6 +46,7 @@ class Parsed:
     project: str = ""
     faults: Sequence[Fault] = ()
     refused: int = 0
+    places: Sequence[int] = ()
 
 
 class Rejection(enum.StrEnum):
@@ -73,7 +74,8 @@ class Unparsable(Exception):  # noqa: N818 - a noun of cause
 
     `refused` counts its events as far as they could be counted. `credential` is what could be read of it, so that the
     service can say first whether it opens the door at all; None where the dialect takes none, empty where it takes one
-    and the request bears none. (Not frozen: Python itself writes to exceptions on their way up.)
+    and the request bears none. `limit` is what a TOO_LARGE request is over, where that is not the dialect's
+    `max_body_bytes`. (Not frozen: Python itself writes to exceptions on their way up.)
     """
 
     cause: Rejection
@@ -81,6 +83,7 @@ class Unparsable(Exception):  # noqa: N818 - a noun of cause
     credential: str | None = None
     project: str = ""
     refused: int = 0
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
