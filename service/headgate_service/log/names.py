@@ -1,7 +1,7 @@
 """The names of everything Headgate keeps in Redis: one place, so that a reader can find what writes what.
 
-`T` is the tag of a project's shard, such as `{s07}`. It is the Cluster hash tag, so that one script may touch all keys of
-a project and its shard's. A project's shard is chosen at its creation and never changes.
+`T` is the tag of a project's shard, such as `{s07}`. It is the Cluster hash tag, so that one script may touch all keys
+of a project and its shard's. A project's shard is chosen at its creation and never changes.
 """
 
 from dataclasses import dataclass

@@ -18,15 +18,15 @@ CLOCK_LEEWAY_SECONDS = 24 * 3600
 class Entry:
     """One entry of a project's log.
 
-    `seq` and `bytes` count the project's accepted events and payload bytes through this entry; `skips` are the places
-    of duplicates in the payload, which are not events of the log.
+    `seq` and `log_bytes` count the project's accepted events and payload bytes through this entry; `skips` are the
+    places of duplicates in the payload, which are not events of the log.
     """
 
     project_id: str
     id: str
     ms: int
     seq: int
-    bytes: int
+    log_bytes: int
     skips: frozenset[int]
     payload: bytes
 
@@ -62,8 +62,8 @@ def materialise(
 
 
 def made_event_id(project_id: str, ms: int, ordinal: int) -> str:
-    """The id of an event whose client gave none: a UUID of version 7 whose random part follows from its place in the log,
-    so that a retried answer, a resent batch and a replay all bear the same one."""
+    """The id of an event whose client gave none: a UUID of version 7 whose random part follows from its place in the
+    log, so that a retried answer, a resent batch and a replay all bear the same one."""
     tail = bytearray(blake2b(f"{project_id}/{ordinal}".encode(), digest_size=10).digest())
     tail[0] = (tail[0] & 0x0F) | 0x70
     tail[2] = (tail[2] & 0x3F) | 0x80

@@ -1,0 +1,276 @@
+-- Judges up to 64 requests of one project in order and appends what it admits: idempotency, event-id dedup, rate limit,
+-- quota, bound of the log, ledger and log entry in one step, so that counted = queued = acknowledged.
+--
+-- KEYS  1 P:log   2 P:use   3 P:cur   4 T:ready   5 T:projects   6-9 P:d0..P:d3
+--       then two per request: its idempotency key and its rate key (P:log where it has none)
+-- ARGV  1 header, msgpack: [project, ready channel, tag, month field, next month field, first ms of the next month,
+--         monthly limit or -1, bound in bytes of what a refusing sink has not settled, [cursor field of each refusing sink]]
+--       then per request: its meta, msgpack: [events, idempotency record ms or 0, rate limit or -1, rate window ms,
+--         dry run 0/1, [events per chunk], [indexes of events with a client's id]], followed by the request's hash
+--         (32 bytes, or none), the 10-byte hashes of those ids in one string, and its chunks' payloads
+-- Returns one list per request:
+--       [status, ms, base, fresh, duplicates, rate used, rate ms left, month used, month field picked 0/1]
+--       status: ok, replay, duplicate (nothing new), dry, mismatch, rate, quota, full
+--       ms: the entry's time, which is when it became durable; base: the project's accepted events before the request
+--       duplicates: per duplicate its index (4 bytes), and the ms and ordinal (6 bytes each) of the first of its id
+--
+-- Nothing is written for a request that is refused. The first write is of a kind that Redis refuses when it is out of
+-- memory, so that it refuses before anything of the call was written; after it no command can fail.
+
+local DEDUP_MS = 86400000
+local BUCKET_MS = 43200000
+
+local header = cmsgpack.unpack(ARGV[1])
+local project, channel, tag = header[1], header[2], header[3]
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+local month_turned = now >= header[6]
+local month = month_turned and header[5] or header[4]
+local month_limit, bound, refusing = header[7], header[8], header[9]
+
+local use = redis.call('HMGET', KEYS[2], 'seq', 'bytes', 'trimmed_bytes', month)
+local seq, bytes = tonumber(use[1] or 0), tonumber(use[2] or 0)
+local month_used = tonumber(use[4] or 0)
+local seq_before, month_before = seq, month_used
+local duplicate_count = 0
+
+-- Three of the four buckets can hold an id of the last 24 hours; the fourth has expired or is about to.
+local bucket = math.floor(now / BUCKET_MS)
+local buckets = {}
+for back = 0, 2 do
+  local key = KEYS[6 + (bucket - back) % 4]
+  if redis.call('EXISTS', key) == 1 then
+    buckets[#buckets + 1] = key
+  end
+end
+local bucket_new = redis.call('EXISTS', KEYS[6 + bucket % 4]) == 0
+
+local function full()
+  if #refusing == 0 then
+    return false
+  end
+  local cursors = redis.call('HMGET', KEYS[3], unpack(refusing))
+  for i = 1, #refusing do
+    local settled = use[3]
+    if cursors[i] then
+      settled = string.match(cursors[i], ' (%d+)$')
+    end
+    if bytes - tonumber(settled or 0) >= bound then
+      return true
+    end
+  end
+  return false
+end
+
+-- The record of each hash: {ms, ordinal} of the first event of that id, where it is less than 24 hours old.
+local function known(hashes)
+  local found = {}
+  for first = 1, #hashes, 1000 do
+    local part = {}
+    for i = first, math.min(first + 999, #hashes) do
+      part[#part + 1] = hashes[i]
+    end
+    for b = 1, #buckets do
+      local values = redis.call('HMGET', buckets[b], unpack(part))
+      for i = 1, #part do
+        if values[i] and not found[part[i]] then
+          local ms, ordinal = struct.unpack('>I6I6', values[i])
+          if now - ms < DEDUP_MS then
+            found[part[i]] = {ms, ordinal}
+          end
+        end
+      end
+    end
+  end
+  return found
+end
+
+local function judge(meta, meta_at, idempotency_key, rate_key)
+  local events, record_ms, rate_limit, rate_window, dry = meta[1], meta[2], meta[3], meta[4], meta[5] == 1
+  local counts, indexes = meta[6], meta[7]
+  local hash, id_hashes = ARGV[meta_at + 1], ARGV[meta_at + 2]
+
+  local rate_used, rate_left = 0, rate_window
+  if rate_limit >= 0 then
+    rate_used = tonumber(redis.call('GET', rate_key) or 0)
+    if rate_used > 0 then
+      rate_left = math.max(redis.call('PTTL', rate_key), 1)
+    end
+  end
+  local function answer(status, ms, base, fresh, duplicates)
+    return {status, ms, base, fresh, duplicates, rate_used, rate_left, month_used, month_turned and 1 or 0}
+  end
+
+  if record_ms > 0 then
+    local record = redis.call('GET', idempotency_key)
+    if record then
+      if string.sub(record, 1, 32) ~= hash then
+        return answer('mismatch', now, seq, 0, '')
+      end
+      local ms, base, fresh, rest = struct.unpack('>I6I6I4', record, 33)
+      return answer('replay', ms, base, fresh, string.sub(record, rest))
+    end
+  end
+
+  -- duplicates: {index, ms, ordinal}; an id that comes twice in the request takes the entry's ms, once that is known.
+  local hashes, duplicates, skipped, ids = {}, {}, {}, {}
+  if #indexes > 0 then
+    for i = 1, #indexes do
+      hashes[i] = string.sub(id_hashes, i * 10 - 9, i * 10)
+    end
+    local found = known(hashes)
+    local first_here = {}
+    local at, rank = 1, 0
+    for index = 0, events - 1 do
+      local duplicate = nil
+      if indexes[at] == index then
+        local id = hashes[at]
+        at = at + 1
+        duplicate = found[id] or first_here[id]
+        if not duplicate then
+          first_here[id] = {0, seq + rank + 1}
+          ids[#ids + 1] = id
+        end
+      end
+      if duplicate then
+        duplicates[#duplicates + 1] = {index, duplicate[1], duplicate[2]}
+        skipped[index] = true
+      else
+        rank = rank + 1
+      end
+    end
+  end
+  local function packed(ms)
+    local parts = {}
+    for i = 1, #duplicates do
+      local d = duplicates[i]
+      parts[i] = struct.pack('>I4I6I6', d[1], d[2] > 0 and d[2] or ms, d[3])
+    end
+    return table.concat(parts)
+  end
+  local function remember(ms, base, fresh)
+    if record_ms > 0 then
+      local record = hash .. struct.pack('>I6I6I4', ms, base, fresh) .. packed(ms)
+      redis.call('SET', idempotency_key, record, 'PX', string.format('%d', record_ms))
+    end
+  end
+
+  local fresh = events - #duplicates
+  if fresh == 0 then
+    if not dry then
+      remember(now, seq, 0)
+      duplicate_count = duplicate_count + #duplicates
+    end
+    return answer('duplicate', now, seq, 0, packed(now))
+  end
+  if rate_limit >= 0 and rate_used >= rate_limit then
+    return answer('rate', now, seq, fresh, '')
+  end
+  if month_limit >= 0 and month_used + fresh > month_limit then
+    return answer('quota', now, seq, fresh, '')
+  end
+  if full() then
+    return answer('full', now, seq, fresh, '')
+  end
+
+  if rate_limit >= 0 then
+    if rate_used == 0 then
+      redis.call('SET', rate_key, '1', 'PX', string.format('%d', rate_window))
+    else
+      redis.call('INCR', rate_key)
+    end
+    rate_used = rate_used + 1
+  end
+  if dry then
+    return answer('dry', now, seq, fresh, packed(now))
+  end
+
+  local base, ms, last = seq, nil, nil
+  local index = 0
+  for c = 1, #counts do
+    local skips, kept = {}, 0
+    for place = 0, counts[c] - 1 do
+      if skipped[index] then
+        skips[#skips + 1] = string.format('%d', place)
+      else
+        kept = kept + 1
+      end
+      index = index + 1
+    end
+    if kept > 0 then
+      local payload = ARGV[meta_at + 2 + c]
+      seq = seq + kept
+      bytes = bytes + #payload
+      local m = string.format('%d %d %s', seq, bytes, table.concat(skips, ','))
+      -- The entries of one request bear one time, so that its events do.
+      local id = '*'
+      if last then
+        local head, tail = string.match(last, '^(%d+)-(%d+)$')
+        id = head .. '-' .. string.format('%d', tonumber(tail) + 1)
+      end
+      last = redis.call('XADD', KEYS[1], id, 'm', m, 'b', payload)
+      ms = tonumber(string.match(last, '^(%d+)'))
+    end
+  end
+
+  if #ids > 0 then
+    local ordinals = {}
+    local at, rank = 1, 0
+    for i = 0, events - 1 do
+      if not skipped[i] then
+        rank = rank + 1
+      end
+      if indexes[at] == i then
+        if not skipped[i] then
+          ordinals[#ordinals + 1] = base + rank
+        end
+        at = at + 1
+      end
+    end
+    local key = KEYS[6 + bucket % 4]
+    for first = 1, #ids, 1000 do
+      local fields = {}
+      for i = first, math.min(first + 999, #ids) do
+        fields[#fields + 1] = ids[i]
+        fields[#fields + 1] = struct.pack('>I6I6', ms, ordinals[i])
+      end
+      redis.call('HSET', key, unpack(fields))
+    end
+    if bucket_new then
+      -- The bucket's name comes round again 48 hours after it began: it ends well before, when no look-up needs it.
+      redis.call('PEXPIREAT', key, string.format('%d', (bucket + 3) * BUCKET_MS))
+      bucket_new = false
+      table.insert(buckets, 1, key)
+    end
+  end
+  month_used = month_used + fresh
+  duplicate_count = duplicate_count + #duplicates
+  remember(ms, base, fresh)
+  return answer('ok', ms, base, fresh, packed(ms))
+end
+
+local answers = {}
+local at = 2
+for request = 1, (#KEYS - 9) / 2 do
+  local meta = cmsgpack.unpack(ARGV[at])
+  answers[request] = judge(meta, at, KEYS[8 + request * 2], KEYS[9 + request * 2])
+  at = at + 3 + #meta[6]
+end
+
+local hour = string.format('h:%d:', math.floor(now / 3600000))
+if seq > seq_before then
+  redis.call('HSET', KEYS[2], 'seq', string.format('%d', seq), 'bytes', string.format('%d', bytes))
+  redis.call('HINCRBY', KEYS[2], month, string.format('%d', month_used - month_before))
+  redis.call('HINCRBY', KEYS[2], hour .. 'accepted', string.format('%d', seq - seq_before))
+  if seq_before == 0 then
+    redis.call('SADD', KEYS[5], project)
+  end
+  if redis.call('ZADD', KEYS[4], 'NX', string.format('%d', now), project) == 1 then
+    redis.call('PUBLISH', channel, tag)
+  end
+end
+if duplicate_count > 0 then
+  redis.call('HINCRBY', KEYS[2], hour .. 'duplicate', string.format('%d', duplicate_count))
+end
+return answers

@@ -1,0 +1,271 @@
+"""Appends requests to the log: the one decision and the one write, made together by `append.lua`."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b, sha1
+from importlib.resources import files
+from struct import Struct
+from typing import Any
+
+import msgspec
+from redis.exceptions import NoScriptError, ResponseError
+
+from headgate_service.log.entry import Chunk
+from headgate_service.log.names import READY_CHANNEL, ProjectKeys, shard_keys
+from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
+
+MAX_REQUESTS_PER_CALL = 64
+MAX_BYTES_PER_CALL = 4 * 1024 * 1024
+IDEMPOTENCY_MS = 24 * 3600 * 1000
+
+_SCRIPT = files(__package__).joinpath("append.lua").read_bytes()
+_SCRIPT_SHA = sha1(_SCRIPT, usedforsecurity=False).hexdigest()
+_DUPLICATE = Struct(">I6s6s")
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class LogUnavailable(Exception):
+    """Not confirmed: what was to be appended may or may not be in the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogProject:
+    """What the log needs to know of a project: its place, and its limit of events a UTC month (None: no limit)."""
+
+    id: str
+    shard: int
+    monthly_limit: int | None
+
+    @property
+    def keys(self) -> ProjectKeys:
+        return shard_keys(self.shard).project(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """The key a request may be repeated under, made unique to its credential and route, and what it must then equal."""
+
+    key: str
+    request_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A fixed window of `window_ms` that starts with the first request of `key` and admits `limit`."""
+
+    key: str
+    limit: int
+    window_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """A request to judge and append. `event_ids` are the ids that clients gave, by the events' places in order."""
+
+    chunks: Sequence[Chunk]
+    event_ids: Mapping[int, str]
+    idempotency: Idempotency | None = None
+    rate: Rate | None = None
+    dry_run: bool = False
+
+    @property
+    def events(self) -> int:
+        return sum(chunk.events for chunk in self.chunks)
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """The first event of an id: the time of its entry and its ordinal among the project's accepted events."""
+
+    ms: int
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the log said.
+
+    `status`: ok, replay, duplicate, dry, mismatch, rate, quota or full. `ms` is when the events became durable, `base`
+    the project's count of accepted events before them. `fresh` of the events are new; the others are in `duplicates`,
+    by place.
+    `month_left_ms` is the time to the end of the UTC month.
+    """
+
+    status: str
+    ms: int
+    base: int
+    fresh: int
+    duplicates: Mapping[int, First]
+    rate_used: int
+    rate_left_ms: int
+    month_used: int
+    month_left_ms: int
+
+
+@dataclass(slots=True)
+class _Waiting:
+    append: Append
+    verdict: "asyncio.Future[Verdict]"
+
+
+class Appender:
+    """Gathers the appends of one turn of the event loop and sends one call per project.
+
+    `bound_bytes` is how much of a project's log a sink of `refusing` may leave unsettled before the project's requests
+    are refused with the status full.
+    """
+
+    def __init__(
+        self,
+        redis: RedisPipeline,
+        refusing: Callable[[str], Sequence[str]],
+        bound_bytes: int,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._redis = redis
+        self._refusing = refusing
+        self._bound_bytes = bound_bytes
+        self._now = now
+        self._gathered: dict[str, tuple[LogProject, list[_Waiting]]] = {}
+        self._calls: set[asyncio.Task[None]] = set()
+
+    async def append(self, project: LogProject, append: Append) -> Verdict:
+        """Raises LogUnavailable where the log did not confirm."""
+        if not self._gathered:
+            asyncio.get_running_loop().call_soon(self._send)
+        waiting = _Waiting(append, asyncio.get_running_loop().create_future())
+        self._gathered.setdefault(project.id, (project, []))[1].append(waiting)
+        return await waiting.verdict
+
+    def _send(self) -> None:
+        gathered, self._gathered = self._gathered, {}
+        for project, waiting in gathered.values():
+            for part in _parts(waiting):
+                call = asyncio.create_task(self._call(project, part))
+                self._calls.add(call)
+                call.add_done_callback(self._calls.discard)
+
+    async def _call(self, project: LogProject, waiting: Sequence[_Waiting]) -> None:
+        try:
+            month = _month(self._now())
+            command = self._command(project, waiting, month)
+            replies = await self._evaluate(command)
+        except (RedisUnavailable, ResponseError) as error:
+            for one in waiting:
+                if not one.verdict.done():
+                    one.verdict.set_exception(LogUnavailable(str(error)))
+            return
+        for one, reply in zip(waiting, replies, strict=True):
+            if not one.verdict.done():
+                one.verdict.set_result(_verdict(reply, month))
+
+    async def _evaluate(self, command: Sequence[bytes | str | int]) -> Any:
+        try:
+            return await self._redis.execute("EVALSHA", _SCRIPT_SHA, *command)
+        except NoScriptError:
+            # A Redis that was restarted has forgotten the script, and has done nothing.
+            return await self._redis.execute("EVAL", _SCRIPT, *command)
+
+    def _command(
+        self, project: LogProject, waiting: Sequence[_Waiting], month: "_Month"
+    ) -> Sequence[bytes | str | int]:
+        shard = shard_keys(project.shard)
+        keys = project.keys
+        names = [keys.log, keys.use, keys.cursors, shard.ready, shard.projects, *keys.dedup]
+        arguments: list[bytes | str | int] = [
+            _pack(
+                [
+                    project.id,
+                    READY_CHANNEL,
+                    shard.tag,
+                    month.field,
+                    month.next_field,
+                    month.end_ms,
+                    -1 if project.monthly_limit is None else project.monthly_limit,
+                    self._bound_bytes,
+                    [f"c:{sink}" for sink in self._refusing(project.id)],
+                ]
+            )
+        ]
+        for one in waiting:
+            append = one.append
+            names.append(keys.idempotency(append.idempotency.key) if append.idempotency else keys.log)
+            names.append(keys.rate(append.rate.key) if append.rate else keys.log)
+            arguments.append(_pack(_meta(append)))
+            arguments.append(append.idempotency.request_hash if append.idempotency else b"")
+            arguments.append(b"".join(map(_id_hash, append.event_ids.values())))
+            arguments.extend(chunk.payload for chunk in append.chunks)
+        return [len(names), *names, *arguments]
+
+
+@dataclass(frozen=True, slots=True)
+class _Month:
+    field: str
+    next_field: str
+    end_ms: int
+    next_end_ms: int
+
+
+def _month(now: datetime) -> _Month:
+    first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    following = _next_month(first)
+    return _Month(
+        f"m{first:%Y%m}",
+        f"m{following:%Y%m}",
+        int(following.timestamp() * 1000),
+        int(_next_month(following).timestamp() * 1000),
+    )
+
+
+def _next_month(first: datetime) -> datetime:
+    return first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+
+
+def _meta(append: Append) -> list[Any]:
+    return [
+        append.events,
+        IDEMPOTENCY_MS if append.idempotency and not append.dry_run else 0,
+        append.rate.limit if append.rate else -1,
+        append.rate.window_ms if append.rate else 0,
+        int(append.dry_run),
+        [chunk.events for chunk in append.chunks],
+        list(append.event_ids),
+    ]
+
+
+def _id_hash(event_id: str) -> bytes:
+    return blake2b(event_id.encode(), digest_size=10).digest()
+
+
+def _verdict(reply: Sequence[Any], month: _Month) -> Verdict:
+    status, ms, base, fresh, duplicates, rate_used, rate_left_ms, month_used, month_turned = reply
+    month_end = month.next_end_ms if month_turned else month.end_ms
+    return Verdict(
+        status.decode(),
+        ms,
+        base,
+        fresh,
+        {
+            index: First(int.from_bytes(first_ms, "big"), int.from_bytes(ordinal, "big"))
+            for index, first_ms, ordinal in _DUPLICATE.iter_unpack(duplicates)
+        },
+        rate_used,
+        rate_left_ms,
+        month_used,
+        max(month_end - ms, 0),
+    )
+
+
+def _parts(waiting: Sequence[_Waiting]) -> list[list[_Waiting]]:
+    parts: list[list[_Waiting]] = []
+    size = 0
+    for one in waiting:
+        one_size = sum(len(chunk.payload) for chunk in one.append.chunks)
+        if not parts or size + one_size > MAX_BYTES_PER_CALL or len(parts[-1]) >= MAX_REQUESTS_PER_CALL:
+            parts.append([])
+            size = 0
+        parts[-1].append(one)
+        size += one_size
+    return parts
