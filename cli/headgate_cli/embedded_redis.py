@@ -69,9 +69,9 @@ def find_server(search_path: str | None = None) -> RedisServer:
         refused.append(f"{candidate} ({'does not run' if version is None else f'is {dotted(version)}'})")
     seen = f" Found but not usable: {', '.join(refused)}." if refused else ""
     raise RedisMissing(
-        f"no redis-server or valkey-server of version {dotted(LOWEST_VERSION)} or later was found on PATH.{seen} Install one "
-        "(Debian, Ubuntu: apt install redis-server; Fedora: dnf install valkey; macOS: brew install redis), "
-        "or set [redis] url in headgate.toml to a server that runs already."
+        f"no redis-server or valkey-server of version {dotted(LOWEST_VERSION)} or later was found on PATH.{seen} "
+        "Install one (Debian, Ubuntu: apt install redis-server; Fedora: dnf install valkey; macOS: brew install "
+        "redis), or set [redis] url in headgate.toml to a server that runs already."
     )
 
 

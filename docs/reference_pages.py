@@ -1,0 +1,124 @@
+"""Writes the reference pages from the code they describe; with --check it fails where a page has drifted."""
+
+import sys
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from headgate_cli import settings
+from headgate_cli.settings import DEFAULT_SINKS, ENVIRONMENT, Section, Settings, section_of
+from pydantic import ByteSize
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+FOLDER = Path(__file__).parent / "reference"
+KINDS: list[tuple[Any, str]] = [
+    (settings.RateSetting, 'rate, as `"1000/60s"`'),
+    (settings.SecondsSetting, 'time, as `"24h"`'),
+    (settings.AddressSetting, "HOST:PORT"),
+    (settings.PathSetting, "path"),
+    (ByteSize, 'bytes, as `"256MiB"`'),
+    (bool, "`true` or `false`"),
+    (int, "integer"),
+    (str, "string"),
+]
+
+
+def kind(annotation: Any) -> str:
+    """What a reader may write there."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        annotation = next(part for part in typing.get_args(annotation) if part is not type(None))
+    for known, words in KINDS:
+        if annotation == known:
+            return words
+    origin = typing.get_origin(annotation)
+    if origin is typing.Literal:
+        return " or ".join(f'`"{value}"`' for value in typing.get_args(annotation))
+    return {tuple: "list of strings", dict: "table", typing.Annotated: "string"}[origin]
+
+
+def default(field: FieldInfo) -> str:
+    """A default as headgate.toml would write it."""
+    value = field.default
+    if value is PydanticUndefined:
+        return "required"
+    if value is None or value in ({}, (), ""):
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, ByteSize):
+        return f'`"{value.human_readable().replace(".0", "")}"`'
+    if field.description and "`24h`" in field.description:
+        return f'`"{value // 3600}h"`'
+    if isinstance(value, tuple):
+        return "`[" + ", ".join(f'"{part}"' for part in value) + "]`"
+    return f'`"{value}"`'
+
+
+def table(title: str, model: type[Section]) -> list[str]:
+    """One table of headgate.toml, then the tables inside it."""
+    plain = {name: field for name, field in model.model_fields.items() if section_of(field.annotation) is None}
+    hints = typing.get_type_hints(model, include_extras=True)
+    lines = [f"## `{title}`", "", (model.__doc__ or "").strip(), ""]
+    if plain:
+        lines += ["| setting | value | default | meaning |", "|---|---|---|---|"]
+        for name, field in plain.items():
+            meaning = (field.description or "").replace("|", "\\|")
+            lines.append(f"| `{name}` | {kind(hints[name])} | {default(field)} | {meaning} |")
+        lines.append("")
+    for name, field in model.model_fields.items():
+        if inner := section_of(field.annotation):
+            lines += table(f"{title[:-1]}.{name}]", inner)
+    return lines
+
+
+def settings_page() -> str:
+    """docs/reference/settings.md."""
+    lines = [
+        "# headgate.toml",
+        "",
+        "*This page is written by `python docs/reference_pages.py` from the schema in `cli/headgate_cli/settings.py`.*",
+        "",
+        "Every process reads one file: `--config FILE`, else `headgate.toml` in the folder it is started in; without"
+        " one, the defaults hold. An unknown setting is refused by name. Flags come before the environment, the"
+        " environment before the file.",
+        "",
+    ]
+    for name, field in Settings.model_fields.items():
+        inner = section_of(field.annotation)
+        if inner is None:
+            raise TypeError(f"{name} is no table")
+        repeated = typing.get_origin(field.annotation) is tuple
+        if not repeated:
+            lines += table(f"[{name}]", inner)
+            continue
+        defaults = ", ".join(f"`{sink.name}`" for sink in DEFAULT_SINKS)
+        lines += table(f"[[{name}]]", inner)
+        lines += [f"On by default: {defaults}. A `[[{name}]]` of the same name replaces it, or ends it with", ""]
+        lines += ["```toml", f"[[{name}]]", f'name = "{DEFAULT_SINKS[0].name}"', "enabled = false", "```", ""]
+    lines += ["## Environment", "", "| variable | the same as |", "|---|---|"]
+    lines += [f"| `{variable}` | `{section}.{setting}` |" for variable, (section, setting) in ENVIRONMENT.items()]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"settings.md": settings_page}
+
+
+def main(arguments: list[str]) -> int:
+    """Write every page, or with --check only compare; the exit status."""
+    drifted = []
+    for name, page in PAGES.items():
+        path = FOLDER / name
+        text = page()
+        if "--check" not in arguments:
+            path.write_text(text, encoding="utf-8")
+        elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+            drifted.append(str(path))
+    if drifted:
+        sys.stderr.write(f"out of date: {', '.join(drifted)}: run `python docs/reference_pages.py`\n")
+    return 1 if drifted else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
