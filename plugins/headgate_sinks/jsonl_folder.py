@@ -1,0 +1,300 @@
+"""The folder of a jsonl sink: files of lines, and a record of how much of them counts.
+
+What is in the files but not in the record was never reported as written, and is cut off before the next append. The
+record is replaced as a whole, after the lines are on disk, and says which batches they are. So a process that is
+killed, or a machine that loses power, between any two steps leaves each batch either written and known to be, or not
+there.
+
+Several processes may share a folder: each takes its lock for one append, and first looks whether another was there.
+"""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+RECORD = "state.json"
+_UNFINISHED_RECORD = "state.json.new"
+_FILES = "events-*.jsonl"
+_REMEMBERED_LINEAGES = 32
+_LOOK_AGAIN_SECONDS = 0.01
+
+_log = logging.getLogger(__name__)
+
+
+class FolderHeld(Exception):
+    """Another process has held the folder's lock for longer than a write may take."""
+
+
+class FolderUnusable(Exception):
+    """The folder cannot be written to until a person changes something."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchName:
+    """What tells a batch from all others; within the first three, numbers rise."""
+
+    epoch: str
+    sink: str
+    shard: int
+    number: int
+
+    @property
+    def lineage(self) -> str:
+        return f"{self.epoch}/{self.sink}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How much of the folder counts: all files before `file`, and `length` bytes of it. `written` holds the last batch
+    number by lineage and shard, the lineage used last at the end."""
+
+    file: str | None
+    length: int
+    written: dict[str, dict[str, int]]
+
+    def holds(self, batch: BatchName) -> bool:
+        return batch.number <= self.written.get(batch.lineage, {}).get(str(batch.shard), 0)
+
+    def after(self, batch: BatchName, file: str, length: int) -> "Record":
+        written = dict(self.written)
+        shards = {**written.pop(batch.lineage, {}), str(batch.shard): batch.number}
+        # A lineage ends with its Redis's data or its sink's name: none comes back after so many others.
+        for old in list(written)[: max(0, len(written) + 1 - _REMEMBERED_LINEAGES)]:
+            del written[old]
+        return Record(file, length, {**written, batch.lineage: shards})
+
+    def to_json(self) -> bytes:
+        value = {"version": 1, "file": self.file, "length": self.length, "written": self.written}
+        return json.dumps(value).encode() + b"\n"
+
+
+def record_from_json(text: bytes) -> Record:
+    """Raises ValueError."""
+    try:
+        value: Any = json.loads(text)
+        if value["version"] != 1:
+            raise ValueError(f"its version is {value['version']}, and this release knows 1")
+        return Record(value["file"], value["length"], value["written"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"it lacks a part: {error!r}") from error
+
+
+def file_name(now: float, after: str | None) -> str:
+    """The next file's name, later than that of the file `after` even where the clock was set back."""
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    serial = 1
+    if after is not None:
+        _, last_stamp, last_serial = after.removesuffix(".jsonl").split("-")
+        stamp, serial = max(stamp, last_stamp), int(last_serial) + 1
+    return f"events-{stamp}-{serial:06d}.jsonl"
+
+
+def is_full(file: str, length: int, now: float, rotate_bytes: int) -> bool:
+    """Whether the next batch belongs into a new file."""
+    today = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d")
+    return length >= rotate_bytes or file.split("-")[1][:8] < today
+
+
+class JsonlFolder:
+    """Appends batches. Not for two threads at once.
+
+    `on_step` is called after each step on disk with its name, for tests that stop there.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        rotate_bytes: int,
+        clock: Callable[[], float],
+        lock_seconds: float = 5.0,
+        on_step: Callable[[str], None] = lambda step: None,
+    ) -> None:
+        self._path = path
+        self._rotate_bytes = rotate_bytes
+        self._clock = clock
+        self._lock_seconds = lock_seconds
+        self._on_step = on_step
+        self._directory = -1
+        self._record = Record(None, 0, {})
+        # What the record's file was when it was read or written last; None: not known.
+        self._seen: tuple[int, ...] | None = None
+
+    def check(self) -> None:
+        """Raises FolderUnusable where the folder could not be opened. Makes nothing."""
+        nearest = next(folder for folder in (self._path, *self._path.absolute().parents) if folder.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+            raise FolderUnusable(f"{nearest} is no folder that may be written to: correct `path` or its permissions")
+
+    def open(self) -> None:
+        """Makes the folder where there is none, and brings it to its record. Raises FolderUnusable, FolderHeld."""
+        self.check()
+        self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._directory = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with self._locked():
+                self._catch_up()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._directory >= 0:
+            os.close(self._directory)
+            self._directory = -1
+
+    def append(self, batch: BatchName, lines: Callable[[], bytes]) -> bool:
+        """Writes a batch's lines, which end with a line's end, and returns when they are on disk; False: they were.
+
+        Raises FolderHeld, OSError.
+        """
+        with self._locked():
+            self._catch_up()
+            if self._record.holds(batch):
+                return False
+            # Whatever fails from here on, the next append starts from what is on disk.
+            self._seen = None
+            file, length = self._target()
+            data = lines()
+            self._write(file, length, data)
+            self._save(self._record.after(batch, file, length + len(data)))
+            return True
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        ends = time.monotonic() + self._lock_seconds
+        while True:
+            try:
+                fcntl.flock(self._directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > ends:
+                    raise FolderHeld(
+                        f"another process holds the lock of {self._path}: it is frozen in a write, or is not Headgate"
+                    ) from None
+                time.sleep(_LOOK_AGAIN_SECONDS)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._directory, fcntl.LOCK_UN)
+
+    def _catch_up(self) -> None:
+        """Reads the record where it is not the one known here, and cuts off what it does not know."""
+        state = self._identity()
+        if state is not None and state == self._seen:
+            return
+        record = self._read() if state is not None else None
+        # Whoever wrote it may have been killed before it was sure to last, and what it says is about to be relied on.
+        os.fsync(self._directory)
+        if record is None:
+            record = self._without_record()
+            self._save(record)
+        self._record = record
+        for file in self._files():
+            if record.file is None or file > record.file:
+                (self._path / file).unlink()
+                self._on_step("remove")
+        if record.file is not None and (size := self._size(record.file)) is not None and size > record.length:
+            os.truncate(self._path / record.file, record.length)
+            self._on_step("cut")
+        self._seen = self._identity()
+
+    def _read(self) -> Record | None:
+        path = self._path / RECORD
+        try:
+            return record_from_json(path.read_bytes())
+        except ValueError as error:
+            # It is replaced as a whole, so a crash does not do this: a person or another program did.
+            _log.error("the record %s cannot be read (%s) and is made anew", path, error)
+            path.rename(path.with_name(f"{RECORD}.unreadable-{int(self._clock())}"))
+            return None
+
+    def _without_record(self) -> Record:
+        """The record of a new folder; or of one whose record was taken away, where all whole lines count."""
+        files = self._files()
+        if not files:
+            return Record(None, 0, {})
+        path = self._path / files[-1]
+        _log.error("%s has files but no record: batches that were being written may come twice", self._path)
+        return Record(files[-1], _length_of_whole_lines(path), {})
+
+    def _target(self) -> tuple[str, int]:
+        """The file that the next batch goes to, and where in it."""
+        file, length, now = self._record.file, self._record.length, self._clock()
+        if file is None:
+            return file_name(now, None), 0
+        # Moved away or cut short by someone else: what it held is theirs, and a new file begins.
+        if self._size(file) != length or is_full(file, length, now, self._rotate_bytes):
+            return file_name(now, file), 0
+        return file, length
+
+    def _write(self, file: str, length: int, data: bytes) -> None:
+        handle = os.open(self._path / file, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.ftruncate(handle, length)
+            self._on_step("create")
+            left, at = memoryview(data), length
+            while left:
+                count = os.pwrite(handle, left, at)
+                left, at = left[count:], at + count
+                self._on_step("write")
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        if length == 0:
+            os.fsync(self._directory)
+        self._on_step("sync")
+
+    def _save(self, record: Record) -> None:
+        unfinished = self._path / _UNFINISHED_RECORD
+        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(handle, record.to_json())
+            self._on_step("record_write")
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        self._on_step("record_sync")
+        unfinished.rename(self._path / RECORD)
+        self._on_step("record_rename")
+        os.fsync(self._directory)
+        self._on_step("record")
+        self._record = record
+        self._seen = self._identity()
+
+    def _identity(self) -> tuple[int, ...] | None:
+        try:
+            stat = (self._path / RECORD).stat()
+        except FileNotFoundError:
+            return None
+        return stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size
+
+    def _size(self, file: str) -> int | None:
+        try:
+            return (self._path / file).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def _files(self) -> list[str]:
+        return sorted(path.name for path in self._path.glob(_FILES))
+
+
+def _length_of_whole_lines(path: Path, block: int = 64 * 1024) -> int:
+    """Bytes up to and with the last line's end."""
+    with path.open("rb") as file:
+        at = file.seek(0, os.SEEK_END)
+        while at > 0:
+            start = max(0, at - block)
+            file.seek(start)
+            found = file.read(at - start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            at = start
+    return 0
