@@ -1,0 +1,95 @@
+"""The folder that holds everything one Headgate keeps, and its lock."""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+# The processes of a killed `up` finish what they are writing before they end.
+ORPHANS_DEADLINE = 60.0
+
+
+class DataDirHeld(Exception):
+    """Another `headgate up` runs on the folder, or processes it left behind do not end."""
+
+
+@dataclass(frozen=True)
+class DataDir:
+    """Where things are in it."""
+
+    path: Path
+
+    @property
+    def run(self) -> Path:
+        """Sockets, pid files and locks: nothing here matters once no process runs."""
+        return self.path / "run"
+
+    @property
+    def admin_socket(self) -> Path:
+        """Where operators' commands find the service."""
+        return self.run / "admin.sock"
+
+    @property
+    def first_start_file(self) -> Path:
+        """The keys made at the first start."""
+        return self.path / "first-start.json"
+
+    @property
+    def database_url(self) -> str:
+        """The embedded control database."""
+        return f"sqlite+aiosqlite:///{self.path / 'control.db'}"
+
+    def pid_file(self, child: str) -> Path:
+        """The pid of a child of `headgate up`, while it runs."""
+        return self.run / f"{child}.pid"
+
+    def make(self) -> None:
+        """Make the folders, open to their owner only."""
+        for folder in (self.path, self.run):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.chmod(0o700)
+
+
+class DataDirLock:
+    """Held by one `headgate up` as long as it lives; its children hold a part of it as long as they do."""
+
+    def __init__(self, data_dir: DataDir) -> None:
+        self._own = (data_dir.run / "up.lock").open("a+")
+        self._children = (data_dir.run / "children.lock").open("a+")
+        self._data_dir = data_dir
+
+    @property
+    def children_fd(self) -> int:
+        """What each child is to inherit, so that the next `up` can wait for those whose parent was killed."""
+        return self._children.fileno()
+
+    def take(self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Take it, waiting for children of a killed `up` to end. Raises DataDirHeld."""
+        if not _try(self._own):
+            self._own.seek(0)
+            raise DataDirHeld(
+                f"a `headgate up` (pid {self._own.read().strip() or 'unknown'}) runs on {self._data_dir.path}: "
+                "stop it first, or choose another --data-dir"
+            )
+        self._own.truncate(0)
+        self._own.write(f"{os.getpid()}\n")
+        self._own.flush()
+        ends = clock() + ORPHANS_DEADLINE
+        while not _try(self._children):
+            if clock() > ends:
+                raise DataDirHeld(
+                    f"processes of an earlier `headgate up` still run on {self._data_dir.path}: "
+                    f"end them (their pids are in {self._data_dir.run}/*.pid) and start again"
+                )
+            sleep(0.1)
+
+
+def _try(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
