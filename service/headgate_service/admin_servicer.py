@@ -1,0 +1,140 @@
+"""The operator's service: projects, keys, and events as they come."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Any, NoReturn, TypeVar
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyDetail
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+from headgate.v1 import admin_service_pb2 as admin
+from headgate.v1 import admin_service_pb2_grpc
+
+from headgate_service.control_db.database import ControlDbUnavailable
+from headgate_service.directory import Directory, DirectoryUnavailable
+from headgate_service.key_kind import KINDS_BY_WIRE, WIRE_KINDS
+from headgate_service.keys import FreshKey
+from headgate_service.project_fields import InvalidArgument, RateLimit
+from headgate_service.projects import KeyUnknown, Project, Projects, ProjectUnknown, SlugTaken
+from headgate_service.tail import LogUnreachable, Tail
+
+MAX_LAST = 10_000
+
+STATUS_CODES: dict[type[Exception], int] = {
+    SlugTaken: code_pb2.ALREADY_EXISTS,
+    ProjectUnknown: code_pb2.NOT_FOUND,
+    KeyUnknown: code_pb2.NOT_FOUND,
+    InvalidArgument: code_pb2.INVALID_ARGUMENT,
+    ControlDbUnavailable: code_pb2.UNAVAILABLE,
+    DirectoryUnavailable: code_pb2.UNAVAILABLE,
+    LogUnreachable: code_pb2.UNAVAILABLE,
+}
+_REFUSALS = tuple(STATUS_CODES)
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+Made = TypeVar("Made")
+
+
+class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
+    """AdminService over the admin socket, whose mode is the only credential."""
+
+    def __init__(self, projects: Projects, directory: Directory, tail: Tail) -> None:
+        self._projects = projects
+        self._directory = directory
+        self._tail = tail
+
+    async def CreateProject(  # noqa: N802 - the protocol's name
+        self, request: admin.CreateProjectRequest, context: _Context
+    ) -> admin.CreateProjectResponse:
+        made = await self._changed(
+            context,
+            lambda: self._projects.create_project(
+                request.name,
+                request.slug or None,
+                request.monthly_limit if request.HasField("monthly_limit") else None,
+                _rate_limit(request),
+            ),
+        )
+        project = admin.Project(id=made.project.id, slug=made.project.slug, name=made.project.name)
+        return admin.CreateProjectResponse(project=project, keys=[_new_key(key) for key in made.keys])
+
+    async def CreateKey(  # noqa: N802 - the protocol's name
+        self, request: admin.CreateKeyRequest, context: _Context
+    ) -> admin.CreateKeyResponse:
+        kind = KINDS_BY_WIRE.get(request.kind)
+        if kind is None:
+            await _abort(context, InvalidArgument("kind", "must be public, test, secret or organisation"))
+        key = await self._changed(context, lambda: self._projects.create_key(request.project, kind, request.scopes))
+        return admin.CreateKeyResponse(key=_new_key(key))
+
+    async def RevokeKey(  # noqa: N802 - the protocol's name
+        self, request: admin.RevokeKeyRequest, context: _Context
+    ) -> admin.RevokeKeyResponse:
+        await self._changed(context, lambda: self._projects.revoke_key(request.id))
+        return admin.RevokeKeyResponse()
+
+    async def TailEvents(  # noqa: N802 - the protocol's name
+        self, request: admin.TailEventsRequest, context: _Context
+    ) -> AsyncIterator[admin.TailEventsResponse]:
+        try:
+            if not 0 <= request.last <= MAX_LAST:
+                raise InvalidArgument("last", f"must be 0 to {MAX_LAST}")
+            chosen = self._choice(request.projects)
+            # Each event waits until the watcher has room for it.
+            async for event in self._tail.events(chosen, request.last):
+                yield admin.TailEventsResponse(event=event)
+        except _REFUSALS as error:
+            await _abort(context, error)
+
+    def _choice(self, names: Iterable[str]) -> Callable[[], tuple[Project, ...]]:
+        wanted = tuple(dict.fromkeys(names))
+        if not wanted:
+            return lambda: tuple(self._directory.projects())
+        chosen = []
+        for name in wanted:
+            project = self._directory.project(name)
+            if project is None:
+                raise ProjectUnknown(f"no project {name}: give its slug or id")
+            chosen.append(project)
+        return lambda: tuple(chosen)
+
+    async def _changed(self, context: _Context, change: Callable[[], Awaitable[Made]]) -> Made:
+        try:
+            made = await change()
+        except _REFUSALS as error:
+            await _abort(context, error)
+        # So that what was made works, and what was ended does not, from this answer on. Should the database fail
+        # just now, the next look a second later does it.
+        with suppress(DirectoryUnavailable):
+            await self._directory.refresh()
+        return made
+
+
+async def _abort(context: _Context, error: Exception) -> NoReturn:
+    status = status_pb2.Status(code=STATUS_CODES[type(error)], message=str(error))
+    if isinstance(error, InvalidArgument):
+        detail = AnyDetail()
+        detail.Pack(
+            error_details_pb2.BadRequest(
+                field_violations=[
+                    error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.message)
+                ]
+            )
+        )
+        status.details.append(detail)
+    await context.abort_with_status(rpc_status.to_status(status))
+    raise AssertionError("abort raises")
+
+
+def _rate_limit(request: admin.CreateProjectRequest) -> RateLimit | None:
+    if not request.HasField("rate_limit"):
+        return None
+    window = request.rate_limit.window
+    if window.nanos:
+        raise InvalidArgument("rate_limit.window", "must be whole seconds")
+    return RateLimit(request.rate_limit.requests, window.seconds * 1000)
+
+
+def _new_key(key: FreshKey) -> admin.NewKey:
+    return admin.NewKey(id=key.id, kind=WIRE_KINDS[key.kind], key=key.text, scopes=key.scopes)

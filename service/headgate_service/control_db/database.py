@@ -1,0 +1,138 @@
+"""The control DB as the service reaches it: SQLite in the data directory, or any other database by its URL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, update
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from headgate_service.control_db.models import ChangeCounter
+
+READ_SECONDS = 2.0
+CHANGE_SECONDS = 10.0
+# Below the deadlines above, so that a locked file ends in SQLite's own error and leaves no thread waiting for it.
+READ_BUSY_MS = 1_000
+CHANGE_BUSY_MS = 8_000
+
+_IMMEDIATE = "headgate_immediate"
+
+
+class ControlDbUnavailable(Exception):
+    """The control DB did not answer, or not in time. Nothing was changed, but for a commit whose answer was lost."""
+
+
+class ControlDb:
+    """Transactions on the control DB, each with a deadline."""
+
+    def __init__(self, url: str, *, read_seconds: float = READ_SECONDS, change_seconds: float = CHANGE_SECONDS) -> None:
+        self.engine = _engine(url)
+        self._changes = self.engine.execution_options(**{_IMMEDIATE: True})
+        self._read_seconds = read_seconds
+        self._change_seconds = change_seconds
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None where the database is another."""
+        return sqlite_file(self.engine)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """One consistent look. Raises ControlDbUnavailable."""
+        async with _deadline(self._read_seconds), AsyncSession(self.engine) as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def change(self) -> AsyncIterator[tuple[AsyncSession, int]]:
+        """One transaction that changes something, and the change counter's new value for the rows it writes.
+
+        Taking the counter first makes changes wait for one another, so that they become visible in the counter's
+        order and a check made within stays true until the commit. Raises ControlDbUnavailable.
+        """
+        async with (
+            _deadline(self._change_seconds),
+            AsyncSession(self._changes, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            counted = update(ChangeCounter).values(value=ChangeCounter.value + 1).returning(ChangeCounter.value)
+            yield session, (await session.execute(counted)).scalar_one()
+
+    @asynccontextmanager
+    async def exclusive(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction that starts with the right to write, for the schema."""
+        async with self._changes.begin() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def sqlite_file(engine: AsyncEngine) -> Path | None:
+    """The file of an SQLite database; None for any other."""
+    if engine.dialect.name != "sqlite":
+        return None
+    if not engine.url.database or engine.url.database == ":memory:":
+        raise ValueError("the control DB needs a file: a database in memory is lost with its connection")
+    return Path(engine.url.database)
+
+
+@asynccontextmanager
+async def _deadline(seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise ControlDbUnavailable(f"the control DB did not answer within {seconds:g} s") from error
+    except IntegrityError:
+        raise
+    except (DBAPIError, OSError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise ControlDbUnavailable(f"the control DB failed: {cause}") from error
+    except SQLAlchemyError as error:
+        raise ControlDbUnavailable(f"the control DB failed: {error}") from error
+
+
+def _engine(url: str) -> AsyncEngine:
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_async_engine(url, pool_pre_ping=True, hide_parameters=True)
+    # A connection for each look costs a millisecond, and a file that was locked, replaced or removed shows at the next.
+    engine = create_async_engine(
+        url,
+        poolclass=NullPool,
+        hide_parameters=True,
+        # Left to itself the driver begins transactions late and commits before a DDL statement.
+        connect_args={"isolation_level": None, "timeout": READ_BUSY_MS / 1000},
+    )
+    event.listen(engine.sync_engine, "connect", _prepare)
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.close()
+
+
+def _begin(connection: Any) -> None:
+    if connection.get_execution_options().get(_IMMEDIATE):
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {CHANGE_BUSY_MS}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql("BEGIN")
+
+
+async def write_ahead(engine: AsyncEngine) -> None:
+    """Puts an SQLite file into WAL mode, in which readers never wait for a writer; the file remembers it."""
+    async with engine.connect() as connection:
+        raw = await connection.get_raw_connection()
+        driver: Any = raw.driver_connection
+        mode = await (await driver.execute("PRAGMA journal_mode = WAL")).fetchone()
+    if mode[0] != "wal":
+        raise ControlDbUnavailable("SQLite cannot use its write-ahead log on this file system: use a local disk")

@@ -1,0 +1,91 @@
+"""The tables of the control DB.
+
+Times are integers, milliseconds since 1970 UTC: they mean the same in every database. `change` is the value that the
+counter in `changes` had when the row was last written, so that a reader loads only what is newer than it knows.
+"""
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Model(DeclarativeBase):
+    """A table; constraints get names that every database can alter them by."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class ChangeCounter(Model):
+    """One row, whose value grows by one with each change and in its transaction."""
+
+    __tablename__ = "changes"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    value: Mapped[int] = mapped_column(BigInteger)
+
+
+class OrganisationRow(Model):
+    """Who projects belong to."""
+
+    __tablename__ = "organisations"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    slug: Mapped[str] = mapped_column(String(63), unique=True)
+    name: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    deleted_at: Mapped[int | None] = mapped_column(BigInteger)
+    change: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class ProjectRow(Model):
+    """What events belong to. `shard` (0..63) is chosen at creation and stays; a deleted project keeps its slug."""
+
+    __tablename__ = "projects"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    slug: Mapped[str] = mapped_column(String(63), unique=True)
+    name: Mapped[str] = mapped_column(String(100))
+    organisation_id: Mapped[str] = mapped_column(ForeignKey(OrganisationRow.id))
+    shard: Mapped[int] = mapped_column(Integer)
+    monthly_limit: Mapped[int | None] = mapped_column(BigInteger)
+    rate_requests: Mapped[int | None] = mapped_column(BigInteger)
+    rate_window_ms: Mapped[int | None] = mapped_column(BigInteger)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    deleted_at: Mapped[int | None] = mapped_column(BigInteger)
+    change: Mapped[int] = mapped_column(BigInteger, index=True)
+
+    __table_args__ = (Index(None, "organisation_id"),)
+
+
+class KeyRow(Model):
+    """A key, of which only the hash is known. `lookup` is the hash's first 8 bytes."""
+
+    __tablename__ = "keys"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey(ProjectRow.id))
+    organisation_id: Mapped[str] = mapped_column(ForeignKey(OrganisationRow.id))
+    kind: Mapped[str] = mapped_column(String(16))
+    hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    lookup: Mapped[bytes] = mapped_column(LargeBinary(8), index=True)
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    revoked_at: Mapped[int | None] = mapped_column(BigInteger)
+    change: Mapped[int] = mapped_column(BigInteger, index=True)
+
+    __table_args__ = (Index(None, "project_id"),)
+
+
+class SecretRow(Model):
+    """Bytes that are made once and then stay, such as the one that signs receipts."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[bytes] = mapped_column(LargeBinary)

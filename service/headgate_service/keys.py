@@ -1,0 +1,90 @@
+"""Keys: how they are made, told from typing errors, and compared.
+
+A key is its kind's prefix, 26 random characters (130 bits) and a tail of 6 characters that checks the rest, so that a
+typing error is known for one without looking anything up. Only a SHA-256 of a key is kept. A slow hash would add
+nothing: it protects secrets that people choose, and nobody guesses one of 2^130.
+"""
+
+import hashlib
+import hmac
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from headgate_service.key_kind import KEY_PREFIXES, KeyKind
+
+# Gives so many random bytes; `secrets.token_bytes` outside tests.
+RandomBytes = Callable[[int], bytes]
+
+# Without i, l, o and u, which are misread.
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+RANDOM_CHARACTERS = 26
+CHECK_CHARACTERS = 6
+# How much of a key's hash finds its row.
+LOOKUP_BYTES = 8
+
+_BITS = 5
+_LETTERS = frozenset(ALPHABET)
+
+
+class KeyMalformed(Exception):
+    """What was given is no key that Headgate made: a typing error, or something else altogether."""
+
+
+@dataclass(frozen=True, slots=True)
+class FreshKey:
+    """A key that was just made, with the only copy of its text."""
+
+    id: str
+    kind: KeyKind
+    scopes: tuple[str, ...]
+    text: str = field(repr=False)
+
+
+def make_key(kind: KeyKind, random: RandomBytes) -> str:
+    """A new key of a kind."""
+    body = KEY_PREFIXES[kind] + random_text(RANDOM_CHARACTERS, random)
+    return body + _check(body)
+
+
+def parse_key(text: str) -> KeyKind:
+    """The kind of a well-formed key. Raises KeyMalformed, which never repeats the text."""
+    for kind, prefix in KEY_PREFIXES.items():
+        if text.startswith(prefix):
+            body, check = text[:-CHECK_CHARACTERS], text[-CHECK_CHARACTERS:]
+            if (
+                len(body) == len(prefix) + RANDOM_CHARACTERS
+                and _LETTERS.issuperset(body[len(prefix) :])
+                and check == _check(body)
+            ):
+                return kind
+    raise KeyMalformed("not a key that Headgate made: check it for a typing error")
+
+
+def key_hash(text: str) -> bytes:
+    """What is kept of a key: 32 bytes."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def lookup_prefix(hashed: bytes) -> bytes:
+    """The part of a hash that rows are found by, so that no index is searched with the whole of it."""
+    return hashed[:LOOKUP_BYTES]
+
+
+def same_hash(one: bytes, other: bytes) -> bool:
+    """Compares in a time that does not tell how much of them agrees."""
+    return hmac.compare_digest(one, other)
+
+
+def random_text(characters: int, random: RandomBytes) -> str:
+    """So many random characters of 5 bits each."""
+    size = -(-characters * _BITS // 8)
+    return _spell(int.from_bytes(random(size), "big"), characters)
+
+
+def _check(body: str) -> str:
+    return _spell(zlib.crc32(body.encode()), CHECK_CHARACTERS)
+
+
+def _spell(number: int, characters: int) -> str:
+    return "".join(ALPHABET[number >> _BITS * place & 31] for place in range(characters))

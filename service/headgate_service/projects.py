@@ -1,0 +1,199 @@
+"""Projects and their keys: how they come to be and end."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from headgate_service.control_db.database import ControlDb
+from headgate_service.control_db.models import KeyRow, OrganisationRow, ProjectRow
+from headgate_service.key_kind import KeyKind
+from headgate_service.keys import FreshKey, RandomBytes, key_hash, lookup_prefix, make_key, random_text
+from headgate_service.project_fields import (
+    RateLimit,
+    emptiest_shard,
+    slug_of,
+    valid_monthly_limit,
+    valid_name,
+    valid_rate_limit,
+    valid_scopes,
+    valid_slug,
+)
+
+DEFAULT = "default"
+FIRST_KINDS = (KeyKind.PUBLIC, KeyKind.TEST, KeyKind.SECRET)
+
+_ID_CHARACTERS = 20
+_MADE_SLUG_CHARACTERS = 8
+
+
+class SlugTaken(Exception):
+    """Another project, perhaps a deleted one, has the slug."""
+
+
+class ProjectUnknown(Exception):
+    """No project has that id or slug, or it was deleted."""
+
+
+class KeyUnknown(Exception):
+    """No key has that id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What the event path knows of a project. A limit of None is none, a rate limit of None the operator's default."""
+
+    id: str
+    slug: str
+    name: str
+    organisation_id: str
+    shard: int
+    monthly_limit: int | None
+    rate_limit: RateLimit | None
+
+    @classmethod
+    def of(cls, row: ProjectRow) -> "Project":
+        rate = None
+        if row.rate_requests is not None and row.rate_window_ms is not None:
+            rate = RateLimit(row.rate_requests, row.rate_window_ms)
+        return cls(row.id, row.slug, row.name, row.organisation_id, row.shard, row.monthly_limit, rate)
+
+
+@dataclass(frozen=True, slots=True)
+class FreshProject:
+    """A project that was just made, with the only copy of its first keys."""
+
+    project: Project
+    keys: tuple[FreshKey, ...]
+
+
+class Projects:
+    """Makes and ends projects and keys in the control DB; every call may raise ControlDbUnavailable."""
+
+    def __init__(self, database: ControlDb, *, random: RandomBytes, now_ms: Callable[[], int]) -> None:
+        self._database = database
+        self._random = random
+        self._now_ms = now_ms
+
+    async def create_project(
+        self,
+        name: str,
+        slug: str | None = None,
+        monthly_limit: int | None = None,
+        rate_limit: RateLimit | None = None,
+    ) -> FreshProject:
+        """A project with a public, a test and a secret key. Without a slug the name makes one.
+
+        Raises SlugTaken, InvalidArgument.
+        """
+        name = valid_name(name)
+        slug = valid_slug(slug) if slug else slug_of(name) or self._made_slug()
+        valid_monthly_limit(monthly_limit)
+        valid_rate_limit(rate_limit)
+        async with self._database.change() as (session, change):
+            return await self._add_project(session, change, name, slug, monthly_limit, rate_limit)
+
+    async def ensure_default(self, deliver: Callable[[FreshProject], None] | None = None) -> FreshProject | None:
+        """Makes the project `default` with its keys, once in the life of a control DB; None where it was made before.
+
+        `deliver` gets it just before the commit: keys that were written down there are never lost to a crash, which at
+        worst leaves keys that do not work and are made anew at the next start.
+        """
+        try:
+            async with self._database.change() as (session, change):
+                made = await self._add_project(session, change, DEFAULT, DEFAULT, None, None)
+                await session.flush()
+                if deliver is not None:
+                    deliver(made)
+                return made
+        except SlugTaken:
+            return None
+
+    async def create_key(self, project: str, kind: KeyKind, scopes: Iterable[str] = ()) -> FreshKey:
+        """A key of a project, by its id or slug. Only organisation keys take scopes; for one without, `events:write`.
+
+        Raises ProjectUnknown, InvalidArgument.
+        """
+        granted = valid_scopes(kind, scopes)
+        async with self._database.change() as (session, change):
+            row = await session.scalar(
+                select(ProjectRow).where(
+                    or_(ProjectRow.id == project, ProjectRow.slug == project), ProjectRow.deleted_at.is_(None)
+                )
+            )
+            if row is None:
+                raise ProjectUnknown(f"no project {project}: give its slug or id")
+            return self._add_key(session, change, row, kind, granted)
+
+    async def revoke_key(self, key_id: str) -> None:
+        """Ends a key; ending it again is no error. Raises KeyUnknown."""
+        async with self._database.change() as (session, change):
+            ended = update(KeyRow).where(KeyRow.id == key_id, KeyRow.revoked_at.is_(None))
+            done = await session.execute(ended.values(revoked_at=self._now_ms(), change=change).returning(KeyRow.id))
+            if done.first() is None and await session.get(KeyRow, key_id) is None:
+                raise KeyUnknown("no key has that id: give the id (key_...), not the key itself")
+
+    async def _add_project(
+        self,
+        session: AsyncSession,
+        change: int,
+        name: str,
+        slug: str,
+        monthly_limit: int | None,
+        rate_limit: RateLimit | None,
+    ) -> FreshProject:
+        if await session.scalar(select(ProjectRow.id).where(ProjectRow.slug == slug)):
+            raise SlugTaken(f"the slug {slug} is taken: give another")
+        counts = await session.execute(select(ProjectRow.shard, func.count()).group_by(ProjectRow.shard))
+        row = ProjectRow(
+            id=self._id("prj"),
+            slug=slug,
+            name=name,
+            organisation_id=await self._default_organisation(session, change),
+            shard=emptiest_shard(dict(counts.tuples().all())),
+            monthly_limit=monthly_limit,
+            rate_requests=rate_limit.requests if rate_limit else None,
+            rate_window_ms=rate_limit.window_ms if rate_limit else None,
+            created_at=self._now_ms(),
+            change=change,
+        )
+        session.add(row)
+        await session.flush()
+        keys = tuple(self._add_key(session, change, row, kind, ()) for kind in FIRST_KINDS)
+        return FreshProject(Project.of(row), keys)
+
+    def _add_key(
+        self, session: AsyncSession, change: int, project: ProjectRow, kind: KeyKind, scopes: tuple[str, ...]
+    ) -> FreshKey:
+        key = FreshKey(self._id("key"), kind, scopes, make_key(kind, self._random))
+        hashed = key_hash(key.text)
+        session.add(
+            KeyRow(
+                id=key.id,
+                project_id=project.id,
+                organisation_id=project.organisation_id,
+                kind=kind.value,
+                hash=hashed,
+                lookup=lookup_prefix(hashed),
+                scopes=list(scopes),
+                created_at=self._now_ms(),
+                change=change,
+            )
+        )
+        return key
+
+    async def _default_organisation(self, session: AsyncSession, change: int) -> str:
+        known = await session.scalar(select(OrganisationRow.id).where(OrganisationRow.slug == DEFAULT))
+        if known is not None:
+            return known
+        made = OrganisationRow(id=self._id("org"), slug=DEFAULT, name=DEFAULT, created_at=self._now_ms(), change=change)
+        session.add(made)
+        await session.flush()
+        return made.id
+
+    def _id(self, prefix: str) -> str:
+        return f"{prefix}_{random_text(_ID_CHARACTERS, self._random)}"
+
+    def _made_slug(self) -> str:
+        return f"project-{random_text(_MADE_SLUG_CHARACTERS, self._random)}"
