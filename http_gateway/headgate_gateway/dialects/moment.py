@@ -1,0 +1,92 @@
+"""Points in time as clients write them, kept to the nanosecond."""
+
+import re
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+# 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z: all that a protobuf Timestamp can say.
+_EARLIEST, _LATEST = -62_135_596_800, 253_402_300_799
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_MILLISECONDS_ABOVE = 100_000_000_000
+
+_DATE = r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
+_ISO_8601 = re.compile(
+    _DATE + r"(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?([Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
+)
+_RFC_3339 = re.compile(_DATE + r"[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?([Zz]|[+-][0-9]{2}:[0-9]{2})")
+
+
+class Moment(NamedTuple):
+    """Seconds since 1970 in UTC, and nanoseconds (0 to 999,999,999) on top of them."""
+
+    seconds: int
+    nanos: int
+
+    @property
+    def storable(self) -> bool:
+        """Whether it lies in the years 1 to 9999 of UTC, all that a Timestamp can say."""
+        return _EARLIEST <= self.seconds <= _LATEST
+
+    def write(self, timestamp: Timestamp) -> None:
+        timestamp.seconds = self.seconds
+        timestamp.nanos = self.nanos
+
+
+def iso8601(text: str) -> Moment | None:
+    """An ISO 8601 calendar date or date-time in the extended format; None where `text` is none.
+
+    `YYYY-MM-DD`, or with `T` or a space and `HH:MM[:SS[.fraction]]`, and `Z`, `+hh`, `+hhmm`, `+hh:mm` or no zone
+    (UTC). 24:00 is the end of its day. Week dates, ordinal dates and the format without hyphens are not read.
+    """
+    match = _ISO_8601.fullmatch(text)
+    return None if match is None else _moment(match, last_midnight=True)
+
+
+def rfc3339(text: str) -> Moment | None:
+    """An RFC 3339 date-time; None where `text` is none. It need not be storable: the offset may leave the years."""
+    match = _RFC_3339.fullmatch(text)
+    return None if match is None else _moment(match, last_midnight=False)
+
+
+def unix(number: float) -> Moment:
+    """A Unix time in seconds or, where it is further from 1970 than 1e11, in milliseconds.
+
+    A fraction is taken as the decimal that was written, not as its nearest double.
+    """
+    exact = Decimal(repr(number))
+    if abs(exact) > _MILLISECONDS_ABOVE:
+        exact = exact.scaleb(-3)
+    seconds = exact.to_integral_value("ROUND_FLOOR")
+    return Moment(int(seconds), int((exact - seconds).scaleb(9)))
+
+
+def _moment(match: re.Match[str], *, last_midnight: bool) -> Moment | None:
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    offset = _offset_minutes(zone)
+    try:
+        days = date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY
+    except ValueError:
+        return None
+    hours, minutes, seconds = int(hour or 0), int(minute or 0), int(second or 0)
+    nanos = int((fraction or "0")[:9].ljust(9, "0"))
+    if hours > 23 and not (last_midnight and hours == 24 and minutes == seconds == nanos == 0):
+        return None
+    if minutes > 59 or seconds > 60 or offset is None:
+        return None
+    total = days * 86_400 + hours * 3_600 + minutes * 60 + seconds - offset * 60
+    # A leap second stands at the end of a UTC day and nowhere else; Unix time gives it the second that follows.
+    if seconds == 60 and total % 86_400:
+        return None
+    return Moment(total, nanos)
+
+
+def _offset_minutes(zone: str | None) -> int | None:
+    if zone is None or zone in "Zz":
+        return 0
+    hours, minutes = int(zone[1:3]), int(zone[3:].removeprefix(":") or 0)
+    if hours > 23 or minutes > 59:
+        return None
+    return (hours * 60 + minutes) * (-1 if zone[0] == "-" else 1)
