@@ -90,7 +90,7 @@ class Verdict:
     `status`: ok, replay, duplicate, dry, mismatch, rate, quota or full. `ms` is when the events became durable, `base`
     the project's count of accepted events before them. `fresh` of the events are new; the others are in `duplicates`,
     by place.
-    `month_left_ms` is the time to the end of the UTC month.
+    `month_ms` is the length of the UTC month that counts, `month_left_ms` the time to its end.
     """
 
     status: str
@@ -101,6 +101,7 @@ class Verdict:
     rate_used: int
     rate_left_ms: int
     month_used: int
+    month_ms: int
     month_left_ms: int
 
 
@@ -153,9 +154,10 @@ class Appender:
             command = self._command(project, waiting, month)
             replies = await self._evaluate(command)
         except (RedisUnavailable, ResponseError) as error:
-            for one in waiting:
-                if not one.verdict.done():
-                    one.verdict.set_exception(LogUnavailable(str(error)))
+            _fail(waiting, LogUnavailable(str(error)))
+            return
+        except Exception as error:  # noqa: BLE001 - a defect here must reach the callers, who would wait for ever
+            _fail(waiting, error)
             return
         for one, reply in zip(waiting, replies, strict=True):
             if not one.verdict.done():
@@ -204,6 +206,7 @@ class Appender:
 class _Month:
     field: str
     next_field: str
+    start_ms: int
     end_ms: int
     next_end_ms: int
 
@@ -214,6 +217,7 @@ def _month(now: datetime) -> _Month:
     return _Month(
         f"m{first:%Y%m}",
         f"m{following:%Y%m}",
+        int(first.timestamp() * 1000),
         int(following.timestamp() * 1000),
         int(_next_month(following).timestamp() * 1000),
     )
@@ -221,6 +225,12 @@ def _month(now: datetime) -> _Month:
 
 def _next_month(first: datetime) -> datetime:
     return first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+
+
+def _fail(waiting: Sequence[_Waiting], error: Exception) -> None:
+    for one in waiting:
+        if not one.verdict.done():
+            one.verdict.set_exception(error)
 
 
 def _meta(append: Append) -> list[Any]:
@@ -241,7 +251,7 @@ def _id_hash(event_id: str) -> bytes:
 
 def _verdict(reply: Sequence[Any], month: _Month) -> Verdict:
     status, ms, base, fresh, duplicates, rate_used, rate_left_ms, month_used, month_turned = reply
-    month_end = month.next_end_ms if month_turned else month.end_ms
+    starts, ends = (month.end_ms, month.next_end_ms) if month_turned else (month.start_ms, month.end_ms)
     return Verdict(
         status.decode(),
         ms,
@@ -254,7 +264,8 @@ def _verdict(reply: Sequence[Any], month: _Month) -> Verdict:
         rate_used,
         rate_left_ms,
         month_used,
-        max(month_end - ms, 0),
+        ends - starts,
+        max(ends - ms, 0),
     )
 
 

@@ -1,0 +1,55 @@
+"""What a service process is told at its start; it reads nothing else of the world around it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from headgate_service.entrance import PublicRoute
+from headgate_service.limits import RateLimits
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files. With `client_ca` a client must show a certificate of one of its authorities (mTLS)."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SinkRule:
+    """What the service must know of a sink: whom it serves, and whether it refuses events when it is too far behind.
+
+    `projects` are slugs or ids; None: all.
+    """
+
+    name: str
+    refuses_when_full: bool
+    projects: frozenset[str] | None = None
+
+    def serves(self, project_id: str, slug: str) -> bool:
+        return self.projects is None or project_id in self.projects or slug in self.projects
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`grpc_port` 0 takes a free port; `ready_file` then gets the address, as {"grpc": "HOST:PORT"}.
+
+    `first_start_file` gets the keys of the default project, once, when it is made. `log_bound_bytes` is how much of a
+    project a sink may leave unsettled.
+    """
+
+    grpc_host: str
+    grpc_port: int
+    admin_socket: Path
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    gateway_token: str = field(repr=False)
+    first_start_file: Path
+    ready_file: Path | None = None
+    tls: TlsFiles | None = None
+    limits: RateLimits = field(default_factory=RateLimits)
+    public_route: PublicRoute = field(default_factory=lambda: PublicRoute("default"))
+    sinks: tuple[SinkRule, ...] = ()
+    log_bound_bytes: int = 256 * 1024 * 1024
+    drain_seconds: float = 10.0

@@ -1,0 +1,123 @@
+"""What a canonical event from a gRPC caller must be, and its reduction to the form that is stored.
+
+The HTTP APIs have rules of their own, which the gateway applies.
+"""
+
+from dataclasses import dataclass
+
+import orjson
+from google.protobuf import json_format
+from headgate.v1 import event_pb2, outcome_pb2
+
+MAX_PROPERTIES_BYTES = 64 * 1024
+MAX_STRING_BYTES = 32 * 1024
+MAX_DEPTH = 32
+
+# Set by the service: what a caller put there is dropped.
+_OWN_FIELDS = ("project_id", "receive_time", "sample_weight", "dialect")
+_STRINGS = ("event_id", "name", "user_id", "distinct_id", "anonymous_id", "session_id")
+_TIMES = ("occur_time", "client_time")
+_FIRST_SECOND, _LAST_SECOND = -62135596800, 253402300799
+
+
+@dataclass(frozen=True, slots=True)
+class EventFault:
+    """What makes one event unacceptable: `field` as the proto names it."""
+
+    reason: outcome_pb2.Reason
+    field: str
+    message: str
+
+
+def stored_form(event: event_pb2.Event) -> EventFault | None:
+    """Brings an event to the form that is stored, in place, or says what is wrong with it."""
+    for field in _OWN_FIELDS:
+        event.ClearField(field)
+    return _strings_fault(event) or _times_fault(event) or _reduce_properties(event) or _size_fault(event)
+
+
+def complete_user(event: event_pb2.Event) -> None:
+    """Whom the event counts for, where the caller did not say."""
+    if not event.distinct_id:
+        event.distinct_id = event.user_id or event.anonymous_id or event.session_id
+
+
+def _strings_fault(event: event_pb2.Event) -> EventFault | None:
+    if not event.name:
+        return EventFault(outcome_pb2.REASON_INVALID, "name", "is required and must not be empty")
+    for field in _STRINGS:
+        if len(getattr(event, field).encode()) > MAX_STRING_BYTES:
+            return EventFault(outcome_pb2.REASON_TOO_LARGE, field, f"is over {MAX_STRING_BYTES} bytes")
+    return None
+
+
+def _times_fault(event: event_pb2.Event) -> EventFault | None:
+    for field in _TIMES:
+        time = getattr(event, field)
+        if not (_FIRST_SECOND <= time.seconds <= _LAST_SECOND and 0 <= time.nanos < 1_000_000_000):
+            return EventFault(
+                outcome_pb2.REASON_INVALID, field, "is not between 0001-01-01 and 9999-12-31, with nanos 0 to 999999999"
+            )
+    return None
+
+
+def _reduce_properties(event: event_pb2.Event) -> EventFault | None:
+    if event.HasField("properties"):
+        if event.properties_json:
+            return EventFault(
+                outcome_pb2.REASON_INVALID, "properties", "is given beside properties_json: give one of them"
+            )
+        try:
+            properties = json_format.MessageToDict(event.properties)
+        except (json_format.SerializeToJsonError, RecursionError) as error:
+            return EventFault(outcome_pb2.REASON_INVALID, "properties", f"is not JSON: {error}")
+        event.ClearField("properties")
+    elif event.properties_json:
+        try:
+            properties = orjson.loads(event.properties_json)
+        except orjson.JSONDecodeError as error:
+            return EventFault(outcome_pb2.REASON_INVALID, "properties_json", f"is not JSON: {error}")
+    else:
+        return None
+    if type(properties) is not dict:
+        return EventFault(outcome_pb2.REASON_INVALID, "properties_json", "is not a JSON object")
+    if _deeper_than(properties, MAX_DEPTH):
+        return EventFault(outcome_pb2.REASON_INVALID, "properties", f"is nested more than {MAX_DEPTH} levels deep")
+    if properties:
+        event.properties_json = orjson.dumps(properties)
+    else:
+        event.ClearField("properties_json")
+    return _property_strings_fault(properties) if len(event.properties_json) > MAX_STRING_BYTES else None
+
+
+def _size_fault(event: event_pb2.Event) -> EventFault | None:
+    if event.ByteSize() > MAX_PROPERTIES_BYTES:
+        return EventFault(outcome_pb2.REASON_TOO_LARGE, "", f"the event is over {MAX_PROPERTIES_BYTES} bytes")
+    return None
+
+
+def _property_strings_fault(properties: object) -> EventFault | None:
+    level = [properties]
+    while level:
+        for value in level:
+            if type(value) is str and len(value.encode()) > MAX_STRING_BYTES:
+                return EventFault(
+                    outcome_pb2.REASON_TOO_LARGE, "properties", f"holds a string over {MAX_STRING_BYTES} bytes"
+                )
+        level = [inner for value in level for inner in _inside(value)]
+    return None
+
+
+def _deeper_than(value: object, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth):
+        level = [inner for outer in level for inner in _inside(outer) if type(inner) in (dict, list)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []

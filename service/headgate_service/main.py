@@ -1,0 +1,172 @@
+"""The composition root of the service process."""
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import grpc
+import redis.asyncio as redis_asyncio
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from headgate.v1 import admin_service_pb2_grpc as admin_grpc
+from headgate.v1 import ingest_service_pb2, ingest_service_pb2_grpc, receipt_service_pb2, receipt_service_pb2_grpc
+from redis.exceptions import ResponseError
+
+from headgate_service.admin_servicer import AdminServicer
+from headgate_service.config import Config, SinkRule
+from headgate_service.control_db.database import ControlDb
+from headgate_service.control_db.schema import migrate
+from headgate_service.control_db.secrets import RECEIPT_SIGNING, Secrets
+from headgate_service.directory import Directory, DirectoryUnavailable
+from headgate_service.directory_snapshot import ControlChanges
+from headgate_service.entrance import Entrance
+from headgate_service.health import CONTROL_DB, REDIS, Health
+from headgate_service.ingest import Ingest
+from headgate_service.ingest_servicer import IngestServicer
+from headgate_service.listening import listen, listen_on_socket
+from headgate_service.log.append import Appender
+from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
+from headgate_service.owner_file import write_owner_file
+from headgate_service.projects import FreshProject, Projects
+from headgate_service.receipt import ReceiptMaker
+from headgate_service.receipt_lookup import ReceiptLookup
+from headgate_service.receipt_servicer import ReceiptServicer, names_for_keys, names_for_operator
+from headgate_service.refusal_ledger import RefusalLedger
+from headgate_service.tail import LogTail
+
+# A gathered call carries whatever one HTTP request may hold; the 4 MiB of the other calls are checked by the servicer.
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # Two services on one port would each get a part of the requests, and one of them be forgotten.
+    ("grpc.so_reuseport", 0),
+]
+_SERVICES = (
+    ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name,
+    receipt_service_pb2.DESCRIPTOR.services_by_name["ReceiptService"].full_name,
+    health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+    reflection.SERVICE_NAME,
+)
+
+_log = structlog.get_logger()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def serve(config: Config) -> None:
+    """Serves until SIGTERM or SIGINT, then finishes the calls under way and returns."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await serve_until(stopped, config)
+
+
+async def serve_until(stopped: asyncio.Event, config: Config) -> None:
+    """Serves until `stopped`. Raises ControlDbUnavailable where the control DB cannot be had at the start."""
+    database = ControlDb(config.database_url)
+    await migrate(database)
+    projects = Projects(database, random=secrets.token_bytes, now_ms=lambda: time.time_ns() // 1_000_000)
+    await projects.ensure_default(partial(_write_first_keys, config.first_start_file))
+    receipts = ReceiptMaker(await Secrets(database, secrets.token_bytes).get(RECEIPT_SIGNING))
+    directory = Directory(ControlChanges(database), clock=time.monotonic)
+    pipeline = RedisPipeline(config.redis_url)
+    tail_redis = redis_asyncio.Redis.from_url(config.redis_url)
+    refusals = RefusalLedger(pipeline, _now)
+    refusing = _SinksOf(directory, tuple(rule for rule in config.sinks if rule.refuses_when_full))
+    sinks_of = _SinksOf(directory, config.sinks)
+    ingest = Ingest(
+        Entrance(directory, config.public_route),
+        Appender(pipeline, refusing, config.log_bound_bytes, _now),
+        receipts,
+        refusals,
+        config.limits,
+        sinks_of,
+    )
+    lookup = ReceiptLookup(pipeline, sinks_of)
+    health = Health({REDIS: partial(_answers, pipeline), CONTROL_DB: partial(_healthy, directory)}, frozenset({REDIS}))
+
+    public = grpc.aio.server(options=_OPTIONS)
+    ingest_service_pb2_grpc.add_IngestServiceServicer_to_server(IngestServicer(ingest, config.gateway_token), public)
+    receipt_service_pb2_grpc.add_ReceiptServiceServicer_to_server(
+        ReceiptServicer(receipts, lookup, names_for_keys(directory)), public
+    )
+    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, public)
+    reflection.enable_server_reflection(_SERVICES, public)
+    port = listen(public, f"{config.grpc_host}:{config.grpc_port}", config.tls)
+
+    operator = grpc.aio.server()
+    admin_grpc.add_AdminServiceServicer_to_server(AdminServicer(projects, directory, LogTail(tail_redis)), operator)
+    receipt_service_pb2_grpc.add_ReceiptServiceServicer_to_server(
+        ReceiptServicer(receipts, lookup, names_for_operator), operator
+    )
+    listen_on_socket(operator, config.admin_socket)
+
+    async with asyncio.TaskGroup() as tasks:
+        running = [
+            tasks.create_task(directory.run(), name="directory"),
+            tasks.create_task(refusals.run(), name="refusal-ledger"),
+            tasks.create_task(health.run(), name="health"),
+        ]
+        # Without this the first callers would hear that nothing is known of keys; where it fails they rightly do.
+        with contextlib.suppress(DirectoryUnavailable):
+            await directory.refresh()
+        await health.refresh()
+        await public.start()
+        await operator.start()
+        config.admin_socket.chmod(0o600)
+        if config.ready_file is not None:
+            write_owner_file(config.ready_file, {"grpc": f"{config.grpc_host}:{port}"})
+        _log.info("service listens", grpc=f"{config.grpc_host}:{port}")
+        await stopped.wait()
+        _log.info("service drains")
+        await health.drain()
+        await asyncio.gather(public.stop(config.drain_seconds), operator.stop(grace=0))
+        for task in running:
+            task.cancel()
+    await pipeline.close()
+    await tail_redis.aclose()
+    await database.close()
+
+
+class _SinksOf:
+    """The names of a project's sinks among some rules."""
+
+    def __init__(self, directory: Directory, rules: Sequence[SinkRule]) -> None:
+        self._directory = directory
+        self._rules = rules
+
+    def __call__(self, project_id: str) -> Sequence[str]:
+        try:
+            project = self._directory.project(project_id)
+        except DirectoryUnavailable:
+            # Whoever asks was let in a moment ago. Only sinks of projects named by slug are not known to be theirs.
+            project = None
+        slug = project.slug if project else ""
+        return [rule.name for rule in self._rules if rule.serves(project_id, slug)]
+
+
+async def _answers(pipeline: RedisPipeline) -> bool:
+    try:
+        return bool(await pipeline.execute("PING") == b"PONG")
+    except (RedisUnavailable, ResponseError):
+        return False
+
+
+async def _healthy(directory: Directory) -> bool:
+    return directory.healthy
+
+
+def _write_first_keys(path: Path, made: FreshProject) -> None:
+    keys = {key.kind.value: key.text for key in made.keys}
+    write_owner_file(path, {"project": {"id": made.project.id, "slug": made.project.slug}, "keys": keys})

@@ -1,0 +1,74 @@
+"""ReceiptService over gRPC."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+from headgate.v1.receipt_service_pb2 import GetReceiptRequest, GetReceiptResponse
+from headgate.v1.receipt_service_pb2_grpc import ReceiptServiceServicer
+
+from headgate_service.directory import Credential, CredentialInvalid, Directory, DirectoryUnavailable
+from headgate_service.key_kind import KeyKind
+from headgate_service.log.redis_pipeline import RedisUnavailable
+from headgate_service.metadata import bearer_key
+from headgate_service.receipt import Receipt, ReceiptInvalid, ReceiptMaker
+from headgate_service.receipt_lookup import ReceiptLookup
+
+# Says whether the caller of a context may see the names of a receipt's sinks.
+SeesNames = Callable[[Any, Receipt], Awaitable[bool]]
+
+
+class ReceiptServicer(ReceiptServiceServicer):
+    """`sees_names` is another on the admin socket, whose every caller is the operator."""
+
+    def __init__(self, receipts: ReceiptMaker, lookup: ReceiptLookup, sees_names: SeesNames) -> None:
+        self._receipts = receipts
+        self._lookup = lookup
+        self._sees_names = sees_names
+
+    async def GetReceipt(self, request: GetReceiptRequest, context: Any) -> GetReceiptResponse:  # noqa: N802
+        try:
+            receipt = self._receipts.read(request.receipt)
+            response = await self._lookup.progress(request.receipt, receipt)
+        except ReceiptInvalid as error:
+            await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+            raise
+        except RedisUnavailable as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the log does not answer: retry ({error})")
+            raise
+        if not await self._sees_names(context, receipt):
+            for row in response.sinks:
+                row.ClearField("sink")
+        return response
+
+
+def names_for_keys(directory: Directory) -> SeesNames:
+    """Secret and organisation keys of the receipt's project see names. A key that cannot be judged sees counts."""
+
+    async def sees_names(context: Any, receipt: Receipt) -> bool:
+        key = bearer_key(context)
+        if not key:
+            return False
+        try:
+            credential = await directory.find(key)
+        except (CredentialInvalid, DirectoryUnavailable):
+            return False
+        return _of_project(credential, directory, receipt.project_id)
+
+    return sees_names
+
+
+async def names_for_operator(context: Any, receipt: Receipt) -> bool:
+    """On the admin socket every caller is the operator."""
+    return True
+
+
+def _of_project(credential: Credential, directory: Directory, project_id: str) -> bool:
+    if credential.kind == KeyKind.SECRET:
+        return credential.project_id == project_id
+    project = directory.project(project_id)
+    return (
+        credential.kind == KeyKind.ORGANISATION
+        and project is not None
+        and credential.organisation_id == project.organisation_id
+    )

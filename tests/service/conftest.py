@@ -1,0 +1,105 @@
+"""A whole service, with a real Redis and a real SQLite file, in the test's own event loop."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import grpc
+import pytest
+from headgate.v1 import admin_service_pb2_grpc, ingest_service_pb2_grpc, receipt_service_pb2_grpc
+from headgate_service.config import Config, SinkRule
+from headgate_service.limits import RateLimits
+from headgate_service.main import serve_until
+from headgate_service.project_fields import RateLimit
+
+TOKEN = "gateway-token-of-the-tests"
+
+
+@dataclass
+class Service:
+    """A running service: its stubs, the default project and its keys."""
+
+    config: Config
+    address: str
+    channel: grpc.aio.Channel
+    operator: grpc.aio.Channel
+    keys: dict[str, str]
+    project_id: str
+    task: "asyncio.Task[None]"
+    stopped: asyncio.Event
+
+    @property
+    def ingest(self):
+        return ingest_service_pb2_grpc.IngestServiceStub(self.channel)
+
+    @property
+    def receipts(self):
+        return receipt_service_pb2_grpc.ReceiptServiceStub(self.channel)
+
+    @property
+    def admin(self):
+        return admin_service_pb2_grpc.AdminServiceStub(self.operator)
+
+    def bearer(self, kind: str = "secret") -> list[tuple[str, str]]:
+        return [("authorization", f"Bearer {self.keys[kind]}")]
+
+    async def stop(self) -> None:
+        await self.channel.close()
+        await self.operator.close()
+        self.stopped.set()
+        await self.task
+
+
+@pytest.fixture
+async def start_service(redis_url: str, short_dir: Path) -> AsyncIterator[Callable[..., Awaitable[Service]]]:
+    """Starts a service with changes to its config; all of one test share the data directory."""
+    started: list[Service] = []
+    config = Config(
+        grpc_host="127.0.0.1",
+        grpc_port=0,
+        admin_socket=short_dir / "admin.sock",
+        database_url=f"sqlite+aiosqlite:///{short_dir}/control.db",
+        redis_url=redis_url,
+        gateway_token=TOKEN,
+        first_start_file=short_dir / "first-start.json",
+        ready_file=short_dir / "ready.json",
+        limits=RateLimits(keys=RateLimit(1000, 60_000)),
+        sinks=(SinkRule("jsonl", refuses_when_full=True), SinkRule("webhook", refuses_when_full=False)),
+        drain_seconds=1.0,
+    )
+
+    async def start(**changes: object) -> Service:
+        own = replace(config, **changes)
+        own.ready_file.unlink(missing_ok=True)
+        stopped = asyncio.Event()
+        task = asyncio.create_task(serve_until(stopped, own))
+        while not own.ready_file.exists():
+            if task.done():
+                await task
+            await asyncio.sleep(0.01)
+        address = json.loads(own.ready_file.read_text())["grpc"]
+        first = json.loads(own.first_start_file.read_text())
+        service = Service(
+            own,
+            address,
+            grpc.aio.insecure_channel(address),
+            grpc.aio.insecure_channel(f"unix:{own.admin_socket}"),
+            first["keys"],
+            first["project"]["id"],
+            task,
+            stopped,
+        )
+        started.append(service)
+        return service
+
+    yield start
+    for service in started:
+        if not service.task.done():
+            await service.stop()
+
+
+@pytest.fixture
+async def service(start_service: Callable[..., Awaitable[Service]]) -> Service:
+    return await start_service()
