@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Callable
 
-import brotli
+import brotli  # type: ignore[import-untyped]  # it ships no types
 import zstandard
 
 ACCEPT_ENCODING = "gzip, deflate, br, zstd, identity"
@@ -15,11 +15,11 @@ _STEP = 64 * 1024
 _ZSTD_WINDOW = 8 * 1024 * 1024
 
 
-class Inflated(Exception):  # noqa: N818 - a noun of cause
+class Inflated(Exception):
     """The data decodes to more than the cap; decoding stopped there."""
 
 
-class Corrupt(Exception):  # noqa: N818 - a noun of cause
+class Corrupt(Exception):
     """The data is not of its encoding, or ends too early."""
 
 

@@ -1,0 +1,112 @@
+"""The HTTP application: every route, and what each is made of."""
+
+import traceback
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any, Protocol
+
+import falcon
+import falcon.asgi
+import grpc.aio
+import structlog
+from falcon.asgi import Request, Response
+from headgate.v1 import event_pb2
+
+from headgate_gateway.body import BodyLimits
+from headgate_gateway.client_address import Network
+from headgate_gateway.dialects.dialect import Dialect
+from headgate_gateway.experiments import ExperimentsResource
+from headgate_gateway.ingest_client import IngestClient
+from headgate_gateway.ingest_resource import IngestResource
+from headgate_gateway.ingestion import Ingestion
+from headgate_gateway.late_body import LateBody
+from headgate_gateway.methods import Methods
+from headgate_gateway.metrics import Metrics, MetricsResource
+from headgate_gateway.openapi import OpenApiResource, document
+from headgate_gateway.probes import LivenessResource, ReadinessResource
+from headgate_gateway.problem import problem
+from headgate_gateway.receipts import ReceiptResource
+
+
+class Resource(Protocol):
+    """What a route is made of, beside Falcon's `on_` methods."""
+
+    @property
+    def methods(self) -> Sequence[str]: ...
+
+    def operations(self) -> dict[str, Any]:
+        """Return its OpenAPI operations by lower-case method."""
+        ...
+
+
+def create_app(
+    *,
+    dialects: Sequence[Dialect],
+    client: IngestClient,
+    channel: grpc.aio.Channel,
+    metrics: Metrics,
+    limits: BodyLimits,
+    trusted_proxies: Sequence[Network],
+    receipt_seconds: float,
+    probe_seconds: float,
+    clock: Callable[[], float],
+    new_request_id: Callable[[], str],
+) -> LateBody:
+    """Wire the application; it opens nothing. `channel` is the service's, `clock` is monotonic seconds."""
+
+    def ingest(dialect: Dialect) -> IngestResource:
+        ingestion = Ingestion(dialect, client, limits, trusted_proxies, metrics)
+        return IngestResource(ingestion, limits, metrics, clock)
+
+    openapi = OpenApiResource()
+    routes: dict[str, Resource] = {
+        **{dialect.path: ingest(dialect) for dialect in dialects},
+        "/v1/receipts/{receipt}": ReceiptResource(channel, receipt_seconds, new_request_id),
+        "/livez": LivenessResource(),
+        "/readyz": ReadinessResource(channel, probe_seconds),
+        "/metrics": MetricsResource(metrics),
+        "/openapi.json": openapi,
+    }
+    # Part of what the clients of API 2 call, though not of the ingestion that every dialect has.
+    for dialect in dialects:
+        if dialect.kind == event_pb2.DIALECT_XAIKU:
+            routes["/api/v1/experiments"] = ExperimentsResource(dialect, client)
+    openapi.publish(
+        document(
+            {path: resource.operations() for path, resource in routes.items()},
+            [dialect.path for dialect in dialects],
+            [dialect.components() for dialect in dialects],
+        )
+    )
+
+    app = falcon.asgi.App(middleware=[Methods(new_request_id)])
+    app.req_options.strip_url_path_trailing_slash = True
+    for path, resource in routes.items():
+        app.add_route(path, resource)
+    _word_errors(app, new_request_id)
+    return LateBody(app)
+
+
+def _word_errors(app: "falcon.asgi.App[Any, Any]", new_request_id: Callable[[], str]) -> None:
+    async def refused(
+        req: Request, resp: Response, error: falcon.HTTPError, params: dict[str, Any], **_: object
+    ) -> None:
+        status = HTTPStatus(error.status_code)
+        resp.status = status.value
+        resp.set_headers(error.headers or {})
+        message = "There is nothing at this path." if status == HTTPStatus.NOT_FOUND else status.phrase
+        resp.data = problem(status.name.lower(), message, new_request_id())
+
+    async def broken(req: Request, resp: Response, error: Exception, params: dict[str, Any], **_: object) -> None:
+        request_id = new_request_id()
+        places = [
+            f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
+        ]
+        structlog.get_logger().error(
+            "a request met a defect", request_id=request_id, error=type(error).__name__, places=places
+        )
+        resp.status = 500
+        resp.data = problem("internal_error", "This should not have happened; it is logged.", request_id)
+
+    app.add_error_handler(Exception, broken)
+    app.add_error_handler(falcon.HTTPError, refused)

@@ -1,0 +1,122 @@
+"""Reads the body of a request, within limits of bytes and time."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from headgate_gateway.content_encoding import ACCEPT_ENCODING, Corrupt, Inflated, decoder
+from headgate_gateway.content_type import ACCEPT, reads_as_json
+from headgate_gateway.dialects.dialect import Rejection
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """Limits of every body: times in seconds, sizes in bytes; the wire limit is each dialect's own."""
+
+    inflation: int = 5
+    """A decoded body is at most this many times the wire limit."""
+    idle_seconds: float = 30.0
+    """The longest wait for the next piece."""
+    total_seconds: float = 300.0
+    """The longest wait for the whole, so that dripping does not hold a connection for ever."""
+    discard_bytes: int = 16 * 1024 * 1024
+    discard_seconds: float = 5.0
+    """What is read of a refused body before the connection is closed."""
+
+
+@dataclass(eq=False)
+class BodyFault(Exception):
+    """The body is not taken.
+
+    `unread`: the client may still be sending it. `limit` is the limit in bytes that it is over, `headers` say what
+    would be taken instead.
+    """
+
+    cause: Rejection
+    message: str
+    unread: bool = True
+    limit: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class ClientGone(Exception):
+    """The client hung up before its body was complete: nobody hears an answer."""
+
+
+def bears_body(headers: Mapping[str, str]) -> bool:
+    """Say whether the request announces a body."""
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+async def read_body(headers: Mapping[str, str], receive: Receive, wire_limit: int, limits: BodyLimits) -> bytes:
+    """Read and decode a body; BodyFault (TOO_LARGE, MEDIA_TYPE, SLOW, or NOT_JSON for corrupt data) or ClientGone."""
+    if not reads_as_json(headers.get("content-type", "")):
+        message = "send JSON as application/json in UTF-8"
+        raise BodyFault(Rejection.MEDIA_TYPE, message, bears_body(headers), headers={"Accept": ACCEPT})
+    decode = decoder(headers.get("content-encoding", ""))
+    if decode is None:
+        message = "send one of the content encodings gzip, deflate, br, zstd, or none"
+        raise BodyFault(
+            Rejection.MEDIA_TYPE, message, bears_body(headers), headers={"Accept-Encoding": ACCEPT_ENCODING}
+        )
+    wire = await _read_wire(headers, receive, wire_limit, limits)
+    decoded_limit = wire_limit * limits.inflation
+    try:
+        return decode(wire, decoded_limit)
+    except Inflated:
+        message = f"the body decodes to more than {decoded_limit} bytes"
+        raise BodyFault(Rejection.TOO_LARGE, message, unread=False, limit=decoded_limit) from None
+    except Corrupt as corrupt:
+        message = f"the body cannot be decompressed: {corrupt}"
+        raise BodyFault(Rejection.NOT_JSON, message, unread=False) from None
+
+
+async def _read_wire(headers: Mapping[str, str], receive: Receive, limit: int, limits: BodyLimits) -> bytes:
+    declared = headers.get("content-length", "")
+    too_large = BodyFault(Rejection.TOO_LARGE, f"the body is over {limit} bytes", limit=limit)
+    if declared.isdecimal() and int(declared[:20]) > limit:
+        raise too_large
+    pieces: list[bytes] = []
+    size = 0
+    loop = asyncio.get_running_loop()
+    last_moment = loop.time() + limits.total_seconds
+    try:
+        async with asyncio.timeout(limits.idle_seconds) as patience:
+            async for piece in _pieces(receive):
+                size += len(piece)
+                if size > limit:
+                    raise too_large
+                pieces.append(piece)
+                patience.reschedule(min(loop.time() + limits.idle_seconds, last_moment))
+    except TimeoutError:
+        raise BodyFault(Rejection.SLOW, "the body did not arrive in time; send it again") from None
+    return b"".join(pieces)
+
+
+async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        more = message.get("more_body", False)
+        yield message.get("body", b"")
+
+
+async def answer_then_discard(answer: bytes, receive: Receive, limits: BodyLimits) -> AsyncIterator[bytes]:
+    """Send `answer`, then read what the client still sends before the server closes.
+
+    Closing on unread data resets the connection, and the client might never see the answer.
+    """
+    yield answer
+    left = limits.discard_bytes
+    with contextlib.suppress(TimeoutError, ClientGone):
+        async with asyncio.timeout(limits.discard_seconds):
+            async for piece in _pieces(receive):
+                left -= len(piece)
+                if left < 0:
+                    return

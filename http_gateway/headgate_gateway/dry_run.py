@@ -1,0 +1,46 @@
+"""What a dry run's answer says beside the success body."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from google.protobuf.json_format import MessageToDict
+from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
+
+from headgate_gateway.dialects.dialect import Fault, Rejection, Unparsable
+
+_YES = frozenset({"1", "true"})
+_NO = frozenset({"", "0", "false"})
+
+
+def asks_dry_run(value: str) -> bool:
+    """Read the header Headgate-Dry-Run; what is neither yes nor no is Unparsable.
+
+    To take an unknown word for a no would store events that their sender wanted only to try out.
+    """
+    word = value.strip().lower()
+    if word in _YES:
+        return True
+    if word in _NO:
+        return False
+    raise Unparsable(Rejection.INVALID, (Fault(None, "Headgate-Dry-Run", "must be 1 or 0"),))
+
+
+def dry_run_report(answer: ingest_service_pb2.GatheredAnswer) -> dict[str, Any]:
+    """The canonical events, how many of them a quota would count, and the sinks where the service names them."""
+    fresh = sum(1 for result in answer.response.results if result.outcome == outcome_pb2.OUTCOME_ACCEPTED)
+    report: dict[str, Any] = {"events": _canonical(answer.dry_run_events), "quota": fresh}
+    if answer.dry_run_sinks:
+        report["sinks"] = list(answer.dry_run_sinks)
+    return report
+
+
+def _canonical(events: Sequence[event_pb2.Event]) -> list[dict[str, Any]]:
+    return [_as_json(event) for event in events]
+
+
+def _as_json(event: event_pb2.Event) -> dict[str, Any]:
+    mapped: dict[str, Any] = MessageToDict(event)
+    if mapped.pop("propertiesJson", None):
+        mapped["properties"] = orjson.Fragment(event.properties_json)
+    return mapped

@@ -1,0 +1,206 @@
+"""What becomes of one request to an ingestion API: body, dialect, service, answer."""
+
+import hashlib
+import re
+import traceback
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+from google.protobuf.duration_pb2 import Duration
+from headgate.v1 import ingest_service_pb2, outcome_pb2
+
+from headgate_gateway.body import BodyFault, BodyLimits, Receive, read_body
+from headgate_gateway.client_address import Network, client_address
+from headgate_gateway.dialects.dialect import Answer, Dialect, Fault, Inbound, Parsed, Rejection, Unparsable
+from headgate_gateway.dry_run import asks_dry_run, dry_run_report
+from headgate_gateway.ingest_client import IngestClient, RequestTooLarge, ServiceUnavailable
+from headgate_gateway.metrics import Metrics
+from headgate_gateway.rate_headers import rate_headers, retry_after
+
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}")
+_MUST_WAIT = frozenset({429, 503})
+NOT_CONFIRMED = outcome_pb2.Refusal(
+    cause=outcome_pb2.CAUSE_UNAVAILABLE,
+    message="Not confirmed: retry with the same idempotency key or event ids.",
+    retry_after=Duration(seconds=1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with everything but CORS. `unread`: the request's body may still be on its way."""
+
+    answer: Answer
+    headers: Mapping[str, str] = field(default_factory=dict)
+    unread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    headers: Mapping[str, str]
+    address: str
+
+
+class Ingestion:
+    """The way of a request through the gateway, for one dialect. Every word of a body is the dialect's."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        client: IngestClient,
+        limits: BodyLimits,
+        trusted_proxies: Sequence[Network],
+        metrics: Metrics,
+    ) -> None:
+        self.dialect = dialect
+        self._client = client
+        self._limits = limits
+        self._trusted_proxies = trusted_proxies
+        self._metrics = metrics
+
+    async def reply(self, headers: Mapping[str, str], receive: Receive, peer: str) -> Reply:
+        """Answer a POST; raises ClientGone where nobody is left to hear it."""
+        caller = _Caller(headers, client_address(peer, headers, self._trusted_proxies))
+        dialect = self.dialect
+        try:
+            body = await read_body(headers, receive, dialect.max_body_bytes, self._limits)
+        except BodyFault as fault:
+            if fault.cause is Rejection.NOT_JSON:
+                return await self._refuse(self._undecodable(headers, fault), caller)
+            reply = self.rejected(Unparsable(fault.cause, (Fault(None, "body", fault.message),), limit=fault.limit))
+            return replace(reply, headers=fault.headers, unread=fault.unread)
+        try:
+            parsed = dialect.parse(Inbound(headers, body))
+        except Unparsable as unparsable:
+            return await self._refuse(unparsable, caller)
+        try:
+            request = self._gathered(parsed, caller, body)
+        except Unparsable as unparsable:
+            return await self._refuse(_with_credential_of(parsed, unparsable), caller)
+        try:
+            answer = await self._client.ingest(request)
+        except ServiceUnavailable:
+            return self._refused(NOT_CONFIRMED, outcome_pb2.LimitState())
+        except RequestTooLarge as too_large:
+            return self.rejected(Unparsable(Rejection.TOO_LARGE, (Fault(None, "body", str(too_large)),)))
+        if answer.WhichOneof("answer") == "response":
+            return self._accepted(parsed, answer, dry_run=request.dry_run)
+        return self._refused(answer.refusal, answer.limits)
+
+    def _gathered(self, parsed: Parsed, caller: _Caller, body: bytes) -> ingest_service_pb2.GatheredRequest:
+        headers = caller.headers
+        request = ingest_service_pb2.GatheredRequest(
+            dialect=self.dialect.kind,
+            credential=parsed.credential,
+            project=parsed.project,
+            origin=headers.get("origin", ""),
+            client_address=caller.address,
+        )
+        if "headgate-dry-run" in headers:
+            request.dry_run = asks_dry_run(headers["headgate-dry-run"])
+        if "idempotency-key" in headers and not request.dry_run:
+            request.idempotency_key = _idempotency_key(headers["idempotency-key"])
+            request.body_hash = hashlib.sha256(body).digest()
+        if parsed.refused:
+            request.refused = parsed.refused
+            request.refused_reason = outcome_pb2.REASON_INVALID
+        request.events.extend(parsed.events)
+        return request
+
+    def _accepted(self, parsed: Parsed, answer: ingest_service_pb2.GatheredAnswer, *, dry_run: bool) -> Reply:
+        response = answer.response
+        outcomes = Counter(result.outcome for result in response.results)
+        for outcome, events in outcomes.items():
+            self._metrics.judged(self.dialect.name, outcome, events)
+        if parsed.refused:
+            self._metrics.judged(self.dialect.name, outcome_pb2.OUTCOME_REFUSED, parsed.refused)
+        worded = self.dialect.accepted(parsed, response)
+        headers = rate_headers(response.limits)
+        if response.receipt:
+            headers["Headgate-Receipt"] = response.receipt
+        if dry_run:
+            worded = replace(worded, body={**worded.body, "dryRun": dry_run_report(answer)})
+        return Reply(worded, headers)
+
+    def _refused(self, refusal: outcome_pb2.Refusal, limits: outcome_pb2.LimitState) -> Reply:
+        cause = outcome_pb2.Cause.Name(refusal.cause).removeprefix("CAUSE_").lower()
+        self._metrics.refused(self.dialect.name, cause)
+        worded = self.dialect.refused(refusal)
+        headers = rate_headers(limits)
+        if worded.status in _MUST_WAIT:
+            headers["Retry-After"] = retry_after(refusal.retry_after)
+        return Reply(worded, headers)
+
+    def rejected(self, unparsable: Unparsable) -> Reply:
+        """Refuse for a cause that the gateway found."""
+        self._metrics.refused(self.dialect.name, unparsable.cause)
+        return Reply(self.dialect.rejected(unparsable))
+
+    async def _refuse(self, unparsable: Unparsable, caller: _Caller) -> Reply:
+        """Refuse in the dialect's words, unless the service says that the caller may not enter at all."""
+        asked = None
+        if unparsable.cause is not Rejection.CREDENTIAL_MISSING and unparsable.credential != "":
+            asked = await self._ask(unparsable, caller)
+        if asked is not None and asked.WhichOneof("answer") == "refusal":
+            return self._refused(asked.refusal, asked.limits)
+        if unparsable.refused:
+            self._metrics.judged(self.dialect.name, outcome_pb2.OUTCOME_REFUSED, unparsable.refused)
+        reply = self.rejected(unparsable)
+        return reply if asked is None else replace(reply, headers=rate_headers(asked.response.limits))
+
+    async def _ask(self, unparsable: Unparsable, caller: _Caller) -> ingest_service_pb2.GatheredAnswer | None:
+        too_large = unparsable.cause is Rejection.TOO_LARGE
+        request = ingest_service_pb2.GatheredRequest(
+            dialect=self.dialect.kind,
+            credential=unparsable.credential or "",
+            project=unparsable.project,
+            origin=caller.headers.get("origin", ""),
+            client_address=caller.address,
+            refused=unparsable.refused,
+            refused_reason=outcome_pb2.REASON_TOO_LARGE if too_large else outcome_pb2.REASON_INVALID,
+        )
+        try:
+            answer = await self._client.ingest(request)
+        except (ServiceUnavailable, RequestTooLarge):
+            # The client's own fault stands whoever it is, and a retry would not mend it.
+            return None
+        unavailable = answer.refusal.cause == outcome_pb2.CAUSE_UNAVAILABLE
+        return None if unavailable else answer
+
+    def _undecodable(self, headers: Mapping[str, str], fault: BodyFault) -> Unparsable:
+        # The dialect finds the credential and whether its absence comes first; the reason is ours.
+        try:
+            self.dialect.parse(Inbound(headers, b""))
+        except Unparsable as unparsable:
+            if unparsable.cause is Rejection.NOT_JSON:
+                unparsable.faults = (Fault(None, "body", fault.message),)
+            return unparsable
+        return Unparsable(Rejection.NOT_JSON, (Fault(None, "body", fault.message),))
+
+    def broken(self, defect: Exception) -> Reply:
+        """Answer *not confirmed* where the gateway or the dialect itself failed, and log where."""
+        # Where, not what: messages of exceptions quote values, and values are the clients'.
+        places = [
+            f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(defect.__traceback__)
+        ]
+        structlog.get_logger().error(
+            "a request met a defect", dialect=self.dialect.name, error=type(defect).__name__, places=places
+        )
+        return self._refused(NOT_CONFIRMED, outcome_pb2.LimitState())
+
+
+def _idempotency_key(value: str) -> str:
+    if not _VISIBLE_ASCII.fullmatch(value):
+        raise Unparsable(
+            Rejection.INVALID, (Fault(None, "Idempotency-Key", "must be 1 to 255 visible ASCII characters"),)
+        )
+    return value
+
+
+def _with_credential_of(parsed: Parsed, unparsable: Unparsable) -> Unparsable:
+    unparsable.credential = parsed.credential or None
+    unparsable.project = parsed.project
+    unparsable.refused = len(parsed.events) + parsed.refused
+    return unparsable

@@ -1,0 +1,150 @@
+"""The gateway process."""
+
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import orjson
+import structlog
+import uvicorn
+
+from headgate_gateway.app import create_app
+from headgate_gateway.config import Config, ServiceTls
+from headgate_gateway.dialects import DIALECTS
+from headgate_gateway.gathered import CHANNEL_OPTIONS, GatheredIngestClient
+from headgate_gateway.metrics import Metrics
+
+_BACKLOG = 2048
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+async def serve(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT, finish the requests in progress, and return."""
+    metrics = Metrics()
+    async with _channel(config) as channel:
+        client = GatheredIngestClient(channel, config.gateway_token, config.gathering, metrics.gathered)
+        app = create_app(
+            dialects=DIALECTS,
+            client=client,
+            channel=channel,
+            metrics=metrics,
+            limits=config.body,
+            trusted_proxies=config.trusted_proxies,
+            receipt_seconds=config.receipt_seconds,
+            probe_seconds=config.probe_seconds,
+            clock=time.monotonic,
+            new_request_id=lambda: uuid.uuid4().hex,
+        )
+        with _listen(config) as listener:
+            await _serve_http(config, app, listener)
+        await client.close()
+
+
+async def _serve_http(config: Config, app: object, listener: socket.socket) -> None:
+    server = _Server(_uvicorn_config(config, app), lambda: _ready(config, listener))
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.should_exit = True
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn raises the signal again once it has drained, and the process would die of it instead of returning.
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
+
+
+def _uvicorn_config(config: Config, app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # It would believe headers of any local peer; client_address.py decides whom to believe.
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=config.keep_alive_seconds,
+        timeout_graceful_shutdown=config.drain_seconds,
+        ssl_certfile=str(config.http_tls.certificate) if config.http_tls else None,
+        ssl_keyfile=str(config.http_tls.key) if config.http_tls else None,
+    )
+
+
+def _listen(config: Config) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.http_host else socket.AF_INET
+    try:
+        return socket.create_server((config.http_host, config.http_port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"cannot listen on {config.http_host}:{config.http_port} for HTTP: {error.strerror}"
+        ) from error
+
+
+def _ready(config: Config, listener: socket.socket) -> None:
+    url = _url(config, listener)
+    if config.ready_file:
+        _write_whole(config.ready_file, orjson.dumps({"http": url}))
+    structlog.get_logger().info("the gateway serves", http=url)
+    # What lives until here lives for ever: to look at it again in every collection costs more than all the rest of it.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)
+
+
+def _url(config: Config, listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104 - compared, not bound
+    scheme = "https" if config.http_tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    # Whoever waits for the file never reads half of it.
+    unfinished = path.with_name(f"{path.name}.part")
+    unfinished.write_bytes(data)
+    unfinished.replace(path)
+
+
+def _channel(config: Config) -> grpc.aio.Channel:
+    if config.service_tls is None:
+        return grpc.aio.insecure_channel(config.service_address, options=CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(
+        config.service_address, _channel_credentials(config.service_tls), options=CHANNEL_OPTIONS
+    )
+
+
+def _channel_credentials(tls: ServiceTls) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(
+        root_certificates=tls.authority.read_bytes(),
+        private_key=tls.key.read_bytes() if tls.key else None,
+        certificate_chain=tls.certificate.read_bytes() if tls.certificate else None,
+    )

@@ -1,0 +1,98 @@
+"""What the gateway counts, and GET /metrics. Names and their meaning are declared here and nowhere else."""
+
+from typing import Any
+
+from falcon.asgi import Request, Response
+from headgate.v1 import outcome_pb2
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_GATHERED = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+_OUTCOMES = {number: name.removeprefix("OUTCOME_").lower() for name, number in outcome_pb2.Outcome.items()}
+
+
+class Metrics:
+    """The gateway's metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "headgate_gateway_requests",
+            "Requests to the ingestion APIs that were answered, by API and HTTP status.",
+            ("dialect", "status"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "headgate_gateway_request_seconds",
+            "Time from a request's headers to its answer, in seconds.",
+            ("dialect",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._events = Counter(
+            "headgate_gateway_events",
+            "Events of requests that the service or the gateway judged, by what became of them.",
+            ("dialect", "outcome"),
+            registry=self.registry,
+        )
+        self._refusals = Counter(
+            "headgate_gateway_refusals",
+            "Requests that were refused whole, by cause.",
+            ("dialect", "cause"),
+            registry=self.registry,
+        )
+        self.in_flight = Gauge(
+            "headgate_gateway_in_flight_requests",
+            "Requests to the ingestion APIs that are being answered.",
+            registry=self.registry,
+        )
+        self._gathered = Histogram(
+            "headgate_gateway_gathered_requests",
+            "HTTP requests that went to the service in one call.",
+            buckets=_GATHERED,
+            registry=self.registry,
+        )
+
+    def answered(self, dialect: str, status: int, seconds: float) -> None:
+        self._requests.labels(dialect, str(status)).inc()
+        self._seconds.labels(dialect).observe(seconds)
+
+    def judged(self, dialect: str, outcome: "outcome_pb2.Outcome", events: int) -> None:
+        self._events.labels(dialect, _OUTCOMES.get(outcome, "unspecified")).inc(events)
+
+    def refused(self, dialect: str, cause: str) -> None:
+        self._refusals.labels(dialect, cause).inc()
+
+    def gathered(self, requests: int) -> None:
+        self._gathered.observe(requests)
+
+
+class MetricsResource:
+    """GET /metrics in Prometheus' text format."""
+
+    methods = ("GET", "HEAD")
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        resp.content_type = CONTENT_TYPE_LATEST
+        resp.data = generate_latest(self._metrics.registry)
+
+    on_head = on_get
+
+    def operations(self) -> dict[str, Any]:
+        return {
+            "get": {
+                "operationId": "getMetrics",
+                "summary": "Metrics of this gateway process",
+                "tags": ["Operations"],
+                "responses": {
+                    "200": {
+                        "description": "Prometheus' text exposition format",
+                        "content": {"text/plain": {"schema": {"type": "string"}}},
+                    }
+                },
+            }
+        }
