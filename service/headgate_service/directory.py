@@ -106,7 +106,9 @@ class Directory:
                     self._healthy = False
                 await asyncio.sleep(self._refresh_seconds)
         finally:
-            if self._look is not None:
+            if self._look is not None and not self._look.done():
+                # Let it end, so that it closes its connection.
+                await asyncio.wait({self._look}, timeout=self._look_seconds)
                 self._look.cancel()
 
     async def refresh(self) -> None:
@@ -180,8 +182,7 @@ class Directory:
                 failed = self._answered < self._begun and self._begun > after
                 if failed or not may_look():
                     return False
-                self._begun += 1
-                self._look = asyncio.create_task(self._load(self._begun))
+                self._look = asyncio.create_task(self._load())
             look = self._look
             await asyncio.wait({look}, timeout=max(until - loop.time(), 0))
             if not look.done():
@@ -189,8 +190,10 @@ class Directory:
             look.result()
         return True
 
-    async def _load(self, number: int) -> None:
-        began_at = self._clock()
+    async def _load(self) -> None:
+        # Only now, when the task runs: who came while it waited for its turn may rely on it.
+        self._begun += 1
+        number, began_at = self._begun, self._clock()
         try:
             changes = await self._source.load(self._snapshot.change)
         except ControlDbUnavailable as error:

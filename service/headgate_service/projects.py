@@ -40,6 +40,10 @@ class KeyUnknown(Exception):
     """No key has that id."""
 
 
+class KeysUndelivered(Exception):
+    """First keys could not be written down, so nothing was made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """What the event path knows of a project. A limit of None is none, a rate limit of None the operator's default."""
@@ -98,14 +102,14 @@ class Projects:
         """Makes the project `default` with its keys, once in the life of a control DB; None where it was made before.
 
         `deliver` gets it just before the commit: keys that were written down there are never lost to a crash, which at
-        worst leaves keys that do not work and are made anew at the next start.
+        worst leaves keys that do not work and are made anew at the next start. Raises KeysUndelivered where it fails.
         """
         try:
             async with self._database.change() as (session, change):
                 made = await self._add_project(session, change, DEFAULT, DEFAULT, None, None)
                 await session.flush()
                 if deliver is not None:
-                    deliver(made)
+                    _deliver(made, deliver)
                 return made
         except SlugTaken:
             return None
@@ -151,7 +155,7 @@ class Projects:
             slug=slug,
             name=name,
             organisation_id=await self._default_organisation(session, change),
-            shard=emptiest_shard(dict(counts.tuples().all())),
+            shard=emptiest_shard(dict(counts.all())),
             monthly_limit=monthly_limit,
             rate_requests=rate_limit.requests if rate_limit else None,
             rate_window_ms=rate_limit.window_ms if rate_limit else None,
@@ -197,3 +201,10 @@ class Projects:
 
     def _made_slug(self) -> str:
         return f"project-{random_text(_MADE_SLUG_CHARACTERS, self._random)}"
+
+
+def _deliver(made: FreshProject, deliver: Callable[[FreshProject], None]) -> None:
+    try:
+        deliver(made)
+    except OSError as error:
+        raise KeysUndelivered(f"the first project's keys cannot be written down: {error}") from error

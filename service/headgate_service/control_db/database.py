@@ -16,11 +16,12 @@ from headgate_service.control_db.models import ChangeCounter
 
 READ_SECONDS = 2.0
 CHANGE_SECONDS = 10.0
-# Below the deadlines above, so that a locked file ends in SQLite's own error and leaves no thread waiting for it.
-READ_BUSY_MS = 1_000
-CHANGE_BUSY_MS = 8_000
 
-_IMMEDIATE = "headgate_immediate"
+# An option of a connection: its transactions take the right to write first, waiting for it at most so many ms.
+_WRITE_BUSY_MS = "headgate_write_busy_ms"
+# Of a deadline, how much may go by waiting for a locked file: the wait then ends in SQLite's own error, where the
+# deadline alone would leave a thread behind.
+_BUSY_SHARE = 0.8
 
 
 class ControlDbUnavailable(Exception):
@@ -31,8 +32,8 @@ class ControlDb:
     """Transactions on the control DB, each with a deadline."""
 
     def __init__(self, url: str, *, read_seconds: float = READ_SECONDS, change_seconds: float = CHANGE_SECONDS) -> None:
-        self.engine = _engine(url)
-        self._changes = self.engine.execution_options(**{_IMMEDIATE: True})
+        self.engine = _engine(url, read_seconds * _BUSY_SHARE)
+        self._changes = self.engine.execution_options(**{_WRITE_BUSY_MS: int(change_seconds * _BUSY_SHARE * 1000)})
         self._read_seconds = read_seconds
         self._change_seconds = change_seconds
 
@@ -97,7 +98,7 @@ async def _deadline(seconds: float) -> AsyncIterator[None]:
         raise ControlDbUnavailable(f"the control DB failed: {error}") from error
 
 
-def _engine(url: str) -> AsyncEngine:
+def _engine(url: str, busy_seconds: float) -> AsyncEngine:
     if make_url(url).get_backend_name() != "sqlite":
         return create_async_engine(url, pool_pre_ping=True, hide_parameters=True)
     # A connection for each look costs a millisecond, and a file that was locked, replaced or removed shows at the next.
@@ -106,26 +107,22 @@ def _engine(url: str) -> AsyncEngine:
         poolclass=NullPool,
         hide_parameters=True,
         # Left to itself the driver begins transactions late and commits before a DDL statement.
-        connect_args={"isolation_level": None, "timeout": READ_BUSY_MS / 1000},
+        connect_args={"isolation_level": None, "timeout": busy_seconds},
     )
-    event.listen(engine.sync_engine, "connect", _prepare)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
 
 
-def _prepare(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.close()
-
-
 def _begin(connection: Any) -> None:
-    if connection.get_execution_options().get(_IMMEDIATE):
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {CHANGE_BUSY_MS}")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
+    # Here and not when the connection is made: SQLAlchemy does not close one that fails while it is made.
+    connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+    connection.exec_driver_sql("PRAGMA synchronous = FULL")
+    busy_ms = connection.get_execution_options().get(_WRITE_BUSY_MS)
+    if busy_ms is None:
         connection.exec_driver_sql("BEGIN")
+    else:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {busy_ms}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 async def write_ahead(engine: AsyncEngine) -> None:
