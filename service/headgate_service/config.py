@@ -35,8 +35,8 @@ class SinkRule:
 class Config:
     """`grpc_port` 0 takes a free port; `ready_file` then gets the address, as {"grpc": "HOST:PORT"}.
 
-    `first_start_file` gets the keys of the default project, once, when it is made. `log_bound_bytes` is how much of a
-    project a sink may leave unsettled.
+    `gateway_socket` is where gateways of the same machine find it, without TLS. `first_start_file` gets the keys of the
+    default project, once, when it is made. `log_bound_bytes` is how much of a project a sink may leave unsettled.
     """
 
     grpc_host: str
@@ -47,6 +47,7 @@ class Config:
     gateway_token: str = field(repr=False)
     first_start_file: Path
     ready_file: Path | None = None
+    gateway_socket: Path | None = None
     tls: TlsFiles | None = None
     limits: RateLimits = field(default_factory=RateLimits)
     public_route: PublicRoute = field(default_factory=lambda: PublicRoute("default"))
