@@ -1,0 +1,150 @@
+"""A whole Headgate, started as its users start it, and what they would look at."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+READY_SECONDS = 60
+
+
+@dataclass
+class Headgate:
+    """One data directory and the `headgate up` that runs on it, while it does."""
+
+    data_dir: Path
+    config: Path | None = None
+    command: tuple[str, ...] = (sys.executable, "-m", "headgate_cli")
+    process: subprocess.Popen[str] | None = None
+    http: str = ""
+    grpc: str = ""
+    keys: dict[str, str] = field(default_factory=dict)
+    project: dict[str, str] = field(default_factory=dict)
+
+    def start(self) -> "Headgate":
+        arguments = ["up", "--data-dir", str(self.data_dir), "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]
+        if self.config is not None:
+            arguments += ["--config", str(self.config)]
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self.command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line.startswith("ready "):
+            self.process.kill()
+            pytest.fail(f"`headgate up` said {line!r} and not that it is ready:\n{self.log_file.read_text()[-4000:]}")
+        said = dict(part.split("=", 1) for part in line.split()[1:])
+        self.http, self.grpc = said["http"], said["grpc"]
+        first = json.loads((self.data_dir / "first-start.json").read_text())
+        self.keys, self.project = first["keys"], first["project"]
+        return self
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=40)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+    def kill(self, child: str) -> int:
+        """kill -9 of one of its processes; its pid."""
+        pid = self.pid(child)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def pid(self, child: str) -> int:
+        return int((self.data_dir / "run" / f"{child}.pid").read_text())
+
+    @property
+    def log_file(self) -> Path:
+        return self.data_dir / "up.log"
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """A command of the operator's."""
+        return subprocess.run(
+            [*self.command, *arguments, "--data-dir", str(self.data_dir)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=check,
+        )
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.run(*arguments, "--json").stdout)
+
+    def written(self) -> list[dict[str, Any]]:
+        """What the jsonl sink wrote: whole lines only, in the order of the files."""
+        files = sorted((self.data_dir / "events").glob("*.jsonl"))
+        return [
+            json.loads(line)
+            for file in files
+            for line in file.read_text().splitlines(keepends=True)
+            if line.endswith("\n")
+        ]
+
+
+def await_condition(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > ends:
+            pytest.fail(f"waited {seconds} s in vain until {what}")
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[..., None]:
+    """Waits until a condition holds, and fails naming what did not come to be."""
+    return await_condition
+
+
+@pytest.fixture
+def make_headgate(short_dir: Path) -> Iterator[Callable[..., Headgate]]:
+    """Makes a Headgate on a data directory of this test, with a headgate.toml of the given text."""
+    made: list[Headgate] = []
+
+    def make(toml: str | None = None) -> Headgate:
+        config = None
+        if toml is not None:
+            config = short_dir / "headgate.toml"
+            config.write_text(toml)
+        made.append(Headgate(short_dir / "data", config))
+        return made[-1]
+
+    yield make
+    for headgate in made:
+        if headgate.process is not None and headgate.process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                headgate.stop()
+            headgate.process.kill()
+
+
+@pytest.fixture(scope="module")
+def headgate() -> Iterator[Headgate]:
+    """One Headgate, as it comes, for all tests of a module."""
+    folder = Path(tempfile.mkdtemp(prefix="hg-"))
+    running = Headgate(folder / "data").start()
+    yield running
+    code = running.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+    assert code == 0
+
+
+@pytest.fixture
+def client(headgate: Headgate) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=headgate.http, timeout=20) as client:
+        yield client
