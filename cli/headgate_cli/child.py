@@ -26,7 +26,8 @@ class ChildSpec:
     """What to run, how to tell that it serves, and how long it may take.
 
     `handover` is what it is given on its standard input, which then stays open: its end tells the child that its parent
-    is gone. None: it reads nothing. `held` are file descriptors it inherits. Times are in seconds.
+    is gone. None: it reads nothing. `held` are file descriptors it inherits. `stale` are files that its last life may
+    have left behind. Times are in seconds.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ChildSpec:
     pid_file: Path
     handover: bytes | None = field(default=None, repr=False)
     held: tuple[int, ...] = ()
+    stale: tuple[Path, ...] = ()
     start_deadline: float = 60.0
     grace: float = 30.0
 
@@ -87,6 +89,8 @@ class Child:
                 await asyncio.wait_for(self._stop.wait(), delay)
 
     async def _run_once(self) -> str:
+        for file in self.spec.stale:
+            file.unlink(missing_ok=True)
         process = await asyncio.create_subprocess_exec(
             *self.spec.command,
             stdin=asyncio.subprocess.DEVNULL if self.spec.handover is None else asyncio.subprocess.PIPE,

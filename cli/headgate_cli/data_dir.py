@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ class DataDir:
         return self.run / "admin.sock"
 
     @property
+    def service_socket(self) -> Path:
+        """Where the gateway that `headgate up` runs finds the service, whatever TLS others must speak."""
+        return self.run / "grpc.sock"
+
+    @property
     def first_start_file(self) -> Path:
         """The keys made at the first start."""
         return self.path / "first-start.json"
@@ -46,11 +52,25 @@ class DataDir:
         """The pid of a child of `headgate up`, while it runs."""
         return self.run / f"{child}.pid"
 
+    def ready_file(self, child: str) -> Path:
+        """What a child writes once it serves."""
+        return self.run / f"{child}.ready"
+
     def make(self) -> None:
         """Make the folders, open to their owner only."""
         for folder in (self.path, self.run):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder.chmod(0o700)
+
+    def owner(self) -> str:
+        """A name for what runs here, made at the first call: no other data directory has it."""
+        file = self.path / "owner"
+        try:
+            with file.open("x") as new:
+                new.write(secrets.token_hex(16))
+        except FileExistsError:
+            pass
+        return file.read_text()
 
 
 class DataDirLock:

@@ -31,6 +31,8 @@ def write_logs(process: str) -> None:
     root.setLevel(logging.INFO)
     # A line for each request is the gateway's metrics' business, and would cost more than the request.
     logging.getLogger("uvicorn.access").disabled = True
+    # It names its own parts at each start.
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -2,10 +2,9 @@
 
 import os
 import signal
-import sys
 import threading
+import time
 from pathlib import Path
-from typing import BinaryIO
 
 from pydantic import BaseModel, ConfigDict
 
@@ -28,17 +27,20 @@ class Handover(BaseModel):
         return self.model_dump_json().encode() + b"\n"
 
 
-def take_handover(stream: BinaryIO | None = None) -> Handover:
-    """Read the parent's line from standard input, and from then on end with the parent."""
-    source = stream or sys.stdin.buffer
-    handover = Handover.model_validate_json(source.readline())
+def take_handover(source: int = 0) -> Handover:
+    """Read the parent's line from a file descriptor (standard input), and from then on end with the parent."""
+    # Not through sys.stdin: a thread that waits in its buffer would make the interpreter abort at its end.
+    line = b""
+    while not line.endswith(b"\n") and (part := os.read(source, 65536)):
+        line += part
+    handover = Handover.model_validate_json(line)
     threading.Thread(target=_end_with, args=(source,), name="parent-watch", daemon=True).start()
     return handover
 
 
-def _end_with(source: BinaryIO) -> None:
-    while source.read(1024):
+def _end_with(source: int) -> None:
+    while os.read(source, 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-    threading.Event().wait(ORPHAN_GRACE)
+    time.sleep(ORPHAN_GRACE)
     os._exit(1)

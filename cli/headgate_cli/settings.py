@@ -24,7 +24,6 @@ from pydantic import (
 from headgate_cli.address import Address
 
 DEFAULT_FILE = Path("headgate.toml")
-DEFAULT_DATA_DIR = Path("headgate-data")
 # What may also be set from outside the file, because it is secret or belongs to the machine: variable -> setting.
 ENVIRONMENT = {
     "HEADGATE_HTTP_ADDRESS": ("http", "address"),
@@ -117,10 +116,26 @@ class GatewaySettings(Section):
     """How gateways and services that run apart know each other. `headgate up` needs none of it."""
 
     service: str | None = None
-    """HOST:PORT of the service that this gateway calls. Absent: the address of [grpc]."""
+    """gRPC target of the service that this gateway calls, as `10.0.0.5:8081`. Absent: the address of [grpc]."""
+
+    service_ca: PathSetting | None = None
+    """PEM file with the authority of the service's certificate. Absent: the service is called without TLS."""
+
+    certificate: PathSetting | None = None
+    """PEM file with the certificate that this gateway shows to a service that asks for one (mTLS)."""
+
+    key: PathSetting | None = None
+    """PEM file with its private key."""
 
     token: str | None = Field(default=None, repr=False)
     """The secret by which the service knows its gateways, the same on both sides. Better kept in the environment."""
+
+
+class ForwarderSettings(Section):
+    """The process that writes events to sinks."""
+
+    metrics: AddressSetting | None = None
+    """HOST:PORT of its Prometheus metrics. Absent: none are served. (The gateway's are at `/metrics`.)"""
 
 
 class RedisSettings(Section):
@@ -147,7 +162,7 @@ class LimitSettings(Section):
     """Requests per key in a window, for the Xaiku, RealAnalytics and Prompting Company APIs."""
 
     codcompass_rate: RateSetting | None = None
-    """Requests per project in a window for the Codcompass API. Absent: no limit."""
+    """Requests per client address in a window for the Codcompass API, which knows no key. Absent: no limit."""
 
     grpc_rate: RateSetting | None = None
     """Requests per key in a window over gRPC. Absent: no limit."""
@@ -213,8 +228,8 @@ class CodcompassSettings(Section):
 class SinkSettings(Section):
     """One destination of events."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
-    """Its name: 1 to 63 of a-z, 0-9 and hyphens. It is the sink's identity: a new name starts a new sink."""
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
+    """Its name: 1 to 40 of a-z, 0-9 and inner hyphens. It is the sink's identity: a new name is a new sink."""
 
     use: str = ""
     """The plugin that writes it: `jsonl`, `webhook`, or one that an installed package brings. Absent: the one called as the sink is."""  # noqa: E501
@@ -226,10 +241,20 @@ class SinkSettings(Section):
     """When `limits.log_bytes` of a project wait for it: `refuse` answers that project's events 503, `expire` gives up the oldest, counted as dead. Absent: `refuse` for `jsonl`, `expire` for every other."""  # noqa: E501
 
     enabled: bool = True
-    """False: it gets nothing, and holds nothing back."""
+    """False: it gets nothing, and the log keeps nothing for it."""
 
     config: dict[str, Any] = Field(default={}, repr=False)
     """The plugin's own settings, as its page documents them."""
+
+    @property
+    def only_projects(self) -> frozenset[str] | None:
+        """The slugs it is limited to; None: it gets all."""
+        return None if "*" in self.projects else frozenset(self.projects)
+
+    @property
+    def refuses_when_full(self) -> bool:
+        """Whether a project's events are refused once too many of them wait for this sink."""
+        return self.when_full == "refuse" or (self.when_full is None and self.use == "jsonl")
 
     @model_validator(mode="before")
     @classmethod
@@ -243,6 +268,7 @@ class Settings(Section):
     http: HttpSettings = HttpSettings()
     grpc: GrpcSettings = GrpcSettings()
     gateway: GatewaySettings = GatewaySettings()
+    forwarder: ForwarderSettings = ForwarderSettings()
     redis: RedisSettings = RedisSettings()
     control: ControlSettings = ControlSettings()
     limits: LimitSettings = LimitSettings()

@@ -1,4 +1,4 @@
-"""Starts children one after the other, keeps them running, and ends them the other way round."""
+"""Starts children one after the other, keeps them running, and ends them one after the other."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,28 +6,33 @@ from collections.abc import Callable, Sequence
 from headgate_cli.child import Child
 
 
-async def supervise(children: Sequence[Child], stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
-    """Run the children until `stop`; each is started when those before it serve, and ended after those behind it.
+async def supervise(
+    starting: Sequence[Child], ending: Sequence[Child], stop: asyncio.Event, on_ready: Callable[[], None]
+) -> None:
+    """Run children until `stop`. `starting` and `ending` are the same ones, in the orders of their starts and ends.
 
-    `on_ready` is called once, when all of them serve. Raises ChildHopeless after ending all of them.
+    A child is started when those before it serve, and asked to end when those before it have ended. `on_ready` is
+    called once, when all of them serve. Raises ChildHopeless after ending all of them.
     """
-    running: list[tuple[Child, asyncio.Task[None]]] = []
+    running: dict[str, asyncio.Task[None]] = {}
     stopped = asyncio.create_task(stop.wait())
     try:
-        for child in children:
-            running.append((child, asyncio.create_task(child.run(), name=child.spec.name)))
+        for child in starting:
+            running[child.spec.name] = asyncio.create_task(child.run(), name=child.spec.name)
             serving = asyncio.create_task(child.serving.wait())
-            await _first(stopped, serving, *(task for _, task in running))
+            await _first(stopped, serving, *running.values())
             serving.cancel()
             if stop.is_set():
                 return
         on_ready()
-        await _first(stopped, *(task for _, task in running))
+        await _first(stopped, *running.values())
     finally:
         stopped.cancel()
-        for child, task in reversed(running):
-            child.stop()
-            await asyncio.wait({task})
+        for child in ending:
+            if task := running.get(child.spec.name):
+                child.stop()
+                # The first failure is the one that is raised; what follows from it is not.
+                await asyncio.gather(task, return_exceptions=True)
 
 
 async def _first(*tasks: "asyncio.Task[None] | asyncio.Task[bool]") -> None:

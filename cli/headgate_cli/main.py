@@ -1,0 +1,137 @@
+"""The `headgate` command."""
+
+import os
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headgate_cli.admin_socket import DEFAULT_DATA_DIR, fail
+from headgate_cli.data_dir import DataDir
+from headgate_cli.events import events_app
+from headgate_cli.key import key_app
+from headgate_cli.logs import write_logs
+from headgate_cli.parent import take_handover
+from headgate_cli.processes import Place, run_forwarder, run_gateway, run_service
+from headgate_cli.project import project_app
+from headgate_cli.receipt import receipt
+from headgate_cli.settings import Settings, SettingsInvalid, read_settings
+
+app = typer.Typer(
+    name="headgate",
+    help="An event gateway whose books balance.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(project_app, name="project")
+app.add_typer(key_app, name="key")
+app.add_typer(events_app, name="events")
+app.command()(receipt)
+
+DataDirOption = Annotated[Path, typer.Option("--data-dir", metavar="DIR", help="Where Headgate keeps everything.")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The settings. Default: ./headgate.toml, where there is one."),
+]
+HttpOption = Annotated[
+    str | None, typer.Option("--http", metavar="HOST:PORT", help="Where the JSON APIs are served. Port 0: a free one.")
+]
+GrpcOption = Annotated[
+    str | None, typer.Option("--grpc", metavar="HOST:PORT", help="Where gRPC is served. Port 0: a free one.")
+]
+Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
+
+
+@app.callback(invoke_without_command=True)
+def headgate(
+    show_version: Annotated[bool, typer.Option("--version", help="Say which version this is.", is_eager=True)] = False,
+) -> None:
+    """An event gateway whose books balance."""
+    if show_version:
+        typer.echo(f"headgate {version('headgate')}")
+        raise typer.Exit
+
+
+@app.command()
+def up(
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    http: HttpOption = None,
+    grpc: GrpcOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Run everything, in one data directory, until SIGTERM or Ctrl-C."""
+    from headgate_cli.up import FAILURES
+    from headgate_cli.up import up as run_up
+
+    settings = _settings(config, http=http, grpc=grpc)
+    write_logs("up")
+    try:
+        run_up(settings, DataDir(data_dir.absolute()))
+    except FAILURES as error:
+        fail(str(error))
+
+
+@app.command()
+def gateway(
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    http: HttpOption = None,
+    config: ConfigOption = None,
+    supervised: Supervised = False,
+) -> None:
+    """Run a gateway alone: the JSON APIs, in front of a service that runs elsewhere."""
+    _process("gateway", run_gateway, supervised, data_dir, lambda: _settings(config, http=http))
+
+
+@app.command()
+def service(
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    grpc: GrpcOption = None,
+    config: ConfigOption = None,
+    supervised: Supervised = False,
+) -> None:
+    """Run a service alone: gRPC, limits, the writer of the log, projects and keys."""
+    _process("service", run_service, supervised, data_dir, lambda: _settings(config, grpc=grpc))
+
+
+@app.command()
+def forward(
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    config: ConfigOption = None,
+    supervised: Supervised = False,
+) -> None:
+    """Run a forwarder alone: it writes events from the log to the sinks."""
+
+    def run(settings: Settings, place: Place) -> None:
+        run_forwarder(settings, place, dict(os.environ))
+
+    _process("forwarder", run, supervised, data_dir, lambda: _settings(config))
+
+
+def _process(
+    name: str,
+    run: Callable[[Settings, Place], None],
+    supervised: bool,
+    data_dir: Path,
+    read: Callable[[], Settings],
+) -> None:
+    write_logs(name)
+    if supervised:
+        handed = take_handover()
+        settings, place = handed.settings, Place(DataDir(handed.data_dir), supervised=True)
+    else:
+        settings, place = read(), Place(DataDir(data_dir.absolute()), supervised=False)
+        place.data_dir.make()
+    try:
+        run(settings, place)
+    except SettingsInvalid as error:
+        fail(str(error))
+
+
+def _settings(config: Path | None, http: str | None = None, grpc: str | None = None) -> Settings:
+    try:
+        return read_settings(config, os.environ, {("http", "address"): http, ("grpc", "address"): grpc})
+    except SettingsInvalid as error:
+        fail(str(error))

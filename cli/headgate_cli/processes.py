@@ -1,0 +1,185 @@
+"""Runs one process of Headgate by its settings: alone, or as a child of `headgate up`.
+
+The packages of the processes are loaded only where they run.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from headgate_cli.address import Address
+from headgate_cli.data_dir import DataDir
+from headgate_cli.settings import Rate, Settings, SettingsInvalid
+
+if TYPE_CHECKING:
+    from headgate_gateway.config import Config as GatewayConfig
+    from headgate_service.config import Config as ServiceConfig
+    from headgate_service.delivery.config import Config as ForwarderConfig
+    from headgate_service.project_fields import RateLimit
+
+# Turns the slugs that a sink is limited to into something that holds the ids of those projects.
+ProjectsNamed = Callable[[frozenset[str]], Container[str]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process runs, and whether `headgate up` watches over it and waits for its ready file."""
+
+    data_dir: DataDir
+    supervised: bool
+
+
+def run_service(settings: Settings, place: Place) -> None:
+    """`headgate service`. Raises SettingsInvalid."""
+    from headgate_service.main import serve
+
+    uvloop.run(serve(service_config(settings, place)))
+
+
+def run_gateway(settings: Settings, place: Place) -> None:
+    """`headgate gateway`. Raises SettingsInvalid."""
+    from headgate_gateway.main import serve
+
+    uvloop.run(serve(gateway_config(settings, place)))
+
+
+def run_forwarder(settings: Settings, place: Place, environ: Mapping[str, str]) -> None:
+    """`headgate forward`. Raises SettingsInvalid."""
+    uvloop.run(_forward(settings, place, environ))
+
+
+async def _forward(settings: Settings, place: Place, environ: Mapping[str, str]) -> None:
+    from headgate_service.control_db.database import ControlDb
+    from headgate_service.delivery.main import serve
+    from headgate_service.directory import Directory
+    from headgate_service.directory_snapshot import ControlChanges
+
+    from headgate_cli.named_projects import NamedProjects
+
+    database = ControlDb(database_url(settings, place.data_dir))
+    directory = Directory(ControlChanges(database), clock=time.monotonic)
+    config = forwarder_config(settings, place, environ, lambda slugs: NamedProjects(slugs, directory))
+    watching = None
+    if any(sink.only_projects is not None for sink in settings.running_sinks):
+        # Before the first event: a sink that does not know its projects would pass them over.
+        await directory.refresh()
+        watching = asyncio.create_task(directory.run())
+    try:
+        if place.supervised:
+            place.data_dir.ready_file("forwarder").touch()
+        await serve(config)
+    finally:
+        if watching is not None:
+            watching.cancel()
+        await database.close()
+
+
+def service_config(settings: Settings, place: Place) -> "ServiceConfig":
+    """What a service is told."""
+    from headgate_service.config import Config, SinkRule, TlsFiles
+    from headgate_service.entrance import PublicRoute
+    from headgate_service.limits import RateLimits
+
+    listen = Address.parse(settings.grpc.address)
+    tls = settings.tls.grpc
+    return Config(
+        grpc_host=listen.host,
+        grpc_port=listen.port,
+        admin_socket=place.data_dir.admin_socket,
+        gateway_socket=place.data_dir.service_socket if place.supervised else None,
+        database_url=database_url(settings, place.data_dir),
+        redis_url=redis_url(settings),
+        # Without a shared secret no gateway is let in: one that nobody knows is as good as none.
+        gateway_token=settings.gateway.token or secrets.token_urlsafe(32),
+        first_start_file=place.data_dir.first_start_file,
+        ready_file=place.data_dir.ready_file("service") if place.supervised else None,
+        tls=TlsFiles(tls.certificate, tls.key, tls.client_ca) if tls else None,
+        limits=RateLimits(
+            keys=_rate_limit(settings.limits.rate),
+            codcompass=_rate_limit(settings.limits.codcompass_rate),
+            grpc=_rate_limit(settings.limits.grpc_rate),
+        ),
+        public_route=PublicRoute(settings.codcompass.project, settings.codcompass.origins),
+        sinks=tuple(SinkRule(sink.name, sink.refuses_when_full, sink.only_projects) for sink in settings.running_sinks),
+        log_bound_bytes=settings.limits.log_bytes,
+    )
+
+
+def gateway_config(settings: Settings, place: Place) -> "GatewayConfig":
+    """What a gateway is told."""
+    from headgate_gateway.config import Config, HttpTls, ServiceTls, networks
+
+    listen, own, tls = Address.parse(settings.http.address), settings.gateway, settings.tls.http
+    if own.token is None:
+        raise SettingsInvalid(
+            "gateway.token: a gateway that runs without `headgate up` needs the secret its service knows: set it for "
+            "both, best as $HEADGATE_GATEWAY_TOKEN"
+        )
+    if (own.certificate is None) != (own.key is None):
+        raise SettingsInvalid("gateway.certificate: it and gateway.key go together: set both or neither")
+    return Config(
+        http_host=listen.host,
+        http_port=listen.port,
+        service_address=own.service or str(Address.parse(settings.grpc.address).reachable),
+        gateway_token=own.token,
+        trusted_proxies=networks(settings.proxies.trusted),
+        ready_file=place.data_dir.ready_file("gateway") if place.supervised else None,
+        http_tls=HttpTls(tls.certificate, tls.key) if tls else None,
+        service_tls=ServiceTls(own.service_ca, own.certificate, own.key) if own.service_ca else None,
+    )
+
+
+def forwarder_config(
+    settings: Settings, place: Place, environ: Mapping[str, str], projects_named: ProjectsNamed
+) -> "ForwarderConfig":
+    """What a forwarder is told. `environ` is where sinks' `env:` secrets are."""
+    from headgate_service.delivery.config import Config, SinkConfig
+
+    metrics = settings.forwarder.metrics and Address.parse(settings.forwarder.metrics)
+    return Config(
+        redis_url=redis_url(settings),
+        data_dir=place.data_dir.path,
+        sinks=tuple(
+            SinkConfig(
+                name=sink.name,
+                use=sink.use,
+                settings=sink.config,
+                projects=None if sink.only_projects is None else projects_named(sink.only_projects),
+                when_full=sink.when_full,
+            )
+            for sink in settings.running_sinks
+        ),
+        environment=environ,
+        # `up` never runs two at once, so that its next one need not wait for the leases of a killed one.
+        owner=place.data_dir.owner() if place.supervised else None,
+        backlog_bytes=settings.limits.log_bytes,
+        keep_seconds=settings.log.keep,
+        keep_bytes=settings.log.keep_bytes,
+        metrics_host=metrics.host if metrics else "127.0.0.1",
+        metrics_port=metrics.port if metrics else None,
+    )
+
+
+def redis_url(settings: Settings) -> str:
+    """Where Redis is. Raises SettingsInvalid where only `headgate up` would know."""
+    if settings.redis.url is None:
+        raise SettingsInvalid(
+            "redis.url: a process that runs without `headgate up` needs it: set it, or $HEADGATE_REDIS_URL"
+        )
+    return settings.redis.url
+
+
+def database_url(settings: Settings, data_dir: DataDir) -> str:
+    """Where the control database is."""
+    return settings.control.database_url or data_dir.database_url
+
+
+def _rate_limit(rate: Rate | None) -> "RateLimit | None":
+    from headgate_service.project_fields import RateLimit
+
+    return RateLimit(rate.requests, rate.window_seconds * 1000) if rate else None

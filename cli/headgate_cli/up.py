@@ -1,0 +1,136 @@
+"""`headgate up`: every process of Headgate, and a Redis of its own if none is given, in one data directory."""
+
+import asyncio
+import secrets
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+import structlog
+
+from headgate_cli.address import Address
+from headgate_cli.child import Child, ChildHopeless, ChildSpec
+from headgate_cli.data_dir import DataDir, DataDirHeld, DataDirLock
+from headgate_cli.embedded_redis import EmbeddedRedis, RedisMissing, RedisUnusable, find_server
+from headgate_cli.listening import AddressTaken, HeldAddress
+from headgate_cli.parent import Handover
+from headgate_cli.settings import Settings
+from headgate_cli.supervisor import supervise
+
+READY_PROBE_SECONDS = 2.0
+# In this order children end; they start the other way round, but that the forwarder needs the service's database.
+GRACE = {"gateway": 35.0, "service": 20.0, "forwarder": 30.0, "redis": 60.0}
+
+FAILURES = (DataDirHeld, RedisMissing, RedisUnusable, AddressTaken, ChildHopeless)
+
+
+def up(settings: Settings, data_dir: DataDir) -> None:
+    """Run until SIGTERM or SIGINT. Raises one of FAILURES."""
+    data_dir.make()
+    lock = DataDirLock(data_dir)
+    lock.take()
+    embedded = None if settings.redis.url else EmbeddedRedis(data_dir.path, str(int(settings.redis.max_memory)))
+    children: list[Child] = []
+    if embedded is not None:
+        children.append(_redis(embedded, data_dir))
+    http = HeldAddress(Address.parse(settings.http.address), "--http")
+    grpc = HeldAddress(Address.parse(settings.grpc.address), "--grpc")
+    handed = _handed_over(settings, embedded, http.address, grpc.address, data_dir)
+    handover = Handover(data_dir=data_dir.path, settings=handed).encode()
+    url = f"{'https' if settings.tls.http else 'http'}://{http.address.reachable}"
+    ready = {
+        "service": _written(data_dir.ready_file("service")),
+        "forwarder": _written(data_dir.ready_file("forwarder")),
+        "gateway": _answers(f"{url}/readyz"),
+    }
+    children += [_process(name, ready[name], data_dir, handover, lock.children_fd) for name in ready]
+    asyncio.run(_run(children, f"ready http={url} grpc={grpc.address.reachable}"))
+    structlog.get_logger().info("all ended")
+
+
+def _handed_over(
+    settings: Settings, embedded: EmbeddedRedis | None, http: Address, grpc: Address, data_dir: DataDir
+) -> Settings:
+    """The settings with everything filled in that only this process knows."""
+    gateway = {"token": secrets.token_urlsafe(32), "service": f"unix:{data_dir.service_socket}", "service_ca": None}
+    return settings.model_copy(
+        update={
+            "http": settings.http.model_copy(update={"address": str(http)}),
+            "grpc": settings.grpc.model_copy(update={"address": str(grpc)}),
+            "gateway": settings.gateway.model_copy(update=gateway),
+            "redis": settings.redis.model_copy(update={"url": embedded.url}) if embedded else settings.redis,
+        }
+    )
+
+
+def _redis(embedded: EmbeddedRedis, data_dir: DataDir) -> Child:
+    server = find_server()
+    embedded.prepare(server)
+    if embedded.stop_orphan():
+        structlog.get_logger().warning("a Redis left over from an earlier run was shut down")
+
+    async def answers() -> bool:
+        return await asyncio.to_thread(embedded.answers)
+
+    return Child(
+        ChildSpec(
+            "redis",
+            tuple(embedded.command(server)),
+            answers,
+            data_dir.pid_file("redis"),
+            # It reads all its data before it answers.
+            start_deadline=600.0,
+            grace=GRACE["redis"],
+        )
+    )
+
+
+def _process(
+    name: str, ready: Callable[[], Awaitable[bool]], data_dir: DataDir, handover: bytes, children_fd: int
+) -> Child:
+    command = "forward" if name == "forwarder" else name
+    return Child(
+        ChildSpec(
+            name,
+            # -P: a module in the folder `up` is started in must not take the place of one of ours.
+            (sys.executable, "-P", "-m", "headgate_cli", command, "--supervised"),
+            ready,
+            data_dir.pid_file(name),
+            stale=(data_dir.ready_file(name),),
+            handover=handover,
+            held=(children_fd,),
+            grace=GRACE[name],
+        )
+    )
+
+
+def _written(path: Path) -> Callable[[], Awaitable[bool]]:
+    async def written() -> bool:
+        return path.exists()  # noqa: ASYNC240 (a look at a local folder, twenty times a second)
+
+    return written
+
+
+def _answers(url: str) -> Callable[[], Awaitable[bool]]:
+    async def answers() -> bool:
+        timeout = aiohttp.ClientTimeout(total=READY_PROBE_SECONDS)
+        try:
+            # It is our own child on our own machine: whose name the certificate bears does not matter.
+            async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url, ssl=False) as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, OSError):
+            return False
+
+    return answers
+
+
+async def _run(children: list[Child], line: str) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    by_name = {child.spec.name: child for child in children}
+    ending = [by_name[name] for name in GRACE if name in by_name]
+    await supervise(children, ending, stop, lambda: print(line, flush=True))  # noqa: T201 (it is what `up` prints)
