@@ -1,9 +1,6 @@
-"""The few keywords of JSON Schema that a dialect's own document uses, checked in Python values.
+"""The few keywords of JSON Schema that a dialect's own document uses, compiled to Python. Formats are asserted."""
 
-Formats are asserted. A keyword that is not known here is a KeyError at the first check, never passed over.
-"""
-
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import NoneType
 from typing import Any, NamedTuple
 
@@ -11,14 +8,6 @@ from .moment import rfc3339
 from .uri import is_uri
 
 Schema = Mapping[str, Any]
-
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "string": (str,),
-    "number": (int, float),
-    "boolean": (bool,),
-    "null": (NoneType,),
-    "object": (dict,),
-}
 
 
 class Violation(NamedTuple):
@@ -28,76 +17,122 @@ class Violation(NamedTuple):
     message: str
 
 
-def violations(value: Any, schema: Schema, path: str = "") -> Iterator[Violation]:
-    """Everything about `value` that `schema` does not allow, in the order of its fields."""
-    for keyword, rule in schema.items():
-        if keyword == "type":
-            names = [rule] if isinstance(rule, str) else rule
-            # By exact type: a bool is an int to Python, and a number to nobody else.
-            if not any(type(value) in _TYPES[name] for name in names):
-                yield Violation(path, f"must be of type {' or '.join(names)}")
-                return
-        else:
-            yield from _KEYWORDS[keyword](value, rule, path)
+Check = Callable[[Any, str, list[Violation]], None]
 
 
-def _properties(value: Any, rule: Mapping[str, Schema], path: str) -> Iterator[Violation]:
-    if isinstance(value, dict):
-        for name, schema in rule.items():
+class JsonSchema:
+    """A compiled schema. A keyword, type or format that is not known here is a KeyError at once, never passed over."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._check = _compiled(schema)
+
+    def violations(self, value: Any) -> list[Violation]:
+        """Everything about `value` that the schema does not allow."""
+        found: list[Violation] = []
+        self._check(value, "", found)
+        return found
+
+
+def _compiled(schema: Schema) -> Check:
+    """Of a value of the wrong type nothing else is said."""
+    names = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    # By exact type: a bool is an int to Python, and a number to nobody else.
+    types = frozenset(kind for name in names for kind in _TYPES[name])
+    message = f"must be of type {' or '.join(names)}"
+    keywords = [(_KEYWORDS[keyword], rule) for keyword, rule in schema.items() if keyword != "type"]
+    rules = [(applies, compiled(rule)) for (applies, compiled), rule in keywords]
+
+    def check(value: Any, path: str, found: list[Violation]) -> None:
+        kind = type(value)
+        if kind not in types:
+            found.append(Violation(path, message))
+            return
+        for applies, rule in rules:
+            if kind is applies:
+                rule(value, path, found)
+
+    return check
+
+
+def _properties(rule: Mapping[str, Schema]) -> Check:
+    fields = [(name, _escaped(name), _compiled(schema)) for name, schema in rule.items()]
+
+    def check(value: dict[str, Any], path: str, found: list[Violation]) -> None:
+        for name, escaped, field in fields:
             if name in value:
-                yield from violations(value[name], schema, f"{path}/{_escaped(name)}")
+                field(value[name], f"{path}/{escaped}", found)
+
+    return check
 
 
-def _additional(value: Any, rule: Schema, path: str) -> Iterator[Violation]:
-    """Beside no `properties`: then all of them are additional."""
-    if isinstance(value, dict):
+def _additional_properties(rule: Schema) -> Check:
+    """Known only beside no `properties`, so that all of them are additional; and as a choice of types."""
+    names = [choice["type"] for choice in rule["anyOf"]]
+    types = frozenset(kind for name in names for kind in _TYPES[name])
+    message = f"must be of type {' or '.join(names)}"
+
+    def check(value: dict[str, Any], path: str, found: list[Violation]) -> None:
         for name, given in value.items():
-            yield from violations(given, rule, f"{path}/{_escaped(name)}")
+            if type(given) not in types:
+                found.append(Violation(f"{path}/{_escaped(name)}", message))
+
+    return check
 
 
-def _required(value: Any, rule: list[str], path: str) -> Iterator[Violation]:
-    if isinstance(value, dict):
-        for name in rule:
-            if name not in value:
-                yield Violation(f"{path}/{_escaped(name)}", "is required")
+def _required(rule: list[str]) -> Check:
+    def check(value: dict[str, Any], path: str, found: list[Violation]) -> None:
+        found += [Violation(f"{path}/{_escaped(name)}", "is required") for name in rule if name not in value]
+
+    return check
 
 
-def _any_of(value: Any, rule: list[Schema], path: str) -> Iterator[Violation]:
-    if all(any(violations(value, schema)) for schema in rule):
-        yield Violation(path, f"must be of type {' or '.join(schema['type'] for schema in rule)}")
+def _enum(rule: list[str]) -> Check:
+    def check(value: str, path: str, found: list[Violation]) -> None:
+        if value not in rule:
+            found.append(Violation(path, f"must be one of: {', '.join(rule)}"))
+
+    return check
 
 
-def _enum(value: Any, rule: list[str], path: str) -> Iterator[Violation]:
-    if value not in rule:
-        yield Violation(path, f"must be one of: {', '.join(rule)}")
+def _min_length(rule: int) -> Check:
+    def check(value: str, path: str, found: list[Violation]) -> None:
+        if len(value) < rule:
+            found.append(Violation(path, f"must have a length of at least {rule}"))
+
+    return check
 
 
-def _min_length(value: Any, rule: int, path: str) -> Iterator[Violation]:
-    if isinstance(value, str) and len(value) < rule:
-        yield Violation(path, f"must have at least {rule} character{'s' if rule > 1 else ''}")
+def _format(rule: str) -> Check:
+    holds, message = _FORMATS[rule]
 
+    def check(value: str, path: str, found: list[Violation]) -> None:
+        if not holds(value):
+            found.append(Violation(path, message))
 
-def _format(value: Any, rule: str, path: str) -> Iterator[Violation]:
-    if isinstance(value, str):
-        check, message = _FORMATS[rule]
-        if not check(value):
-            yield Violation(path, message)
-
-
-_FORMATS: Mapping[str, tuple[Callable[[str], object], str]] = {
-    "date-time": (rfc3339, "must be an RFC 3339 date-time that exists"),
-    "uri": (is_uri, "must be an absolute URI by RFC 3986"),
-}
-_KEYWORDS: Mapping[str, Callable[[Any, Any, str], Iterator[Violation]]] = {
-    "properties": _properties,
-    "additionalProperties": _additional,
-    "required": _required,
-    "anyOf": _any_of,
-    "enum": _enum,
-    "minLength": _min_length,
-    "format": _format,
-}
+    return check
 
 
 def _escaped(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "null": (NoneType,),
+    "object": (dict,),
+}
+_FORMATS: Mapping[str, tuple[Callable[[str], object], str]] = {
+    "date-time": (rfc3339, "must be an RFC 3339 date-time that exists"),
+    "uri": (is_uri, "must be an absolute URI by RFC 3986"),
+}
+# What each keyword applies to, and how it is compiled.
+_KEYWORDS: Mapping[str, tuple[type, Callable[[Any], Check]]] = {
+    "required": (dict, _required),
+    "properties": (dict, _properties),
+    "additionalProperties": (dict, _additional_properties),
+    "enum": (str, _enum),
+    "minLength": (str, _min_length),
+    "format": (str, _format),
+}

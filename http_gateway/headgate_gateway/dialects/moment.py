@@ -12,7 +12,10 @@ _EARLIEST, _LATEST = -62_135_596_800, 253_402_300_799
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _MILLISECONDS_ABOVE = 100_000_000_000
 
-_DATE = r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
+# "0" stands for no zone at all.
+_UTC = frozenset({"Z", "z", "0"})
+
+_DATE = r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
 _ISO_8601 = re.compile(
     _DATE + r"(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?([Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
@@ -64,16 +67,16 @@ def unix(number: float) -> Moment:
 
 
 def _moment(match: re.Match[str], *, last_midnight: bool) -> Moment | None:
-    year, month, day, hour, minute, second, fraction, zone = match.groups()
-    offset = _offset_minutes(zone)
+    day, hour, minute, second, fraction, zone = match.groups("0")
     try:
-        days = date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY
+        days = date.fromisoformat(day).toordinal() - _EPOCH_DAY
     except ValueError:
         return None
-    hours, minutes, seconds = int(hour or 0), int(minute or 0), int(second or 0)
-    nanos = int((fraction or "0")[:9].ljust(9, "0"))
+    hours, minutes, seconds = int(hour), int(minute), int(second)
+    nanos = int(fraction[:9].ljust(9, "0"))
     if hours > 23 and not (last_midnight and hours == 24 and minutes == seconds == nanos == 0):
         return None
+    offset = 0 if zone in _UTC else _offset_minutes(zone)
     if minutes > 59 or seconds > 60 or offset is None:
         return None
     total = days * 86_400 + hours * 3_600 + minutes * 60 + seconds - offset * 60
@@ -83,9 +86,7 @@ def _moment(match: re.Match[str], *, last_midnight: bool) -> Moment | None:
     return Moment(total, nanos)
 
 
-def _offset_minutes(zone: str | None) -> int | None:
-    if zone is None or zone in "Zz":
-        return 0
+def _offset_minutes(zone: str) -> int | None:
     hours, minutes = int(zone[1:3]), int(zone[3:].removeprefix(":") or 0)
     if hours > 23 or minutes > 59:
         return None

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 
 from . import document
 from .dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
-from .json_schema import violations
+from .json_schema import JsonSchema
 from .moment import rfc3339
 from .refusals import MAX_DETAILS, Cause, Refusals, Refused, Row
 
@@ -105,6 +106,7 @@ EVENT_SCHEMA: Mapping[str, Any] = {
     "required": ["event", "page"],
 }
 """The body's schema as the API's document has it: what is asserted, and what the OpenAPI document shows."""
+_EVENT = JsonSchema(EVENT_SCHEMA)
 
 
 class PromptingCompany:
@@ -130,7 +132,7 @@ class PromptingCompany:
         if not isinstance(value, dict):
             fault = Fault(None, "", "must be an object")
             raise Unparsable(Rejection.NOT_JSON, [fault], credential=credential, project=project)
-        faults = [Fault(None, path, message) for path, message in violations(value, EVENT_SCHEMA)]
+        faults = [Fault(None, path, message) for path, message in _EVENT.violations(value)]
         if (message := document.oversize(value, inbound.body)) is not None:
             faults.append(Fault(None, "", message))
         if faults:
@@ -197,24 +199,19 @@ def _event(value: dict[str, Any]) -> event_pb2.Event:
     event.session_id = value.get("sessionId") or ""
     event.anonymous_id = value.get("anonymousId") or ""
     document.name_person(event)
-    _copy(value, "page", _PAGE, event.page)
-    _copy(value, "request", {"referrer": "referrer"}, event.page)
-    _copy(value, "request", _REQUEST, event.request)
-    _copy(value, "sdk", _SDK, event.sdk)
+    _copy(value["page"], _PAGE, event.page)
+    _copy(value.get("request"), _REFERRER, event.page)
+    _copy(value.get("request"), _REQUEST, event.request)
+    _copy(value.get("sdk"), _SDK, event.sdk)
     document.keep(event, value.get("properties") or {})
     return event
 
 
-def _copy(
-    value: dict[str, Any],
-    part: str,
-    fields: Mapping[str, str],
-    message: event_pb2.Page | event_pb2.Request | event_pb2.Sdk,
-) -> None:
-    given = value.get(part, {})
-    for field, canonical in fields.items():
-        if text := given.get(field):
-            setattr(message, canonical, text)
+def _copy(given: dict[str, Any] | None, fields: Mapping[str, str], message: Message) -> None:
+    if given:
+        for field, canonical in fields.items():
+            if text := given.get(field):
+                setattr(message, canonical, text)
 
 
 _PAGE = {
@@ -224,6 +221,7 @@ _PAGE = {
     "title": "title",
     "canonicalUrl": "canonical_url",
 }
+_REFERRER = {"referrer": "referrer"}
 _REQUEST = {"userAgent": "user_agent", "clientIp": "client_ip", "method": "method"}
 _SDK = {"name": "name", "version": "version", "runtime": "runtime"}
 
