@@ -104,6 +104,8 @@ async def serve_until(stopped: asyncio.Event, config: Config) -> None:
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, public)
     reflection.enable_server_reflection(_SERVICES, public)
     port = listen(public, f"{config.grpc_host}:{config.grpc_port}", config.tls)
+    if config.gateway_socket is not None:
+        listen_on_socket(public, config.gateway_socket)
 
     operator = grpc.aio.server()
     admin_grpc.add_AdminServiceServicer_to_server(AdminServicer(projects, directory, LogTail(tail_redis)), operator)
