@@ -77,19 +77,18 @@ async def read_body(headers: Mapping[str, str], receive: Receive, wire_limit: in
 
 async def _read_wire(headers: Mapping[str, str], receive: Receive, limit: int, limits: BodyLimits) -> bytes:
     declared = headers.get("content-length", "")
-    too_large = BodyFault(Rejection.TOO_LARGE, f"the body is over {limit} bytes", limit=limit)
     if declared.isdecimal() and int(declared[:20]) > limit:
-        raise too_large
+        raise _too_large(limit, unread=True)
     pieces: list[bytes] = []
     size = 0
     loop = asyncio.get_running_loop()
     last_moment = loop.time() + limits.total_seconds
     try:
         async with asyncio.timeout(limits.idle_seconds) as patience:
-            async for piece in _pieces(receive):
+            async for piece, more in _pieces(receive):
                 size += len(piece)
                 if size > limit:
-                    raise too_large
+                    raise _too_large(limit, unread=more)
                 pieces.append(piece)
                 patience.reschedule(min(loop.time() + limits.idle_seconds, last_moment))
     except TimeoutError:
@@ -97,14 +96,19 @@ async def _read_wire(headers: Mapping[str, str], receive: Receive, limit: int, l
     return b"".join(pieces)
 
 
-async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
+def _too_large(limit: int, *, unread: bool) -> BodyFault:
+    return BodyFault(Rejection.TOO_LARGE, f"the body is over {limit} bytes", unread, limit)
+
+
+async def _pieces(receive: Receive) -> AsyncIterator[tuple[bytes, bool]]:
+    """Yield each piece and whether more will come; to ask for more than there is would wait for ever."""
     more = True
     while more:
         message = await receive()
         if message["type"] != "http.request":
             raise ClientGone
         more = message.get("more_body", False)
-        yield message.get("body", b"")
+        yield message.get("body", b""), more
 
 
 async def answer_then_discard(answer: bytes, receive: Receive, limits: BodyLimits) -> AsyncIterator[bytes]:
@@ -116,7 +120,7 @@ async def answer_then_discard(answer: bytes, receive: Receive, limits: BodyLimit
     left = limits.discard_bytes
     with contextlib.suppress(TimeoutError, ClientGone):
         async with asyncio.timeout(limits.discard_seconds):
-            async for piece in _pieces(receive):
+            async for piece, _ in _pieces(receive):
                 left -= len(piece)
                 if left < 0:
                     return

@@ -115,7 +115,7 @@ class FakeIngestClient:
 
 
 @dataclass
-class FakeService:
+class FakeService(ingest_service_pb2_grpc.IngestServiceServicer, receipt_service_pb2_grpc.ReceiptServiceServicer):
     """A gRPC server that notes every gathered call and answers it when `gate` is open."""
 
     address: str
@@ -165,8 +165,8 @@ async def service() -> AsyncIterator[FakeService]:
     servicer = health.aio.HealthServicer()
     fake = FakeService(f"127.0.0.1:{port}", servicer)
     fake.gate.set()
-    ingest_service_pb2_grpc.add_IngestServiceServicer_to_server(fake, server)  # type: ignore[arg-type]
-    receipt_service_pb2_grpc.add_ReceiptServiceServicer_to_server(fake, server)  # type: ignore[arg-type]
+    ingest_service_pb2_grpc.add_IngestServiceServicer_to_server(fake, server)
+    receipt_service_pb2_grpc.add_ReceiptServiceServicer_to_server(fake, server)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     await server.start()
     yield fake
@@ -276,5 +276,3 @@ def until() -> Callable[[Callable[[], bool]], Awaitable[None]]:
 @pytest.fixture
 def gateway_config(tmp_path: Path, service: FakeService) -> Config:
     return Config("127.0.0.1", 0, service.address, TOKEN, ready_file=tmp_path / "ready.json", drain_seconds=5)
-
-

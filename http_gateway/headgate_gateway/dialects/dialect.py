@@ -69,7 +69,7 @@ class Rejection(enum.StrEnum):
 
 
 @dataclass(eq=False)
-class Unparsable(Exception):  # noqa: N818 - a noun of cause
+class Unparsable(Exception):
     """The request as a whole cannot be taken, by the dialect's own rules.
 
     `refused` counts its events as far as they could be counted. `credential` is what could be read of it, so that the
