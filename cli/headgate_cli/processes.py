@@ -106,7 +106,7 @@ def service_config(settings: Settings, place: Place) -> "ServiceConfig":
         ),
         public_route=PublicRoute(settings.codcompass.project, settings.codcompass.origins),
         sinks=tuple(SinkRule(sink.name, sink.refuses_when_full, sink.only_projects) for sink in settings.running_sinks),
-        log_bound_bytes=settings.limits.log_bytes,
+        log_bound_bytes=int(settings.limits.log_bytes),
     )
 
 
@@ -157,9 +157,9 @@ def forwarder_config(
         environment=environ,
         # `up` never runs two at once, so that its next one need not wait for the leases of a killed one.
         owner=place.data_dir.owner() if place.supervised else None,
-        backlog_bytes=settings.limits.log_bytes,
+        backlog_bytes=int(settings.limits.log_bytes),
         keep_seconds=settings.log.keep,
-        keep_bytes=settings.log.keep_bytes,
+        keep_bytes=int(settings.log.keep_bytes),
         metrics_host=metrics.host if metrics else "127.0.0.1",
         metrics_port=metrics.port if metrics else None,
     )
