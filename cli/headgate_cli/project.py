@@ -22,7 +22,7 @@ def project() -> None:
 
 @project_app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="The project's name, for people.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The project's name, for people.")],
     slug: Annotated[str, typer.Option(help="Its name in addresses: a-z, 0-9, hyphens. Default: from the name.")] = "",
     monthly_limit: Annotated[
         int | None, typer.Option(min=1, help="Events it may store a UTC calendar month. Default: no limit.")

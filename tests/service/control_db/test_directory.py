@@ -16,7 +16,7 @@ from headgate_service.directory import (
     ProjectForbidden,
     ProjectGone,
 )
-from headgate_service.directory_snapshot import Changes, ControlChanges
+from headgate_service.directory_snapshot import Changes, ControlChanges, KnownKey, Snapshot
 from headgate_service.key_kind import KeyKind
 from headgate_service.keys import make_key
 from headgate_service.project_fields import RateLimit
@@ -224,8 +224,10 @@ async def test_known_keys_outlive_the_database_by_fifteen_minutes(
     with pytest.raises(DirectoryUnavailable):
         await directory.refresh()
     assert not directory.healthy
+    looks = source.looks
     with pytest.raises(DirectoryUnavailable):
         await directory.find(stranger())
+    assert source.looks == looks
     clock.now += 15 * 60
     await directory.find(key)
     assert directory.project("p") is not None
@@ -387,3 +389,12 @@ async def test_a_renamed_slug_is_followed(control_db: ControlDb, directory: Dire
     assert directory.project("before") is None
     assert directory.project("after") is not None
     assert directory.project("after").id == made.project.id
+
+
+def test_keys_whose_hashes_begin_alike_are_told_apart() -> None:
+    one, other = (KnownKey(name, b"8 bytes." + name.encode() * 24, None) for name in ("1", "2"))
+    snapshot = Snapshot()
+    snapshot.apply(Changes(0, 1, (), (), (one, other)))
+    assert snapshot.key(one.hash) is one
+    assert snapshot.key(other.hash) is other
+    assert snapshot.key(b"8 bytes." + b"3" * 24) is None

@@ -1,4 +1,5 @@
 import asyncio
+import fcntl
 import io
 import sqlite3
 import subprocess
@@ -51,6 +52,18 @@ async def test_many_starters_in_one_process_migrate_once(control_url: str) -> No
     await asyncio.gather(*(migrate(ControlDb(control_url)) for _ in range(8)))
     async with ControlDb(control_url).engine.connect() as connection:
         assert await connection.scalar(text("SELECT count(*) FROM changes")) == 1
+
+
+async def test_a_starter_waits_for_the_one_before_it(control_url: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with (tmp_path / "data" / "control.db.lock").open("w") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        second = asyncio.create_task(migrate(ControlDb(control_url)))
+        await asyncio.wait({second}, timeout=0.3)
+        assert not second.done()
+        assert not (tmp_path / "data" / "control.db").exists()
+    await second
+    assert await tables(ControlDb(control_url)) == TABLES
 
 
 def test_starters_in_several_processes_make_one_default_project(control_url: str) -> None:
