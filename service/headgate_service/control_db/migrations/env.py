@@ -10,8 +10,8 @@ if connection is None:
         dialect_name=context.config.attributes["dialect_name"], target_metadata=Model.metadata, transactional_ddl=True
     )
 else:
-    # The transaction is the caller's, who rolls all of it back where a step fails: in SQLite too, whose driver was told to
-    # leave transactions alone.
+    # The transaction is the caller's, who rolls all of it back where a step fails: in SQLite too, whose driver was told
+    # to leave transactions alone.
     context.configure(connection=connection, target_metadata=Model.metadata, render_as_batch=True)
 with context.begin_transaction():
     context.run_migrations()
