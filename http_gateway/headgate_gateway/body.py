@@ -85,12 +85,15 @@ async def _read_wire(headers: Mapping[str, str], receive: Receive, limit: int, l
     last_moment = loop.time() + limits.total_seconds
     try:
         async with asyncio.timeout(limits.idle_seconds) as patience:
-            async for piece, more in _pieces(receive):
+            more = True
+            while more:
+                piece, more = await _next_piece(receive)
                 size += len(piece)
                 if size > limit:
                     raise _too_large(limit, unread=more)
                 pieces.append(piece)
-                patience.reschedule(min(loop.time() + limits.idle_seconds, last_moment))
+                if more:
+                    patience.reschedule(min(loop.time() + limits.idle_seconds, last_moment))
     except TimeoutError:
         raise BodyFault(Rejection.SLOW, "the body did not arrive in time; send it again") from None
     return b"".join(pieces)
@@ -100,15 +103,12 @@ def _too_large(limit: int, *, unread: bool) -> BodyFault:
     return BodyFault(Rejection.TOO_LARGE, f"the body is over {limit} bytes", unread, limit)
 
 
-async def _pieces(receive: Receive) -> AsyncIterator[tuple[bytes, bool]]:
-    """Yield each piece and whether more will come; to ask for more than there is would wait for ever."""
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ClientGone
-        more = message.get("more_body", False)
-        yield message.get("body", b""), more
+async def _next_piece(receive: Receive) -> tuple[bytes, bool]:
+    """Return a piece and whether more will come; to ask for more than there is would wait for ever."""
+    message = await receive()
+    if message["type"] != "http.request":
+        raise ClientGone
+    return message.get("body", b""), message.get("more_body", False)
 
 
 async def answer_then_discard(answer: bytes, receive: Receive, limits: BodyLimits) -> AsyncIterator[bytes]:
@@ -120,7 +120,7 @@ async def answer_then_discard(answer: bytes, receive: Receive, limits: BodyLimit
     left = limits.discard_bytes
     with contextlib.suppress(TimeoutError, ClientGone):
         async with asyncio.timeout(limits.discard_seconds):
-            async for piece, _ in _pieces(receive):
+            more = True
+            while more and left >= 0:
+                piece, more = await _next_piece(receive)
                 left -= len(piece)
-                if left < 0:
-                    return

@@ -16,8 +16,10 @@ def client_address(peer: str, headers: Mapping[str, str], trusted: Sequence[Netw
     Hops are read from X-Forwarded-For or Forwarded, nearest first, as far as they can be read. A proxy that writes one
     of the two passes the other on as its client made it up, so where both are there and disagree neither is believed.
     """
+    if not trusted and not peer.startswith("::ffff:"):
+        return peer
     address = _address(peer)
-    if address is None or not trusted or not _within(address, trusted):
+    if address is None or not _within(address, trusted):
         return peer if address is None else str(address)
     simple = headers.get("x-forwarded-for")
     structured = headers.get("forwarded")

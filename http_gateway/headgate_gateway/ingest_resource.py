@@ -1,6 +1,6 @@
 """An ingestion API's route."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -39,7 +39,7 @@ class IngestResource:
             reply = self._ingestion.broken(defect)
         finally:
             self._metrics.in_flight.dec()
-        self._write(req, resp, reply)
+        self._write(req, resp, reply, headers)
         self._metrics.answered(self._ingestion.dialect.name, reply.answer.status, self._clock() - started)
 
     async def on_options(self, req: Request, resp: Response) -> None:
@@ -48,15 +48,16 @@ class IngestResource:
 
     async def refuse_method(self, req: Request, resp: Response) -> None:
         reply = self._ingestion.rejected(Unparsable(Rejection.METHOD))
-        unread = bears_body(request_headers(req.scope))
-        self._write(req, resp, replace(reply, headers={"Allow": ", ".join(self.methods)}, unread=unread))
+        headers = request_headers(req.scope)
+        allow = {"Allow": ", ".join(self.methods)}
+        self._write(req, resp, replace(reply, headers=allow, unread=bears_body(headers)), headers)
 
     def operations(self) -> dict[str, Any]:
         return {"post": self._ingestion.dialect.operation()}
 
-    def _write(self, req: Request, resp: Response, reply: Reply) -> None:
+    def _write(self, req: Request, resp: Response, reply: Reply, headers: Mapping[str, str]) -> None:
         resp.status = reply.answer.status
-        resp.set_headers({**reply.answer.headers, **reply.headers, **cors_headers(request_headers(req.scope))})
+        resp.set_headers({**reply.answer.headers, **reply.headers, **cors_headers(headers)})
         data = orjson.dumps(reply.answer.body)
         if not reply.unread or req.method == "HEAD":
             resp.data = data
