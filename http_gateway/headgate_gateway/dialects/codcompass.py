@@ -5,10 +5,10 @@ from typing import Any
 
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 
-from . import document
-from .dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
-from .moment import Moment, iso8601, unix
-from .refusals import ERROR, MONTH_FULL, Cause, Refusals, Row, error
+from headgate_gateway.dialects import document
+from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
+from headgate_gateway.dialects.moment import Moment, iso8601, unix
+from headgate_gateway.dialects.refusals import ERROR, MONTH_FULL, Cause, Refusals, Row, error
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 

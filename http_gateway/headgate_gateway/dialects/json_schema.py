@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from types import NoneType
 from typing import Any, NamedTuple
 
-from .moment import rfc3339
-from .uri import is_uri
+from headgate_gateway.dialects.moment import rfc3339
+from headgate_gateway.dialects.uri import is_uri
 
 Schema = Mapping[str, Any]
 

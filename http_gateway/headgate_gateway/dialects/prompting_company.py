@@ -9,11 +9,11 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 
-from . import document
-from .dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
-from .json_schema import JsonSchema
-from .moment import rfc3339
-from .refusals import MAX_DETAILS, Cause, Refusals, Refused, Row
+from headgate_gateway.dialects import document
+from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
+from headgate_gateway.dialects.json_schema import JsonSchema
+from headgate_gateway.dialects.moment import rfc3339
+from headgate_gateway.dialects.refusals import MAX_DETAILS, Cause, Refusals, Refused, Row
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -106,7 +106,7 @@ EVENT_SCHEMA: Mapping[str, Any] = {
     "required": ["event", "page"],
 }
 """The body's schema as the API's document has it: what is asserted, and what the OpenAPI document shows."""
-_EVENT = JsonSchema(EVENT_SCHEMA)
+_SCHEMA = JsonSchema(EVENT_SCHEMA)
 
 
 class PromptingCompany:
@@ -132,7 +132,7 @@ class PromptingCompany:
         if not isinstance(value, dict):
             fault = Fault(None, "", "must be an object")
             raise Unparsable(Rejection.NOT_JSON, [fault], credential=credential, project=project)
-        faults = [Fault(None, path, message) for path, message in _EVENT.violations(value)]
+        faults = [Fault(None, path, message) for path, message in _SCHEMA.violations(value)]
         if (message := document.oversize(value, inbound.body)) is not None:
             faults.append(Fault(None, "", message))
         if faults:

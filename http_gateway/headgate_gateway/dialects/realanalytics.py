@@ -5,10 +5,20 @@ from typing import Any
 
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 
-from . import document
-from .dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
-from .moment import iso8601
-from .refusals import ERROR, MAX_DETAILS, MONTH_FULL, Cause, Refusals, Row, details, error, limit
+from headgate_gateway.dialects import document
+from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
+from headgate_gateway.dialects.moment import iso8601
+from headgate_gateway.dialects.refusals import (
+    ERROR,
+    MAX_DETAILS,
+    MONTH_FULL,
+    Cause,
+    Refusals,
+    Row,
+    details,
+    error,
+    limit,
+)
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_EVENTS = 100
@@ -154,7 +164,7 @@ def _faults(values: list[Any], body: bytes) -> list[Fault]:
         faults += [Fault(index, field, message) for field, message in _event_faults(value, body)]
         if len(faults) >= MAX_DETAILS:
             break
-    return faults[:MAX_DETAILS]
+    return faults
 
 
 def _event_faults(value: object, body: bytes) -> list[tuple[str, str]]:

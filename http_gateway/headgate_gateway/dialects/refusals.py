@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from headgate.v1 import outcome_pb2
 
-from .dialect import Answer, Fault, Rejection, Unparsable
+from headgate_gateway.dialects.dialect import Answer, Fault, Rejection, Unparsable
 
 MAX_DETAILS = 100
 

@@ -5,9 +5,20 @@ from typing import Any
 
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 
-from . import document
-from .dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
-from .refusals import ERROR, FAULTS, MONTH_FULL, Cause, Refusals, Row, details, error, limit, listed
+from headgate_gateway.dialects import document
+from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
+from headgate_gateway.dialects.refusals import (
+    ERROR,
+    FAULTS,
+    MONTH_FULL,
+    Cause,
+    Refusals,
+    Row,
+    details,
+    error,
+    limit,
+    listed,
+)
 
 MAX_BODY_BYTES = 1_000_000
 # Of a 200 with details: more of them would only repeat what the first say.

@@ -141,6 +141,16 @@ def test_a_message_is_made_where_the_service_gives_none(dialect: Dialect) -> Non
         assert body.get("message", "-")
 
 
+@dialects
+def test_too_large_by_no_limit_of_its_own_is_over_the_dialects(dialect: Dialect) -> None:
+    for answer in (
+        dialect.refused(outcome_pb2.Refusal(cause=outcome_pb2.CAUSE_TOO_LARGE)),
+        dialect.rejected(Unparsable(Rejection.TOO_LARGE)),
+    ):
+        told = answer.body.get("details", answer.body)
+        assert told.get("limit") == (None if dialect.name == "codcompass" else dialect.max_body_bytes)
+
+
 def test_more_used_than_the_limit_leaves_nothing() -> None:
     """As after an operator lowered the limit."""
     for dialect in DIALECTS:
