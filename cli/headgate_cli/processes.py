@@ -4,6 +4,7 @@ The packages of the processes are loaded only where they run.
 """
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import Callable, Container, Mapping
@@ -62,7 +63,8 @@ async def _forward(settings: Settings, place: Place, environ: Mapping[str, str])
     from headgate_cli.named_projects import NamedProjects
 
     database = ControlDb(database_url(settings, place.data_dir))
-    directory = Directory(ControlChanges(database), clock=time.monotonic)
+    # Only slugs are read from it: old ones are better than none, however long the database is away.
+    directory = Directory(ControlChanges(database), clock=time.monotonic, trust_seconds=math.inf)
     config = forwarder_config(settings, place, environ, lambda slugs: NamedProjects(slugs, directory))
     watching = None
     if any(sink.only_projects is not None for sink in settings.running_sinks):
