@@ -1,0 +1,89 @@
+"""What a forwarder is given at its start."""
+
+import hashlib
+import json
+import re
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headgate_sinks.sink import WhenFull
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkConfig:
+    """One sink of the configuration.
+
+    `use` names its kind, `settings` is its `[sinks.config]`. `projects` are ids; None: all projects. A sink that is not
+    enabled runs no batch and keeps its place in the log. `when_full` None: what its kind says.
+    """
+
+    name: str
+    use: str
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    projects: Container[str] | None = None
+    enabled: bool = True
+    when_full: WhenFull | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(
+                f"a sink's name may be up to 40 of a-z, 0-9 and hyphens, the first no hyphen: rename {self.name!r}"
+            )
+
+    def serves(self, project_id: str) -> bool:
+        return self.projects is None or project_id in self.projects
+
+    def spec_hash(self) -> bytes:
+        """SHA-256 of its name, use and settings as written."""
+        spec = [self.name, self.use, self.settings]
+        return hashlib.sha256(json.dumps(spec, sort_keys=True, default=str).encode()).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A forwarder's configuration. Times are in seconds.
+
+    `owner`: a name under which at most one forwarder runs at a time, so that its next life takes the leases of its last
+    one at once; None: a random one, and the leases of a killed forwarder run out first.
+    `environment` is where `env:` secrets are looked up. `config_version` is written into each sealed batch.
+    `lease`: a shard whose holder died is taken over within this time and a second. `ready_poll`: the ready sets are
+    read at least this often, and `scan`: all cursors are compared with the log. `pause`: a sink that a person must mend
+    is tried again this often. `backlog_bytes`: what a sink whose `when_full` is expire may leave unsettled of one
+    project, in payload bytes. `keep_seconds`, `keep_bytes`: how long, and in all how many payload bytes, settled entries are
+    kept; each project may keep an equal share of the bytes. `dead_letters`: how many a project keeps, about.
+    `drain`: how long running writes may take to end after SIGTERM. `metrics_port` None: no metrics are served.
+    """
+
+    redis_url: str = field(repr=False)
+    data_dir: Path
+    sinks: tuple[SinkConfig, ...]
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    owner: str | None = None
+    config_version: int = 1
+    redis_deadline: float = 5.0
+    lease: float = 9.0
+    ready_poll: float = 1.0
+    scan: float = 30.0
+    trim: float = 60.0
+    backoff_first: float = 0.5
+    backoff_longest: float = 60.0
+    pause: float = 60.0
+    expire_check: float = 10.0
+    backlog_bytes: int = 256 * 1024 * 1024
+    keep_seconds: float = 24 * 3600
+    keep_bytes: int = 1024 * 1024 * 1024
+    dead_letters: int = 10_000
+    drain: float = 10.0
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
+
+    def __post_init__(self) -> None:
+        names = [sink.name for sink in self.sinks]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"each sink needs a name of its own; used more than once: {', '.join(twice)}")
+        if self.owner is not None and not re.fullmatch(r"[!-~]{1,100}", self.owner):
+            raise ValueError("`owner` may be 1 to 100 visible ASCII characters")

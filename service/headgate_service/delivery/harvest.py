@@ -1,0 +1,151 @@
+"""Reads what is new in the log into batches, within a sink's limits."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from itertools import islice
+
+from headgate.v1 import event_pb2
+from headgate_sinks import Limits
+
+from headgate_service.delivery.portion import Mark, Portion
+from headgate_service.delivery.position import Position
+from headgate_service.delivery.shard_log import ShardLog
+from headgate_service.log.reader import Entry
+
+_PROJECTS_AT_ONCE = 16
+_READ_BYTES = 4 * 1024 * 1024
+_MOST_ENTRIES = 2000
+
+
+class EventCache:
+    """Events of entries that were read lately, so that sinks at the tip, and batches that divide an entry, decode it
+    once. Holds about `events` of them."""
+
+    def __init__(self, events: int = 50_000) -> None:
+        self._room = events
+        self._entries: OrderedDict[tuple[str, str], list[event_pb2.Event]] = OrderedDict()
+
+    def events(self, entry: Entry) -> list[event_pb2.Event]:
+        """Raises EntryUnreadable."""
+        key = (entry.project_id, entry.id)
+        events = self._entries.get(key)
+        if events is not None:
+            self._entries.move_to_end(key)
+            return events
+        events = self._entries[key] = entry.events()
+        self._room -= len(events)
+        while self._room < 0 and len(self._entries) > 1:
+            self._room += len(self._entries.popitem(last=False)[1])
+        return events
+
+
+class Basket:
+    """A batch that fills up. What does not fit stays in the log."""
+
+    def __init__(self, limits: Limits, cache: EventCache) -> None:
+        self._events_left = limits.events
+        self._bytes_left = limits.bytes
+        self._cache = cache
+        self.full = False
+        self.portions: list[Portion] = []
+
+    @property
+    def events_left(self) -> int:
+        return self._events_left
+
+    def add(self, project_id: str, start: Position, entries: Sequence[Entry]) -> Position:
+        """Takes events after `start` while they fit; returns where it ended."""
+        marks: list[Mark] = []
+        events: list[event_pb2.Event] = []
+        for entry in entries:
+            found = self._cache.events(entry)
+            taken = 0
+            for event in islice(found, max(0, start.seq - (entry.seq - len(found))), None):
+                size = event.ByteSize()
+                # An event that is larger than the limit goes alone.
+                first = not events and not self.portions
+                if self._events_left < 1 or (size > self._bytes_left and not first):
+                    self.full = True
+                    break
+                events.append(event)
+                taken += 1
+                self._events_left -= 1
+                self._bytes_left -= size
+            if taken:
+                marks.append(Mark(entry.id, entry.seq, entry.log_bytes))
+            if self.full:
+                break
+        if not events:
+            return start
+        portion = Portion(project_id, start, marks, events)
+        last = self.portions[-1] if self.portions else None
+        if last is not None and last.project_id == project_id:
+            self.portions[-1] = Portion(project_id, last.start, [*last.marks, *marks], [*last.events, *events])
+        else:
+            self.portions.append(portion)
+        return portion.end
+
+
+class Harvest:
+    """Reads one shard for one sink; learns how large entries are, so as to read about what a batch takes."""
+
+    def __init__(self, log: ShardLog, limits: Limits, cache: EventCache) -> None:
+        self._log = log
+        self._limits = limits
+        self._cache = cache
+        self._entry_bytes = 128 * 1024.0
+        self._entry_events = 1.0
+
+    async def gather(self, news: dict[str, None], positions: dict[str, Position]) -> Basket:
+        """The next batch of the projects in `news`, from their positions on. A project stays in `news`, behind the
+        others, unless it was read to its end."""
+        basket = Basket(self._limits, self._cache)
+        while news and not basket.full:
+            group = list(islice(news, _PROJECTS_AT_ONCE))
+            for project_id in group:
+                del news[project_id]
+            count = self._count(basket, len(group))
+            reads = await asyncio.gather(*(self._log.read(one, positions[one].entry, count) for one in group))
+            for project_id, entries in zip(group, reads, strict=True):
+                await self._add(basket, project_id, positions[project_id], entries, count, news)
+        return basket
+
+    async def _add(
+        self,
+        basket: Basket,
+        project_id: str,
+        position: Position,
+        entries: list[Entry],
+        count: int,
+        news: dict[str, None],
+    ) -> None:
+        while entries and not basket.full:
+            self._learn(entries, position)
+            position = basket.add(project_id, position, entries)
+            if basket.full or len(entries) < count:
+                break
+            count = self._count(basket, 1)
+            entries = await self._log.read(project_id, entries[-1].id, count)
+        if (basket.full and entries and position.seq < entries[-1].seq) or len(entries) >= count:
+            news[project_id] = None
+
+    def _count(self, basket: Basket, projects: int) -> int:
+        by_bytes = _READ_BYTES / projects / self._entry_bytes
+        by_events = basket.events_left / self._entry_events + 1
+        return max(1, min(_MOST_ENTRIES, int(by_bytes), int(by_events)))
+
+    def _learn(self, entries: Sequence[Entry], position: Position) -> None:
+        count = len(entries)
+        self._entry_bytes += (sum(len(entry.payload) for entry in entries) / count + 1 - self._entry_bytes) / 2
+        self._entry_events += (max(entries[-1].seq - position.seq, 1) / count - self._entry_events) / 2
+
+
+async def rebuild(log: ShardLog, cache: EventCache, project_id: str, start: Position, last: str, seq: int) -> Portion:
+    """The portion that was promised: from `start` through the event `seq` in the entry `last`. It may come out shorter
+    where the log no longer holds all of it."""
+    entries = await log.read_range(project_id, start.entry, last)
+    basket = Basket(Limits(events=seq - start.seq, bytes=1 << 62), cache)
+    if entries and entries[0].seq - len(cache.events(entries[0])) <= start.seq:
+        basket.add(project_id, start, entries)
+    return basket.portions[0] if basket.portions else Portion(project_id, start, [], [])

@@ -1,0 +1,40 @@
+"""The right to deliver a shard: held by one forwarder at a time, for so long, and checked by every script."""
+
+from dataclasses import dataclass
+
+from headgate_service.delivery.script import Script
+from headgate_service.log.names import ShardKeys
+from headgate_service.log.redis_pipeline import RedisPipeline
+
+_TAKE, _RENEW, _RELEASE = Script("lease"), Script("renew"), Script("release")
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease of `milliseconds`, extended by each renewal and by most scripts. `token` names this holding of it: no
+    other, earlier or later, has the same."""
+
+    shard: int
+    keys: ShardKeys
+    token: str
+    milliseconds: int
+
+    async def renew(self, redis: RedisPipeline) -> bool:
+        """False: it is lost."""
+        return bool(await _RENEW.run(redis, [self.keys.lease], self.token, self.milliseconds))
+
+    async def release(self, redis: RedisPipeline) -> None:
+        await _RELEASE.run(redis, [self.keys.lease], self.token)
+
+
+async def take(redis: RedisPipeline, shard: int, keys: ShardKeys, owner: str, milliseconds: int) -> Lease | None:
+    """The shard's lease; None where someone else holds it. An earlier life of the same owner loses it to this one."""
+    token = await _TAKE.run(redis, [keys.lease, keys.fence], owner, milliseconds)
+    return None if token is None else Lease(shard, keys, token.decode(), milliseconds)
+
+
+def fair_share(owner: str, owners: list[str], shards: int) -> int:
+    """How many shards an owner should hold among `owners`, so that all are held and none has two more than another."""
+    others = sorted({*owners, owner})
+    base, extra = divmod(shards, len(others))
+    return base + (others.index(owner) < extra)

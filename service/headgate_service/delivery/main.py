@@ -1,0 +1,127 @@
+"""The forwarder's composition root."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+
+import redis.asyncio
+import structlog
+from headgate_sinks.host import load
+from prometheus_client import CollectorRegistry, start_http_server
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from headgate_service.delivery.backoff import Backoff
+from headgate_service.delivery.census import Census
+from headgate_service.delivery.config import Config
+from headgate_service.delivery.forwarder import Forwarder
+from headgate_service.delivery.harvest import EventCache
+from headgate_service.delivery.lane import Lane, LaneRules
+from headgate_service.delivery.lease import Lease
+from headgate_service.delivery.metrics import DeliveryMetrics
+from headgate_service.delivery.outlet import make_outlets
+from headgate_service.delivery.shard import Shard, Trimmer
+from headgate_service.delivery.shard_log import ShardLog
+from headgate_service.delivery.status import StatusBoard
+from headgate_service.delivery.wakeup import Wakeup
+from headgate_service.log.redis_pipeline import RedisPipeline
+
+_log = structlog.get_logger(__name__)
+
+
+async def serve(
+    config: Config,
+    *,
+    stop: asyncio.Event | None = None,
+    registry: CollectorRegistry | None = None,
+    clock: Callable[[], float] = time.time,
+    chance: Callable[[], float] = random.random,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> None:
+    """Delivers until SIGTERM or SIGINT, or until `stop` is set where that is given.
+
+    `on_step` is called after each lease, read, seal, write, settle and trim with its name, for tests that end there.
+    `clock` gives seconds since 1970, `chance` a number in [0, 1).
+    """
+    if stop is None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if registry is None:
+        registry = CollectorRegistry()
+
+    log = RedisPipeline(config.redis_url, deadline=config.redis_deadline)
+    news = redis.asyncio.Redis.from_url(
+        config.redis_url,
+        socket_timeout=config.redis_deadline,
+        socket_connect_timeout=config.redis_deadline,
+        retry=Retry(NoBackoff(), 0),
+    )
+    outlets = make_outlets(
+        config.sinks,
+        load(sink.use for sink in config.sinks if sink.enabled),
+        config.data_dir,
+        config.environment,
+        clock,
+    )
+    metrics = DeliveryMetrics(registry, clock)
+    measured = {outlet.name: metrics.of(outlet) for outlet in outlets}
+    cache = EventCache()
+    census = Census(log, config.scan)
+    rules = LaneRules(
+        backoff=Backoff(config.backoff_first, config.backoff_longest, chance),
+        config_version=config.config_version,
+        scan=config.scan,
+        pause=config.pause,
+        expire_check=config.expire_check,
+        backlog_bytes=config.backlog_bytes,
+        dead_letters=config.dead_letters,
+    )
+
+    async def make_shard(lease: Lease) -> Shard:
+        shard_log = ShardLog(log, lease)
+        epoch = await shard_log.epoch(os.urandom(8).hex())
+        trimmer = Trimmer(
+            shard_log,
+            config.sinks,
+            config.trim,
+            int(config.keep_seconds * 1000),
+            lambda: config.keep_bytes // census.projects,
+            on_step,
+        )
+        lanes = [
+            Lane(outlet, shard_log, epoch, rules, cache, measured[outlet.name], clock, on_step, trimmer.moved)
+            for outlet in outlets
+            if not outlet.broken
+        ]
+        return Shard(lease, shard_log, lanes, trimmer)
+
+    owner = config.owner or os.urandom(8).hex()
+    forwarder = Forwarder(log, owner, config.lease, make_shard, on_step)
+    wakeup = Wakeup(news, forwarder.shards, config.ready_poll, forwarder.lose)
+    board = StatusBoard(log, outlets)
+    metrics_server = None
+    if config.metrics_port is not None:
+        metrics_server, _ = start_http_server(config.metrics_port, config.metrics_host, registry)
+    running = [asyncio.create_task(part.run()) for part in (census, forwarder, wakeup, board)]
+    try:
+        _log.info("forwarder runs", sinks=[outlet.name for outlet in outlets], owner=owner)
+        stopped = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait([stopped, *running], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        await forwarder.drain(config.drain)
+        for task in done - {stopped}:
+            task.result()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*(outlet.close() for outlet in outlets))
+        if metrics_server is not None:
+            metrics_server.shutdown()
+        await news.aclose()
+        await log.close()
+    _log.info("forwarder stopped")

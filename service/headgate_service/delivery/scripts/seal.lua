@@ -1,0 +1,16 @@
+-- Promises a batch to a sink, before it is written for the first time.
+-- KEYS 1 T:lease  2 T:seal:<sink>   ARGV 1 token  2 lease milliseconds  3 version  4 SealedBatch
+-- The hash holds `n`, the last batch number; `v`, which each change raises, so that a call whose reply was lost and
+-- which runs late, after others, changes nothing; and the promised batches by number.
+-- Returns {number, version}. Errors: FENCED, STALE (the version is another one: read the hash again)
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return redis.error_reply('FENCED the lease is another one')
+end
+if (redis.call('HGET', KEYS[2], 'v') or '0') ~= ARGV[3] then
+  return redis.error_reply('STALE the seals were changed')
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local version = redis.call('HINCRBY', KEYS[2], 'v', 1)
+local number = redis.call('HINCRBY', KEYS[2], 'n', 1)
+redis.call('HSET', KEYS[2], string.format('%d', number), ARGV[4])
+return {number, version}

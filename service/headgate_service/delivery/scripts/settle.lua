@@ -1,0 +1,56 @@
+-- Records what became of events at a sink: promised batches go, others come in their place, cursors move, dead letters
+-- are kept, all in one step.
+-- KEYS 1 T:lease  2 T:seal:<sink>   then three per project: P:cur, P:dead, P:dx:<sink>
+-- ARGV 1 token  2 lease milliseconds  3 version  4 msgpack:
+--      [sink, [numbers to delete], [SealedBatches to add, by place], dead letters a project keeps at most,
+--       per project: [cursor, delivered, dead, [[lo, hi] dead ordinals, lo exclusive],
+--                     [[field, value, ... of a dead letter, the event's place, or 0 where it has none]]]]
+--      then what the places, from 1, stand for: bytes, which this msgpack has no type for
+-- Returns {version, numbers of the batches added}. Errors: FENCED, STALE, GONE (a batch to delete is not there)
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return redis.error_reply('FENCED the lease is another one')
+end
+if (redis.call('HGET', KEYS[2], 'v') or '0') ~= ARGV[3] then
+  return redis.error_reply('STALE the seals were changed')
+end
+local sink, deletes, adds, keep, projects = unpack(cmsgpack.unpack(ARGV[4]))
+for _, number in ipairs(deletes) do
+  if redis.call('HEXISTS', KEYS[2], string.format('%d', number)) == 0 then
+    return redis.error_reply('GONE a sealed batch is not there')
+  end
+end
+
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+for _, number in ipairs(deletes) do
+  redis.call('HDEL', KEYS[2], string.format('%d', number))
+end
+local answer = {redis.call('HINCRBY', KEYS[2], 'v', 1)}
+for _, place in ipairs(adds) do
+  local number = redis.call('HINCRBY', KEYS[2], 'n', 1)
+  redis.call('HSET', KEYS[2], string.format('%d', number), ARGV[4 + place])
+  answer[#answer + 1] = number
+end
+for i, project in ipairs(projects) do
+  local cursor, delivered, dead, ranges, letters = unpack(project)
+  local cursors, dead_letters, dead_ranges = KEYS[3 * i], KEYS[3 * i + 1], KEYS[3 * i + 2]
+  redis.call('HSET', cursors, 'c:' .. sink, cursor)
+  if delivered > 0 then
+    redis.call('HINCRBY', cursors, 'delivered:' .. sink, string.format('%d', delivered))
+  end
+  if dead > 0 then
+    redis.call('HINCRBY', cursors, 'dead:' .. sink, string.format('%d', dead))
+  end
+  for _, range in ipairs(ranges) do
+    local hi = string.format('%d', range[2])
+    redis.call('ZADD', dead_ranges, hi, string.format('%d', range[1]) .. '-' .. hi)
+  end
+  for _, letter in ipairs(letters) do
+    local place = table.remove(letter)
+    if place > 0 then
+      letter[#letter + 1] = 'event'
+      letter[#letter + 1] = ARGV[4 + place]
+    end
+    redis.call('XADD', dead_letters, 'MAXLEN', '~', string.format('%d', keep), '*', unpack(letter))
+  end
+end
+return answer

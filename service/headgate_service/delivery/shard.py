@@ -1,0 +1,120 @@
+"""One shard while its lease is held: a lane for each sink, and the log kept short."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+
+import structlog
+
+from headgate_service.delivery.config import SinkConfig
+from headgate_service.delivery.lane import Lane
+from headgate_service.delivery.lease import Lease
+from headgate_service.delivery.shard_log import ShardLog
+from headgate_service.log.redis_pipeline import RedisUnavailable
+
+_BATCHES_PER_TRIM = 16
+_PROJECTS_AT_ONCE = 64
+
+_log = structlog.get_logger(__name__)
+
+
+class Trimmer:
+    """Removes from a shard's log what every sink is done with: of projects that moved every 16 batches, of all of them
+    every `seconds`. `keep_bytes` says how many settled payload bytes a project may keep at this time."""
+
+    def __init__(
+        self,
+        log: ShardLog,
+        sinks: Sequence[SinkConfig],
+        seconds: float,
+        keep_ms: int,
+        keep_bytes: Callable[[], int],
+        on_step: Callable[[str], None],
+    ) -> None:
+        self._log = log
+        self._sinks = sinks
+        self._seconds = seconds
+        self._keep_ms = keep_ms
+        self._keep_bytes = keep_bytes
+        self._on_step = on_step
+        self._moved: set[str] = set()
+        self._batches = 0
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    def moved(self, project_ids: Iterable[str]) -> None:
+        self._moved.update(project_ids)
+        self._batches += 1
+        if self._batches >= _BATCHES_PER_TRIM:
+            self._batches = 0
+            self._wake.set()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until `stop`, or raises Fenced."""
+        while not self._stopping:
+            everything = False
+            try:
+                async with asyncio.timeout(self._seconds):
+                    await self._wake.wait()
+            except TimeoutError:
+                everything = True
+            self._wake.clear()
+            if self._stopping:
+                return
+            try:
+                await self._trim(await self._log.projects() if everything else list(self._moved))
+            except RedisUnavailable as error:
+                _log.warning("trimming waits for Redis", shard=self._log.shard, error=str(error))
+
+    async def _trim(self, project_ids: list[str]) -> None:
+        self._moved.difference_update(project_ids)
+        keep_bytes = self._keep_bytes()
+        for first in range(0, len(project_ids), _PROJECTS_AT_ONCE):
+            await asyncio.gather(
+                *(
+                    self._log.trim(
+                        project_id,
+                        [sink.name for sink in self._sinks if sink.serves(project_id)],
+                        self._keep_ms,
+                        keep_bytes,
+                    )
+                    for project_id in project_ids[first : first + _PROJECTS_AT_ONCE]
+                )
+            )
+            self._on_step("trim")
+
+
+class Shard:
+    """Runs until `stop`, or until the lease is found lost: then `run` raises a group with Fenced."""
+
+    def __init__(self, lease: Lease, log: ShardLog, lanes: Sequence[Lane], trimmer: Trimmer) -> None:
+        self.lease = lease
+        self.log = log
+        self._lanes = lanes
+        self._trimmer = trimmer
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            trimming = tasks.create_task(self._trimmer.run())
+            lanes = [tasks.create_task(lane.run()) for lane in self._lanes]
+            if lanes:
+                await asyncio.wait(lanes)
+                self._trimmer.stop()
+            await trimming
+
+    def mark(self, project_ids: Iterable[str]) -> None:
+        for project_id in project_ids:
+            for lane in self._lanes:
+                lane.mark(project_id)
+
+    def scan_soon(self) -> None:
+        for lane in self._lanes:
+            lane.scan_soon()
+
+    def stop(self) -> None:
+        self._trimmer.stop()
+        for lane in self._lanes:
+            lane.stop()

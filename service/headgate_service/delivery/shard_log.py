@@ -1,0 +1,170 @@
+"""A shard of the log as the holder of its lease sees it: what there is, how far each sink is, and what is promised."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from headgate.v1 import log_pb2
+
+from headgate_service.delivery.lease import Lease
+from headgate_service.delivery.position import Position, oldest
+from headgate_service.delivery.script import Script
+from headgate_service.delivery.settlement import Settlement
+from headgate_service.log.names import EPOCH
+from headgate_service.log.reader import Entry, entry
+from headgate_service.log.redis_pipeline import RedisPipeline
+
+_POP, _SEAL, _SETTLE, _TRIM = Script("pop"), Script("seal"), Script("settle"), Script("trim")
+_pack = msgspec.msgpack.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A project's accepted events and payload bytes."""
+
+    seq: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seals:
+    """What is promised to a sink: the batches by rising number, and the version to change them under."""
+
+    version: int
+    batches: Mapping[int, log_pb2.SealedBatch]
+
+
+class ShardLog:
+    """Every method raises RedisUnavailable, and those that write raise Fenced once the lease is lost."""
+
+    def __init__(self, redis: RedisPipeline, lease: Lease) -> None:
+        self._redis = redis
+        self._lease = lease
+        self._keys = lease.keys
+        self.shard = lease.shard
+
+    async def projects(self) -> list[str]:
+        """The ids of the projects that ever had an entry."""
+        return [name.decode() for name in await self._redis.execute("SMEMBERS", self._keys.projects)]
+
+    async def pop_ready(self, count: int = 1000) -> list[str]:
+        popped = await _POP.run(self._redis, [self._keys.lease, self._keys.ready], self._lease.token, count)
+        return [name.decode() for name in popped]
+
+    async def use(self, project_ids: Sequence[str]) -> list[Use]:
+        replies = await asyncio.gather(
+            *(self._redis.execute("HMGET", self._keys.project(one).use, "seq", "bytes") for one in project_ids)
+        )
+        return [Use(int(seq or 0), int(size or 0)) for seq, size in replies]
+
+    async def positions(self, project_ids: Sequence[str], sink: str) -> list[Position]:
+        """How far the sink is in each project."""
+        replies = await asyncio.gather(*(self._position(project_id, sink) for project_id in project_ids))
+        return list(replies)
+
+    async def _position(self, project_id: str, sink: str) -> Position:
+        keys = self._keys.project(project_id)
+        (cursor,), trimmed = await asyncio.gather(
+            self._redis.execute("HMGET", keys.cursors, f"c:{sink}"),
+            self._redis.execute("HMGET", keys.use, "trimmed_seq", "trimmed_bytes"),
+        )
+        if cursor is not None:
+            return Position.parse(cursor.decode())
+        return oldest(int(trimmed[0] or 0), int(trimmed[1] or 0))
+
+    async def read(self, project_id: str, after: str, count: int) -> list[Entry]:
+        """At most `count` entries after an id."""
+        key = self._keys.project(project_id).log
+        return _entries(
+            project_id, await self._redis.execute("XRANGE", key, _following(after), "+", "COUNT", max(count, 1))
+        )
+
+    async def read_range(self, project_id: str, after: str, last: str) -> list[Entry]:
+        """The entries after one id through another."""
+        key = self._keys.project(project_id).log
+        return _entries(project_id, await self._redis.execute("XRANGE", key, _following(after), last))
+
+    async def now_ms(self) -> int:
+        """Milliseconds since 1970 by the log's clock."""
+        seconds, micros = await self._redis.execute("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def seals(self, sink: str) -> Seals:
+        raw = await self._redis.execute("HGETALL", self._keys.seals(sink))
+        fields = {raw[i]: raw[i + 1] for i in range(0, len(raw), 2)}
+        fields.pop(b"n", None)
+        version = int(fields.pop(b"v", 0))
+        return Seals(
+            version,
+            {number: log_pb2.SealedBatch.FromString(fields[b"%d" % number]) for number in sorted(map(int, fields))},
+        )
+
+    async def seal(self, sink: str, version: int, batch: bytes) -> tuple[int, int]:
+        """Promises a batch; returns its number and the next version. Raises Stale."""
+        keys = [self._keys.lease, self._keys.seals(sink)]
+        number, version = await _SEAL.run(
+            self._redis, keys, self._lease.token, self._lease.milliseconds, version, batch
+        )
+        return number, version
+
+    async def settle(self, sink: str, version: int, settlement: Settlement, dead_letters: int) -> tuple[int, list[int]]:
+        """Records a settlement; returns the next version and the numbers of the replacements. Raises Stale."""
+        keys = [self._keys.lease, self._keys.seals(sink)]
+        for one in settlement.projects:
+            project = self._keys.project(one.project_id)
+            keys += [project.cursors, project.dead, project.dead_ranges(sink)]
+        blobs: list[bytes] = []
+
+        def place(blob: bytes) -> int:
+            blobs.append(blob)
+            return len(blobs)
+
+        body = _pack(
+            [
+                sink,
+                settlement.gone,
+                [place(batch) for batch in settlement.replacements],
+                dead_letters,
+                [
+                    [
+                        str(one.position),
+                        one.delivered,
+                        one.dead,
+                        one.dead_ranges,
+                        [[*letter.fields, place(letter.event) if letter.event else 0] for letter in one.letters],
+                    ]
+                    for one in settlement.projects
+                ],
+            ]
+        )
+        version, *numbers = await _SETTLE.run(
+            self._redis, keys, self._lease.token, self._lease.milliseconds, version, body, *blobs
+        )
+        return version, numbers
+
+    async def trim(self, project_id: str, sinks: Iterable[str], keep_ms: int, keep_bytes: int) -> int:
+        """Removes what every sink is done with and need not be kept; returns how many entries."""
+        project = self._keys.project(project_id)
+        keys = [self._keys.lease, project.log, project.cursors, project.use]
+        removed: int = await _TRIM.run(
+            self._redis, keys, self._lease.token, self._lease.milliseconds, keep_ms, keep_bytes, *sinks
+        )
+        return removed
+
+    async def epoch(self, made: str) -> str:
+        """What names this Redis's data; `made` where it has no name yet."""
+        epoch: bytes | None = await self._redis.execute("GET", EPOCH)
+        if epoch is None:
+            await self._redis.execute("SET", EPOCH, made, "NX")
+            epoch = await self._redis.execute("GET", EPOCH)
+        return (epoch or b"").decode()
+
+
+def _following(entry_id: str) -> str:
+    return f"({entry_id}"
+
+
+def _entries(project_id: str, raw: Sequence[Any]) -> list[Entry]:
+    return [entry(project_id, entry_id, dict(zip(fields[::2], fields[1::2], strict=True))) for entry_id, fields in raw]

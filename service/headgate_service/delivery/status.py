@@ -1,0 +1,41 @@
+"""Shows in Redis how each sink fares."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from redis.exceptions import ResponseError
+
+from headgate_service.delivery.names import sink_status
+from headgate_service.delivery.outlet import Outlet, Status
+from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
+
+_LOOK_SECONDS = 0.5
+
+
+class StatusBoard:
+    """Writes each sink's status when it changes. Of several forwarders the one whose view changed last is shown."""
+
+    def __init__(self, redis: RedisPipeline, outlets: Sequence[Outlet]) -> None:
+        self._redis = redis
+        self._outlets = outlets
+        self._shown: dict[str, Status] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            # Shown at a later look, then; delivery itself says in the log what is wrong with Redis.
+            with contextlib.suppress(RedisUnavailable, ResponseError):
+                await self.show()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def show(self) -> None:
+        """Raises RedisUnavailable, ResponseError."""
+        for outlet in self._outlets:
+            status = outlet.status
+            if self._shown.get(outlet.name) != status:
+                await self._redis.execute(
+                    *("HSET", sink_status(outlet.name), "state", status.state.name),
+                    *("last_error", status.last_error, "since", int(status.since * 1000)),
+                )
+                self._shown[outlet.name] = status

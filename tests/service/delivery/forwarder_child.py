@@ -1,0 +1,31 @@
+"""A forwarder in a process of its own, which ends without a word where its plan says so.
+
+The plan, as JSON in the first argument: Config's fields, and `exit_after`: [step, n], to end at the n-th time that the
+step was done, or ["any", n] at the n-th of all steps.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+from headgate_service.delivery.config import Config, SinkConfig
+from headgate_service.delivery.main import serve
+
+plan = json.loads(sys.argv[1])
+wanted, left = plan.pop("exit_after", (None, 0))
+plan["sinks"] = tuple(SinkConfig(**sink) for sink in plan["sinks"])
+plan["data_dir"] = Path(plan["data_dir"])
+quick = {"lease": 1.5, "backoff_first": 0.05, "backoff_longest": 0.2, "pause": 0.2, "expire_check": 0.1, "trim": 0.1}
+
+
+def on_step(step: str) -> None:
+    global left
+    if wanted in (step, "any"):
+        left -= 1
+        if left == 0:
+            os._exit(77)
+
+
+asyncio.run(serve(Config(**{**quick, **plan}), on_step=on_step))

@@ -1,0 +1,215 @@
+"""What a forwarder does while nothing dies: real Redis, real files, a real receiver."""
+
+import asyncio
+import json
+
+from aiohttp import web
+from headgate_service.delivery.config import SinkConfig
+from headgate_service.log.names import shard_keys
+
+
+def cursor_keys(project: str):
+    return shard_keys(sum(project.encode()) % 64).project(project)
+
+
+async def test_every_event_reaches_every_sink_once_and_in_order(rig, producer, target):
+    for round_ in range(5):
+        for project in ("a", "b", "c"):
+            await producer.append(project, 3 + round_)
+    async with rig.forwarding(rig.config(rig.jsonl(), rig.webhook())):
+        for project in ("a", "b", "d"):
+            await producer.append(project, 7)
+        await rig.eventually(lambda: rig.lines() == producer.sent, "all events in the files")
+        await rig.eventually(lambda: target.taken == producer.sent, "all events at the receiver")
+
+
+async def test_a_batch_divides_an_entry_that_is_larger_than_it_may_be(rig, producer, target, redis):
+    await producer.append("a", 25)
+    async with rig.forwarding(rig.config(rig.webhook(max_events=10))):
+        await rig.eventually(lambda: target.taken == producer.sent, "all events")
+    sizes = [len(json.loads(bodies[0])["data"]["events"]) for bodies in target.bodies.values()]
+    assert sizes == [10, 10, 5]
+    entry, _ = (await redis.xrange(cursor_keys("a").log))[0]
+    use = await redis.hgetall(cursor_keys("a").use)
+    cursor = await redis.hgetall(cursor_keys("a").cursors)
+    assert cursor == {b"c:hook": b"%s 25 %s" % (entry, use[b"bytes"]), b"delivered:hook": b"25"}
+
+
+async def test_a_sink_that_is_down_delays_no_other_and_gets_its_backlog_later(rig, producer, target):
+    target.refuse = lambda request, body: web.Response(status=503)
+    async with rig.forwarding(rig.config(rig.jsonl(), rig.webhook(max_events=7))):
+        for _ in range(20):
+            await producer.append("a", 5)
+            await producer.append("b", 5)
+        await rig.eventually(lambda: rig.lines() == producer.sent, "the files, while the receiver is down")
+        assert not target.taken
+        target.refuse = lambda request, body: None
+        await rig.eventually(lambda: target.taken == producer.sent, "the backlog")
+    target.assert_resends_are_identical()
+    assert any(len(bodies) > 1 for bodies in target.bodies.values())
+
+
+async def test_what_the_receiver_refuses_for_good_becomes_dead_letters(rig, producer, target, redis):
+    target.refuse = lambda request, body: web.Response(status=422) if b'"a/1"' in body else None
+    async with rig.forwarding(rig.config(rig.webhook(max_events=2))):
+        await producer.append("a", 5)
+        await rig.eventually(lambda: target.taken["a"] == ["a/2", "a/3", "a/4"], "the rest")
+
+    keys = cursor_keys("a")
+    letters = [fields for _, fields in await redis.xrange(keys.dead)]
+    assert [letter[b"code"] for letter in letters] == [b"http_422", b"http_422"]
+    assert [letter[b"hi"] for letter in letters] == [b"1", b"2"]
+    assert all(letter[b"attempts"] == b"1" and letter[b"sink"] == b"hook" and letter[b"event"] for letter in letters)
+    assert await redis.zrange(keys.dead_ranges("hook"), 0, -1, withscores=True) == [(b"0-2", 2.0)]
+    counts = await redis.hmget(keys.cursors, "delivered:hook", "dead:hook")
+    assert counts == [b"3", b"2"]
+
+
+async def test_a_misconfigured_sink_pauses_keeps_everything_and_says_so(rig, producer, target, redis):
+    target.refuse = lambda request, body: web.Response(status=401)
+    status = "headgate:sink:hook:status"
+
+    async def state():
+        return await redis.hget(status, "state")
+
+    async def paused():
+        return await state() == b"PAUSED" and len(next(iter(target.bodies.values()), ())) > 1
+
+    async def running():
+        return await state() == b"RUNNING"
+
+    async with rig.forwarding(rig.config(rig.webhook())):
+        await producer.append("a", 3)
+        await rig.eventually(paused, "paused, and tried again")
+        assert b"401" in await redis.hget(status, "last_error")
+        assert await redis.xlen(cursor_keys("a").dead) == 0
+        target.refuse = lambda request, body: None
+        await rig.eventually(lambda: target.taken == producer.sent, "everything")
+        await rig.eventually(running, "running")
+    target.assert_resends_are_identical()
+
+
+async def test_a_batch_that_is_too_large_comes_in_halves_with_ids_of_their_own(rig, producer, target, redis):
+    def refuse(request, body):
+        return web.Response(status=413) if len(json.loads(body)["data"]["events"]) > 3 or b'"a/4"' in body else None
+
+    target.refuse = refuse
+    async with rig.forwarding(rig.config(rig.webhook(max_age=0.3))):
+        await producer.append("a", 10)
+        await producer.append("a", 3)
+        await rig.eventually(lambda: sum(map(len, target.taken.values())) == 12, "all but the one too large")
+        await producer.append("a", 1)
+        await rig.eventually(lambda: "a/13" in target.taken["a"], "what came later")
+    assert target.taken["a"] == [name for name in producer.sent["a"] if name != "a/4"]
+    target.assert_resends_are_identical()
+    ((_, letter),) = await redis.xrange(cursor_keys("a").dead)
+    assert (letter[b"code"], letter[b"lo"], letter[b"hi"]) == (b"too_large", b"4", b"5")
+    assert (await redis.hmget(cursor_keys("a").cursors, "delivered:hook", "dead:hook")) == [b"13", b"1"]
+
+
+async def test_a_backlog_over_its_bound_expires_oldest_first_and_frees_the_log(rig, producer, target, redis):
+    target.refuse = lambda request, body: web.Response(status=503)
+    keys = cursor_keys("a")
+    config = rig.config(rig.webhook(max_events=4), rig.jsonl(), backlog_bytes=4000, keep_seconds=0)
+
+    async def unsettled():
+        use = int(await redis.hget(keys.use, "bytes"))
+        return use - int(((await redis.hget(keys.cursors, "c:hook")) or b"0-0 0 0").split()[2])
+
+    async def within():
+        return await unsettled() <= 4000
+
+    async with rig.forwarding(config):
+        for _ in range(60):
+            await producer.append("a", 1, padding=50)
+        await producer.append("b", 3)
+        await rig.eventually(within, "the backlog within its bound")
+        dead = int(await redis.hget(keys.cursors, "dead:hook"))
+        assert dead > 0
+
+        async def trimmed():
+            return await redis.xlen(keys.log) <= 60 - dead
+
+        await rig.eventually(trimmed, "the log shorter")
+        target.refuse = lambda request, body: None
+        await rig.eventually(lambda: sum(map(len, target.taken.values())) == 63 - dead, "what was kept")
+        await rig.eventually(lambda: rig.lines() == producer.sent, "the files")
+    assert target.taken["a"] == producer.sent["a"][dead:]
+    assert target.taken["b"] == producer.sent["b"]
+    letters = [fields for _, fields in await redis.xrange(keys.dead)]
+    assert {letter[b"code"] for letter in letters} == {b"backlog_expired"}
+    assert sum(int(letter[b"events"]) for letter in letters) == dead
+
+
+async def test_the_log_is_trimmed_to_the_slowest_sink_disabled_ones_included(rig, producer, redis):
+    keys = cursor_keys("a")
+    asleep = SinkConfig(name="asleep", use="jsonl", enabled=False)
+    elsewhere = SinkConfig(name="elsewhere", use="jsonl", enabled=False, projects=frozenset({"b"}))
+    for _ in range(40):
+        await producer.append("a", 2)
+    async with rig.forwarding(rig.config(rig.jsonl(max_events=3), asleep, elsewhere, keep_seconds=0)):
+        await rig.eventually(lambda: rig.lines() == producer.sent, "all events")
+        await asyncio.sleep(0.5)
+        assert await redis.xlen(keys.log) == 40
+    async with rig.forwarding(rig.config(rig.jsonl(), elsewhere, keep_seconds=0)):
+
+        async def empty():
+            return await redis.xlen(keys.log) == 0
+
+        await rig.eventually(empty, "an empty log")
+        use = await redis.hgetall(keys.use)
+        assert (use[b"trimmed_seq"], use[b"trimmed_bytes"]) == (use[b"seq"], use[b"bytes"])
+        await producer.append("a", 4)
+        await rig.eventually(lambda: rig.lines() == producer.sent, "what came after")
+
+
+async def test_settled_entries_are_kept_up_to_their_bytes(rig, producer, redis):
+    keys = cursor_keys("a")
+    for _ in range(50):
+        await producer.append("a", 1, padding=100)
+        await asyncio.sleep(0.002)
+    total = int(await redis.hget(keys.use, "bytes"))
+    async with rig.forwarding(rig.config(rig.jsonl(), keep_bytes=total // 2)):
+
+        async def shorter():
+            return await redis.xlen(keys.log) < 50
+
+        await rig.eventually(shorter, "a shorter log")
+    left = total - int(await redis.hget(keys.use, "trimmed_bytes"))
+    assert total * 0.4 < left <= total // 2
+
+
+async def test_a_new_sink_starts_at_the_oldest_entry_that_is_kept(rig, producer, target):
+    await producer.append("a", 5)
+    async with rig.forwarding(rig.config(rig.jsonl())):
+        await rig.eventually(lambda: rig.lines() == producer.sent, "the first sink")
+    async with rig.forwarding(rig.config(rig.jsonl(), rig.webhook())):
+        await rig.eventually(lambda: target.taken == producer.sent, "the second sink")
+    assert rig.lines() == producer.sent
+
+
+async def test_a_sink_gets_only_the_projects_it_is_for(rig, producer, target):
+    only_b = SinkConfig(name="hook", use="webhook", settings=rig.webhook().settings, projects=frozenset({"b"}))
+    async with rig.forwarding(rig.config(rig.jsonl(), only_b)):
+        for project in ("a", "b"):
+            await producer.append(project, 2)
+        await rig.eventually(lambda: rig.lines() == producer.sent and target.taken["b"], "delivery")
+    assert set(target.taken) == {"b"}
+
+
+async def test_broken_sinks_stop_nothing_else_and_hold_the_log(rig, producer, redis):
+    unknown = SinkConfig(name="lost", use="no-such-sink")
+    wrong = SinkConfig(name="wrong", use="webhook", settings={"url": "ftp://x", "secret": "s3cret-value"})
+    async with rig.forwarding(rig.config(rig.jsonl(), unknown, wrong, keep_seconds=0)):
+        await producer.append("a", 20)
+        await rig.eventually(lambda: rig.lines() == producer.sent, "the sound sink")
+
+        async def shown():
+            return await redis.hgetall("headgate:sink:lost:status"), await redis.hgetall("headgate:sink:wrong:status")
+
+        lost, wrong_status = await rig.eventually(shown)
+        assert lost[b"state"] == wrong_status[b"state"] == b"BROKEN"
+        assert b"no-such-sink" in lost[b"last_error"]
+        assert b"url" in wrong_status[b"last_error"]
+        assert b"s3cret-value" not in wrong_status[b"last_error"]
+    assert await redis.xlen(cursor_keys("a").log) > 0
