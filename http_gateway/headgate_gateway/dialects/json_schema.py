@@ -55,7 +55,7 @@ def _compiled(schema: Schema) -> Check:
 
 
 def _properties(rule: Mapping[str, Schema]) -> Check:
-    fields = [(name, _escaped(name), _compiled(schema)) for name, schema in rule.items()]
+    fields = [(name, escaped(name), _compiled(schema)) for name, schema in rule.items()]
 
     def check(value: dict[str, Any], path: str, found: list[Violation]) -> None:
         for name, escaped, field in fields:
@@ -74,14 +74,14 @@ def _additional_properties(rule: Schema) -> Check:
     def check(value: dict[str, Any], path: str, found: list[Violation]) -> None:
         for name, given in value.items():
             if type(given) not in types:
-                found.append(Violation(f"{path}/{_escaped(name)}", message))
+                found.append(Violation(f"{path}/{escaped(name)}", message))
 
     return check
 
 
 def _required(rule: list[str]) -> Check:
     def check(value: dict[str, Any], path: str, found: list[Violation]) -> None:
-        found += [Violation(f"{path}/{_escaped(name)}", "is required") for name in rule if name not in value]
+        found += [Violation(f"{path}/{escaped(name)}", "is required") for name in rule if name not in value]
 
     return check
 
@@ -112,7 +112,8 @@ def _format(rule: str) -> Check:
     return check
 
 
-def _escaped(name: str) -> str:
+def escaped(name: str) -> str:
+    """`name` as one step of a JSON Pointer."""
     return name.replace("~", "~0").replace("/", "~1")
 
 

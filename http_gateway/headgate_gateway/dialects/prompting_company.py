@@ -11,7 +11,7 @@ from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 
 from headgate_gateway.dialects import document
 from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
-from headgate_gateway.dialects.json_schema import JsonSchema
+from headgate_gateway.dialects.json_schema import JsonSchema, escaped
 from headgate_gateway.dialects.moment import rfc3339
 from headgate_gateway.dialects.refusals import MAX_DETAILS, Cause, Refusals, Refused, Row
 
@@ -118,7 +118,7 @@ class PromptingCompany:
     kind = event_pb2.DIALECT_PROMPTING_COMPANY
     max_body_bytes = MAX_BODY_BYTES
 
-    _refusals = Refusals(_ROWS, MAX_BODY_BYTES)
+    _refusals = Refusals(_ROWS, MAX_BODY_BYTES, whole="")
 
     def __init__(self, now: Callable[[], int] = time.time_ns) -> None:
         self._now = now
@@ -227,7 +227,7 @@ _SDK = {"name": "name", "version": "version", "runtime": "runtime"}
 
 
 def _pointer(field: str) -> str:
-    return "".join(f"/{part}" for part in field.split(".")) if field else ""
+    return "".join(f"/{escaped(part)}" for part in field.split(".")) if field else ""
 
 
 def _milliseconds(timestamp: Timestamp) -> str:

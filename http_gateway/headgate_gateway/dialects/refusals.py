@@ -43,18 +43,22 @@ class Row(NamedTuple):
 
 
 class Refusals:
-    """The table of one dialect. It covers every Cause of the service and every Rejection of the gateway."""
+    """The table of one dialect. It covers every Cause of the service and every Rejection of the gateway.
 
-    def __init__(self, rows: Mapping[Cause, Row], max_body_bytes: int) -> None:
+    `whole` is how the dialect names all events of a request, as the field of a fault.
+    """
+
+    def __init__(self, rows: Mapping[Cause, Row], max_body_bytes: int, whole: str = "events") -> None:
         self._rows = rows
         self._max_body_bytes = max_body_bytes
+        self._whole = whole
 
     def refused(self, refusal: outcome_pb2.Refusal) -> Answer:
         """The answer to a request that the service refused."""
         limit = refusal.limit
         if refusal.cause == outcome_pb2.CAUSE_TOO_LARGE:
             limit = limit or self._max_body_bytes
-        faults = [Fault(None, "events", refusal.message)] if refusal.cause == outcome_pb2.CAUSE_INVALID else []
+        faults = [Fault(None, self._whole, refusal.message)] if refusal.cause == outcome_pb2.CAUSE_INVALID else []
         return self._answer(refusal.cause, Refused(refusal.message, faults, limit, refusal.used))
 
     def rejected(self, unparsable: Unparsable) -> Answer:

@@ -89,7 +89,7 @@ EXPECTED: Mapping[str, Mapping[str, tuple[int, Any]]] = {
         "CAUSE_PROJECT_FORBIDDEN": (403, ("forbidden", None)),
         "CAUSE_PROJECT_GONE": (404, ("not_found", None)),
         "CAUSE_ORIGIN_FORBIDDEN": (403, ("forbidden", None)),
-        "CAUSE_INVALID": (422, ("validation_failed", [{"path": "events", "message": "told by the service"}])),
+        "CAUSE_INVALID": (422, ("validation_failed", [{"path": "", "message": "told by the service"}])),
         "CAUSE_TOO_LARGE": (413, ("payload_too_large", {"limit": LIMIT})),
         "CAUSE_IDEMPOTENCY_MISMATCH": (422, ("idempotency_key_reused", None)),
         "CAUSE_RATE_LIMITED": (429, ("rate_limited", USAGE)),
