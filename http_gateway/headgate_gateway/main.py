@@ -71,7 +71,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        # uvicorn raises the signal again once it has drained, and the process would die of it instead of returning.
+        # uvicorn would take the signals for itself, and raise them again once it has drained instead of returning.
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
