@@ -52,6 +52,7 @@ class Forwarder:
         self._on_step = on_step
         self._held: dict[str, _Held] = {}
         self._draining = False
+        self._ticking = asyncio.Lock()
         self._releases: set[asyncio.Task[None]] = set()
         self.shards: dict[str, Shard] = {}
 
@@ -60,7 +61,7 @@ class Forwarder:
         while True:
             try:
                 # A reply that never comes must not keep leases that ran out from being noticed.
-                async with asyncio.timeout(self._lease / 3):
+                async with self._ticking, asyncio.timeout(self._lease / 3):
                     await self._tick()
             except (RedisUnavailable, ResponseError, TimeoutError) as error:
                 _log.warning("forwarder waits for Redis", error=str(error) or type(error).__name__)
@@ -70,6 +71,9 @@ class Forwarder:
     async def drain(self, seconds: float) -> None:
         """Lets running writes end, at most so long, and gives up all leases. `run` keeps renewing them meanwhile."""
         self._draining = True
+        # What a look under way takes is held only at its end.
+        async with self._ticking:
+            pass
         for held in self._held.values():
             held.shard.stop()
         tasks = [held.task for held in self._held.values()]

@@ -99,12 +99,17 @@ class Harvest:
 
     async def gather(self, news: dict[str, None], positions: dict[str, Position]) -> Basket:
         """The next batch of the projects in `news`, from their positions on. A project stays in `news`, behind the
-        others, unless it was read to its end."""
+        others, unless it was read to its end.
+
+        A project that is marked meanwhile waits for the next batch: its position moves only when this one is settled,
+        and reading on from it now would take the same events twice.
+        """
         basket = Basket(self._limits, self._cache)
-        while news and not basket.full:
-            group = list(islice(news, _PROJECTS_AT_ONCE))
+        waiting = list(news)
+        while waiting and not basket.full:
+            group, waiting = waiting[:_PROJECTS_AT_ONCE], waiting[_PROJECTS_AT_ONCE:]
             for project_id in group:
-                del news[project_id]
+                news.pop(project_id, None)
             count = self._count(basket, len(group))
             reads = await asyncio.gather(*(self._log.read(one, positions[one].entry, count) for one in group))
             for project_id, entries in zip(group, reads, strict=True):

@@ -31,10 +31,10 @@ class Producer:
     """Appends to the log as the service does."""
 
     def __init__(self, url: str) -> None:
-        self._pipeline = RedisPipeline(url)
+        self.pipeline = RedisPipeline(url)
         self.refusing: tuple[str, ...] = ()
         self.bound = 1 << 40
-        self._appender = Appender(self._pipeline, lambda _: self.refusing, 1 << 40, lambda: datetime.now(UTC))
+        self._appender = Appender(self.pipeline, lambda _: self.refusing, 1 << 40, lambda: datetime.now(UTC))
         self.sent: dict[str, list[str]] = defaultdict(list)
 
     async def append(self, project: str, count: int = 1, padding: int = 0, shard: int | None = None) -> None:
@@ -51,7 +51,7 @@ class Producer:
         self.sent[project] += names
 
     async def close(self) -> None:
-        await self._pipeline.close()
+        await self.pipeline.close()
 
 
 def shard_of(project: str) -> int:
