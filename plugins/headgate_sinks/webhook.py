@@ -4,7 +4,7 @@ A receiver that remembers the `webhook-id` of what it has taken gets each event 
 same id with the same bytes until it is answered with 2xx. Only the timestamp and the signature over it are new.
 """
 
-import binascii
+import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import orjson
 from pydantic import Field, SecretStr, field_validator
-from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
+from standardwebhooks.webhooks import Webhook
 
 from headgate_sinks import hookimpl
 from headgate_sinks.batch import Batch
@@ -24,6 +24,7 @@ from headgate_sinks.sink import Repeats, Sink, SinkSettings, Spec
 
 LONGEST_WAIT_SECONDS = 3600.0
 _DISCARDED_BYTES = 64 * 1024
+_SHORTEST_KEY_BYTES = 16
 _OWN_HEADERS = frozenset({"content-type", "content-length", "host", "transfer-encoding"})
 
 
@@ -107,10 +108,22 @@ class WebhookSink(Sink[WebhookSettings]):
             raise Misconfigured(str(error)) from None
         if any(character in value for value in headers.values() for character in "\r\n\0"):
             raise Misconfigured("the value of a header in `headers` has more than one line")
-        try:
-            return Webhook(secret), headers
-        except (binascii.Error, ValueError, EmptyWebhookSecretError):
-            raise Misconfigured("`secret` is no signing secret: it must be whsec_ followed by base64") from None
+        return Webhook(signing_key(secret)), headers
+
+
+def signing_key(secret: str) -> bytes:
+    """The key in a signing secret. Raises Misconfigured."""
+    encoded = secret.removeprefix("whsec_")
+    try:
+        # Checked here, since the signer skips whatever is no base64.
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except ValueError:
+        key = b""
+    if encoded == secret or len(key) < _SHORTEST_KEY_BYTES:
+        raise Misconfigured(
+            f"`secret` is no signing secret: it must be whsec_ and the base64 of {_SHORTEST_KEY_BYTES} bytes or more"
+        )
+    return key
 
 
 def batch_body(batch: Batch) -> bytes:

@@ -1,0 +1,77 @@
+"""How plugins are found: only those that are named, and none that fails stops another."""
+
+import sys
+import types
+from importlib.metadata import EntryPoint
+
+import headgate_sinks
+import pytest
+from headgate_sinks import ENTRY_POINTS, Result, Sink, SinkSettings, hookimpl, hookspecs
+from headgate_sinks.host import load
+from headgate_sinks.jsonl import JsonlSink
+from headgate_sinks.webhook import WebhookSink
+
+
+class NullSink(Sink[SinkSettings]):
+    use = "null"
+    Settings = SinkSettings
+
+    async def write(self, batch):
+        return Result()
+
+
+def plugin(name: str, register) -> EntryPoint:
+    module = types.ModuleType(name)
+    module.headgate_register_sinks = hookimpl(register)
+    sys.modules[name] = module
+    return EntryPoint("null", name, ENTRY_POINTS)
+
+
+def fail():
+    raise RuntimeError("no licence")
+
+
+def test_the_built_in_sinks_are_installed_as_a_strangers_are():
+    loaded = load(["jsonl", "webhook", "jsonl"])
+    assert loaded.sinks == {"jsonl": JsonlSink, "webhook": WebhookSink}
+    assert not loaded.broken
+
+
+def test_a_plugin_is_loaded_where_it_is_named_and_nowhere_else():
+    asked = []
+
+    def find(use):
+        asked.append(use)
+        return [plugin("good_plugin", lambda: [NullSink])]
+
+    assert load(["null"], find).sinks == {"null": NullSink}
+    assert asked == ["null"]
+
+
+@pytest.mark.parametrize(
+    ("points", "reason"),
+    [
+        ([], "no installed package"),
+        ([EntryPoint("null", "no_such_module", ENTRY_POINTS)], "no_such_module"),
+        ([plugin("failing_plugin", fail)], "no licence"),
+        ([plugin("leaving_plugin", lambda: sys.exit(3))], "SystemExit"),
+        ([plugin("other_plugin", lambda: [JsonlSink])], "registers no sink"),
+        ([plugin("odd_plugin", lambda: None)], "registers no sink"),
+        ([plugin("first_plugin", lambda: [NullSink]), plugin("second_plugin", lambda: [NullSink])], "several"),
+    ],
+)
+def test_a_plugin_that_fails_is_reported_and_stops_no_other(points, reason):
+    good = plugin("good_plugin", lambda: [NullSink])
+    loaded = load(["bad", "null"], lambda use: points if use == "bad" else [good])
+    assert loaded.sinks == {"null": NullSink}
+    assert reason in loaded.broken["bad"].reason
+
+
+def test_a_plugin_that_raises_is_reported_with_its_traceback():
+    broken = load(["null"], lambda use: [plugin("failing_plugin", fail)]).broken["null"]
+    assert "in fail" in broken.details
+
+
+def test_each_public_name_and_hook_is_what_a_plugin_may_rely_on():
+    assert all(hasattr(headgate_sinks, name) for name in headgate_sinks.__all__)
+    assert [name for name in vars(hookspecs) if name.startswith("headgate_")] == ["headgate_register_sinks"]

@@ -1,0 +1,224 @@
+"""The jsonl sink's files: each batch once, whatever happens between two steps."""
+
+import asyncio
+import fcntl
+import json
+import os
+
+import pytest
+from headgate.v1 import event_pb2
+from headgate_sinks import Batch, Misconfigured, Place, Result, Retry
+from headgate_sinks.jsonl import JsonlSettings, JsonlSink
+from headgate_sinks.jsonl_folder import BatchName, FolderHeld, JsonlFolder, file_name, is_full
+
+NOON = 1795262400.0  # 2026-11-21T12:00:00Z
+STEPS = ("create", "write", "sync", "record_write", "record_sync", "record_rename", "record")
+
+
+class Stopped(BaseException):
+    """The process ended here."""
+
+
+class Stop:
+    """Ends at the n-th time that a step was done."""
+
+    def __init__(self, step: str, times: int = 1) -> None:
+        self.step, self.left = step, times
+
+    def __call__(self, step: str) -> None:
+        if step == self.step:
+            self.left -= 1
+            if self.left == 0:
+                raise Stopped
+
+
+def named(number: int, shard: int = 0, epoch: str = "e", sink: str = "jsonl") -> BatchName:
+    return BatchName(epoch, sink, shard, number)
+
+
+def folder(path, rotate_bytes=1 << 30, clock=lambda: NOON, **arguments) -> JsonlFolder:
+    folder = JsonlFolder(path, rotate_bytes, clock, **arguments)
+    folder.open()
+    return folder
+
+
+def files(path) -> list[str]:
+    return sorted(found.name for found in path.glob("*.jsonl"))
+
+
+def content(path) -> bytes:
+    return b"".join((path / name).read_bytes() for name in files(path))
+
+
+@pytest.mark.parametrize("rotate_bytes", [1, 1 << 30])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_batch_is_written_once_wherever_the_process_ended(tmp_path, step, first, rotate_bytes):
+    expected = b"two\n" if first else b"one\ntwo\n"
+    if not first:
+        folder(tmp_path, rotate_bytes).append(named(1), lambda: b"one\n")
+    dying = JsonlFolder(tmp_path, rotate_bytes, lambda: NOON)
+    dying.open()
+    dying._on_step = Stop(step)
+    with pytest.raises(Stopped):
+        dying.append(named(2), lambda: b"two\n")
+    dying.close()
+    next_life = folder(tmp_path, rotate_bytes)
+    next_life.append(named(2), lambda: b"two\n")
+    assert content(tmp_path) == expected
+    next_life.append(named(3), lambda: b"three\n")
+    assert content(tmp_path) == expected + b"three\n"
+
+
+@pytest.mark.parametrize("tail", [b"garbage", b'{"half": ', b"two\n" * 3, b"\0" * 5000])
+def test_a_torn_or_foreign_tail_is_cut(tmp_path, tail):
+    folder(tmp_path).append(named(1), lambda: b"one\n")
+    with (tmp_path / files(tmp_path)[0]).open("ab") as file:
+        file.write(tail)
+    (tmp_path / "events-20991231T000000Z-000009.jsonl").write_bytes(b"never recorded\n")
+    assert folder(tmp_path).append(named(2), lambda: b"two\n")
+    assert content(tmp_path) == b"one\ntwo\n"
+
+
+def test_a_failed_write_leaves_nothing_and_can_be_repeated(tmp_path):
+    def fail(step: str) -> None:
+        if step == "write":
+            raise OSError(28, "No space left on device")
+
+    broken = folder(tmp_path)
+    broken.append(named(1), lambda: b"one\n")
+    broken._on_step = fail
+    with pytest.raises(OSError, match="No space"):
+        broken.append(named(2), lambda: b"two\n")
+    broken._on_step = lambda step: None
+    assert broken.append(named(2), lambda: b"two\n")
+    assert content(tmp_path) == b"one\ntwo\n"
+
+
+def test_repeats_are_known_by_epoch_sink_shard_and_number(tmp_path):
+    one = folder(tmp_path)
+    assert one.append(named(5), lambda: b"a\n")
+    assert not one.append(named(5), lambda: b"a\n")
+    assert not one.append(named(4), lambda: b"a\n")
+    assert one.append(named(1, shard=1), lambda: b"b\n")
+    assert one.append(named(1, epoch="f"), lambda: b"c\n")
+    assert one.append(named(1, sink="other"), lambda: b"d\n")
+    assert not folder(tmp_path).append(named(5), lambda: b"a\n")
+    assert content(tmp_path) == b"a\nb\nc\nd\n"
+
+
+def test_two_processes_share_a_folder(tmp_path):
+    one, other = folder(tmp_path, rotate_bytes=6), folder(tmp_path, rotate_bytes=6)
+    for number in range(1, 9):
+        assert (one, other)[number % 2].append(named(number), lambda number=number: b"%d\n" % number)
+        assert not (other, one)[number % 2].append(named(number), lambda: b"again\n")
+    assert content(tmp_path) == b"".join(b"%d\n" % number for number in range(1, 9))
+    assert len(files(tmp_path)) == 3
+
+
+def test_a_folder_whose_lock_is_held_says_so(tmp_path):
+    waiting = folder(tmp_path, lock_seconds=0.05)
+    holder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    with pytest.raises(FolderHeld, match=str(tmp_path)):
+        waiting.append(named(1), lambda: b"x\n")
+    os.close(holder)
+    assert waiting.append(named(1), lambda: b"x\n")
+
+
+def test_a_lost_record_keeps_every_whole_line(tmp_path):
+    one = folder(tmp_path)
+    one.append(named(1), lambda: b"one\n")
+    with (tmp_path / files(tmp_path)[0]).open("ab") as file:
+        file.write(b'{"half')
+    (tmp_path / "state.json").unlink()
+    folder(tmp_path).append(named(2), lambda: b"two\n")
+    assert content(tmp_path) == b"one\ntwo\n"
+
+
+def test_a_record_nobody_can_read_is_kept_aside(tmp_path):
+    folder(tmp_path).append(named(1), lambda: b"one\n")
+    (tmp_path / "state.json").write_bytes(b"{")
+    folder(tmp_path).append(named(2), lambda: b"two\n")
+    assert content(tmp_path) == b"one\ntwo\n"
+    assert list(tmp_path.glob("state.json.unreadable-*"))
+
+
+def test_a_file_that_was_moved_away_or_cut_is_left_alone(tmp_path):
+    one = folder(tmp_path)
+    one.append(named(1), lambda: b"one\n")
+    (tmp_path / files(tmp_path)[0]).unlink()
+    one.append(named(2), lambda: b"two\n")
+    (tmp_path / files(tmp_path)[0]).write_bytes(b"tw")
+    one.append(named(3), lambda: b"three\n")
+    assert content(tmp_path) == b"twthree\n"
+    assert len(files(tmp_path)) == 2
+
+
+def test_files_sort_by_time_even_when_the_clock_goes_back(tmp_path):
+    first = file_name(NOON, None)
+    second = file_name(NOON - 3600, first)
+    third = file_name(NOON + 86400, second)
+    assert first == "events-20261121T120000Z-000001.jsonl"
+    assert [first, second, third] == sorted([first, second, third])
+    assert not is_full(first, 10, NOON - 86400, 100)
+    assert not is_full(first, 99, NOON + 43199, 100)
+    assert is_full(first, 100, NOON, 100)
+    assert is_full(first, 1, NOON + 43200, 100)
+
+
+def test_no_other_file_has_jsonl_in_its_name(tmp_path):
+    dying = folder(tmp_path)
+    dying._on_step = Stop("record_sync")
+    with pytest.raises(Stopped):
+        dying.append(named(1), lambda: b"x\n")
+    assert all("jsonl" not in found.name or found.suffix == ".jsonl" for found in tmp_path.iterdir())
+
+
+def batch(number: int, *names: str) -> Batch:
+    events = [event_pb2.Event(name=name, properties_json=b'{"n":1}') for name in names]
+    return Batch(f"e-jsonl-s00-{number}", "e", 0, number, 0, events)
+
+
+async def test_the_sink_writes_a_line_an_event_under_the_data_directory(tmp_path):
+    sink = JsonlSink(JsonlSettings(), Place("jsonl", tmp_path, lambda: NOON))
+    await sink.check()
+    assert not (tmp_path / "events").exists()
+    await sink.open()
+    assert await sink.write(batch(1, "a", "b")) == Result()
+    assert await sink.write(batch(1, "a", "b")) == Result()
+    await sink.close()
+    (path,) = (tmp_path / "events").glob("*.jsonl")
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [
+        {"name": "a", "properties": {"n": 1}},
+        {"name": "b", "properties": {"n": 1}},
+    ]
+
+
+async def test_a_write_that_was_cancelled_is_not_written_again(tmp_path):
+    sink = JsonlSink(JsonlSettings(), Place("jsonl", tmp_path, lambda: NOON))
+    await sink.open()
+    task = asyncio.create_task(sink.write(batch(1, *("a",) * 100)))
+    await asyncio.sleep(0)
+    task.cancel()
+    await sink.write(batch(1, *("a",) * 100))
+    await sink.close()
+    assert content(tmp_path / "events").count(b"\n") == 100
+
+
+async def test_a_held_folder_is_retried_and_an_impossible_one_needs_a_person(tmp_path):
+    sink = JsonlSink(JsonlSettings(), Place("jsonl", tmp_path, lambda: NOON))
+    await sink.open()
+    sink._folder._lock_seconds = 0.05
+    holder = os.open(tmp_path / "events", os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    assert isinstance(await sink.write(batch(1, "a")), Retry)
+    os.close(holder)
+    await sink.close()
+
+    (tmp_path / "file").write_text("")
+    impossible = JsonlSink(JsonlSettings(path="file"), Place("jsonl", tmp_path, lambda: NOON))
+    with pytest.raises(Misconfigured, match="file"):
+        await impossible.open()
+    with pytest.raises(Misconfigured, match="file"):
+        await impossible.check()

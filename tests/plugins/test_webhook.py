@@ -1,0 +1,169 @@
+"""The webhook sink against a real HTTP server."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from headgate.v1 import event_pb2
+from headgate_sinks import Batch, Misconfigured, Outcome, Place, Reject, Result, Retry, TooLarge
+from headgate_sinks.webhook import WebhookSettings, WebhookSink, batch_body, outcome, wait_seconds
+from pydantic import ValidationError
+from standardwebhooks.webhooks import Webhook
+
+SECRET = "whsec_" + "c2VjcmV0" * 4
+NOW = 1795262400.0
+BATCH = Batch("e-hook-s07-000001", "e", 7, 1, 1795262400123, [event_pb2.Event(name="ä", properties_json=b'{"n":1}')])
+
+
+class Receiver:
+    def __init__(self) -> None:
+        self.requests: list[tuple[dict[str, str], bytes]] = []
+        self.answer = web.Response
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append((dict(request.headers), await request.read()))
+        return self.answer()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", receiver.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    yield receiver
+    await runner.cleanup()
+
+
+async def write(url: str, clock=lambda: NOW, environment=None, **settings) -> Outcome:
+    place = Place("hook", None, clock, environment or {})
+    sink = WebhookSink(WebhookSettings(url=url, **{"secret": SECRET, **settings}), place)
+    await sink.open()
+    try:
+        return await sink.write(BATCH)
+    finally:
+        await sink.close()
+
+
+async def test_a_batch_is_one_signed_request_whose_body_never_changes(receiver):
+    import time
+
+    assert await write(receiver.url, time.time, headers={"X-Key": "env:KEY"}, environment={"KEY": "k"}) == Result()
+    assert await write(receiver.url, lambda: time.time() + 2) == Result()
+    (headers, body), (later, resent) = receiver.requests
+    assert Webhook(SECRET).verify(body, headers)
+    assert Webhook(SECRET).verify(resent, later)
+    assert body == resent
+    assert headers["webhook-id"] == later["webhook-id"] == BATCH.id
+    assert headers["webhook-timestamp"] != later["webhook-timestamp"]
+    assert (headers["Content-Type"], headers["X-Key"]) == ("application/json", "k")
+    assert json.loads(body) == {
+        "type": "events.batch",
+        "batchId": BATCH.id,
+        "timestamp": "2026-11-21T12:00:00.123Z",
+        "data": {"events": [{"name": "ä", "properties": {"n": 1}}]},
+    }
+
+
+async def test_no_redirect_is_followed(receiver):
+    def redirect():
+        return web.Response(status=308, headers={"Location": "/elsewhere"})
+
+    receiver.answer = redirect
+    assert isinstance(await write(receiver.url), Misconfigured)
+    assert len(receiver.requests) == 1
+
+
+async def test_an_endless_body_is_not_read_to_its_end(receiver):
+    receiver.answer = lambda: web.Response(body=b"x" * 50_000_000)
+    assert await write(receiver.url, timeout=5) == Result()
+
+
+async def test_silence_is_retried_and_says_nothing_secret():
+    answer = await write("http://127.0.0.1:9/?token=s3cret")
+    assert isinstance(answer, Retry)
+    assert "s3cret" not in answer.message
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (200, Result), (204, Result), (301, Misconfigured), (304, Misconfigured), (400, Result), (401, Misconfigured),
+        (403, Misconfigured), (404, Misconfigured), (405, Misconfigured), (408, Retry), (410, Misconfigured),
+        (413, TooLarge), (418, Misconfigured), (422, Result), (425, Retry), (429, Retry), (500, Retry), (503, Retry),
+    ],
+)  # fmt: skip
+def test_what_a_status_says(status, expected):
+    assert isinstance(outcome(status, None, NOW, 2), expected)
+
+
+def test_only_400_and_422_make_dead_letters():
+    rejected = {status: outcome(status, None, NOW, 2) for status in (200, 400, 422)}
+    assert rejected[200] == Result()
+    assert rejected[422] == Result((Reject((0, 1), "http_422", "the target answered 422"),))
+    assert rejected[400] == Result((Reject((0, 1), "http_400", "the target answered 400"),))
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (None, None), ("5", 5), ("0", 0), ("99999999", 3600), ("9" * 5000, 3600), ("soon", None), ("-1", None),
+        ("Sat, 21 Nov 2026 12:00:30 GMT", 30), ("Sat, 21 Nov 2026 11:00:30 GMT", 0), ("٣", None),
+    ],
+)  # fmt: skip
+def test_how_long_to_wait(header, expected):
+    assert wait_seconds(header, NOW) == expected
+    assert getattr(outcome(503, header, NOW, 1), "after", None) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"secret": "env:HOOK_SECRET"}, "HOOK_SECRET"),
+        ({"secret": "file:/no/such/file"}, "/no/such/file"),
+        ({"secret": "whsec_%%%s3cret"}, "whsec_"),
+        ({"headers": {"X": "s3cret\r\nEvil: 1"}}, "header"),
+    ],
+)
+async def test_settings_that_only_a_person_can_mend(receiver, settings, what):
+    with pytest.raises(Misconfigured, match=what) as raised:
+        await write(receiver.url, **settings)
+    assert "s3cret" not in str(raised.value)
+    assert not receiver.requests
+
+
+async def test_secrets_come_from_files_too(receiver, tmp_path):
+    (tmp_path / "secret").write_text(SECRET + "\n")
+    import time
+
+    await write(receiver.url, time.time, secret=f"file:{tmp_path / 'secret'}")
+    headers, body = receiver.requests[0]
+    assert Webhook(SECRET).verify(body, headers)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"url": "ftp://x"}, {"url": "http://user:s3cret@x/"}, {"url": "/x"}, {"headers": {"webhook-id": "s3cret"}},
+        {"headers": {"Content-Type": "s3cret"}}, {"unknown": "s3cret"},
+    ],
+)  # fmt: skip
+def test_wrong_settings_are_refused_without_showing_them(settings):
+    with pytest.raises(ValidationError) as raised:
+        WebhookSettings(**{"url": "http://x", "secret": SECRET, **settings})
+    assert "s3cret" not in str(raised.value)
+
+
+def test_no_secret_shows():
+    settings = WebhookSettings(url="http://x", secret=SECRET, headers={"X": "s3cret"})
+    assert "s3cret" not in repr(settings)
+    assert SECRET not in repr(settings)
+
+
+def test_the_body_is_made_of_the_batch_alone():
+    assert batch_body(BATCH) == batch_body(BATCH)
