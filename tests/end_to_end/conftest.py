@@ -64,11 +64,15 @@ class Headgate:
     def kill(self, child: str) -> int:
         """kill -9 of one of its processes; its pid."""
         pid = self.pid(child)
+        assert pid is not None, f"{child} does not run"
         os.kill(pid, signal.SIGKILL)
         return pid
 
-    def pid(self, child: str) -> int:
-        return int((self.data_dir / "run" / f"{child}.pid").read_text())
+    def pid(self, child: str) -> int | None:
+        """Its pid; None where it does not run just now."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            return int((self.data_dir / "run" / f"{child}.pid").read_text())
+        return None
 
     @property
     def log_file(self) -> Path:
