@@ -1,4 +1,7 @@
-"""A protoc plugin that is grpcio-tools' own grpc_python generator, which ships inside its protoc and so has no binary for buf to call."""
+"""A protoc plugin that is grpcio-tools' own grpc_python generator.
+
+It ships inside that package's protoc, so that there is no binary for buf to call.
+"""
 
 import sys
 import tempfile
@@ -10,7 +13,9 @@ from grpc_tools import protoc
 
 
 def generate(request: plugin_pb2.CodeGeneratorRequest) -> plugin_pb2.CodeGeneratorResponse:
-    response = plugin_pb2.CodeGeneratorResponse(supported_features=plugin_pb2.CodeGeneratorResponse.FEATURE_PROTO3_OPTIONAL)
+    response = plugin_pb2.CodeGeneratorResponse(
+        supported_features=plugin_pb2.CodeGeneratorResponse.FEATURE_PROTO3_OPTIONAL
+    )
     with tempfile.TemporaryDirectory() as folder:
         descriptors = Path(folder, "descriptors.bin")
         descriptors.write_bytes(FileDescriptorSet(file=request.proto_file).SerializeToString())
