@@ -1,17 +1,27 @@
 """Writes the reference pages from the code they describe; with --check it fails where a page has drifted."""
 
 import sys
+import time
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import typer
 from headgate_cli import settings
+from headgate_cli.main import app
 from headgate_cli.settings import DEFAULT_SINKS, ENVIRONMENT, Section, Settings, section_of
+from headgate_gateway.metrics import Metrics as GatewayMetrics
+from headgate_service.delivery.metrics import DeliveryMetrics
+from headgate_sinks import host
+from headgate_sinks.sink import SinkSettings
+from prometheus_client import CollectorRegistry
 from pydantic import ByteSize
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+BUILT_IN_SINKS = ("jsonl", "webhook")
 FOLDER = Path(__file__).parent / "reference"
 KINDS: list[tuple[Any, str]] = [
     (settings.RateSetting, 'rate, as `"1000/60s"`'),
@@ -102,7 +112,97 @@ def settings_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"settings.md": settings_page}
+def sinks_page() -> str:
+    """docs/reference/sinks.md."""
+    lines = [
+        "# Settings of the built-in sinks",
+        "",
+        "*This page is written by `python docs/reference_pages.py` from the sinks themselves.*",
+        "",
+        "They go into `[sinks.config]`, below the `[[sinks]]` that names the sink.",
+        "",
+    ]
+    for use, sink in sorted(host.load(BUILT_IN_SINKS).sinks.items()):
+        lines += [f"## `{use}`", "", "| setting | default | meaning |", "|---|---|---|"]
+        own_first = sorted(sink.Settings.model_fields, key=lambda name: name in SinkSettings.model_fields)
+        for name in own_first:
+            field = sink.Settings.model_fields[name]
+            value = "required" if field.is_required() else plainly(field.get_default(call_default_factory=True))
+            lines.append(f"| `{name}` | {value} | {field.description} |")
+        limits = sink.spec.limits
+        lines += [
+            "",
+            f"Without `max_...`, a batch holds at most {limits.events:,} events and {limits.bytes:,} bytes, and gathers"
+            f" for {limits.age:g} s. Unless `when_full` says otherwise, it will `{sink.spec.when_full}`.",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def plainly(value: object) -> str:
+    """A default in a table."""
+    return "none" if value is None or value == {} else f"`{value}`"
+
+
+def metrics_page() -> str:
+    """docs/reference/metrics.md."""
+    delivery = CollectorRegistry()
+    DeliveryMetrics(delivery, time.time)
+    lines = [
+        "# Metrics",
+        "",
+        "*This page is written by `python docs/reference_pages.py` from where the metrics are declared.*",
+        "",
+    ]
+    for title, registry in (
+        ("The gateway, at `GET /metrics`", GatewayMetrics().registry),
+        ("The forwarder, at `forwarder.metrics`", delivery),
+    ):
+        lines += [f"## {title}", "", "| metric | kind | meaning |", "|---|---|---|"]
+        for metric in registry.collect():
+            suffix = "_total" if metric.type == "counter" else ""
+            lines.append(f"| `{metric.name}{suffix}` | {metric.type} | {metric.documentation} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def command_page() -> str:
+    """docs/reference/command-line.md."""
+    lines = [
+        "# The command line",
+        "",
+        "*This page is written by `python docs/reference_pages.py` from the commands themselves.*",
+        "",
+        "Commands exit with 0 when they did what was asked, 1 when they failed, and 2 when they were asked wrongly.",
+        "",
+    ]
+    for name, command in commands("headgate", typer.main.get_command(app)):
+        lines += [f"## `{name}`", "", command.help, ""]
+        for parameter in command.params:
+            if getattr(parameter, "hidden", False) or parameter.name == "help":
+                continue
+            named = "/".join(parameter.opts) if parameter.param_type_name == "option" else ""
+            shown = f"{named} {parameter.metavar or ''}".strip()
+            lines.append(f"- `{shown}`: {getattr(parameter, 'help', None) or ''}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    """Every command that does something, with its full name."""
+    inner = getattr(command, "commands", {})
+    if not inner:
+        yield name, command
+    for part in sorted(inner):
+        yield from commands(f"{name} {part}", inner[part])
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "sinks.md": sinks_page,
+    "metrics.md": metrics_page,
+    "command-line.md": command_page,
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -7,7 +7,7 @@ import asyncio
 import math
 import secrets
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,13 +15,14 @@ import uvloop
 
 from headgate_cli.address import Address
 from headgate_cli.data_dir import DataDir
-from headgate_cli.settings import Rate, Settings, SettingsInvalid
+from headgate_cli.settings import Rate, Settings, SettingsInvalid, SinkSettings
 
 if TYPE_CHECKING:
     from headgate_gateway.config import Config as GatewayConfig
     from headgate_service.config import Config as ServiceConfig
     from headgate_service.delivery.config import Config as ForwarderConfig
     from headgate_service.project_fields import RateLimit
+    from headgate_sinks.sink import WhenFull
 
 # Turns the slugs that a sink is limited to into something that holds the ids of those projects.
 ProjectsNamed = Callable[[frozenset[str]], Container[str]]
@@ -179,6 +180,16 @@ def redis_url(settings: Settings) -> str:
 def database_url(settings: Settings, data_dir: DataDir) -> str:
     """Where the control database is."""
     return settings.control.database_url or data_dir.database_url
+
+
+def _when_full(sinks: Sequence[SinkSettings]) -> "Iterator[tuple[SinkSettings, WhenFull]]":
+    from headgate_sinks.host import load
+
+    # Where the operator leaves it to the plugin, only the plugin can tell. One that is broken gets no events to expire.
+    kinds = load(sink.use for sink in sinks if sink.when_full is None).sinks
+    for sink in sinks:
+        kind = kinds.get(sink.use)
+        yield sink, sink.when_full or (kind.spec.when_full if kind else "expire")
 
 
 def _rate_limit(rate: Rate | None) -> "RateLimit | None":

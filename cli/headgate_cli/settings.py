@@ -238,7 +238,7 @@ class SinkSettings(Section):
     """Slugs of the projects it gets, or `["*"]` for all."""
 
     when_full: Literal["refuse", "expire"] | None = None
-    """When `limits.log_bytes` of a project wait for it: `refuse` answers that project's events 503, `expire` gives up the oldest, counted as dead. Absent: `refuse` for `jsonl`, `expire` for every other."""  # noqa: E501
+    """When `limits.log_bytes` of a project wait for it: `refuse` answers that project's events 503, `expire` gives up the oldest, counted as dead. Absent: what the plugin does, `refuse` for `jsonl` and `expire` for `webhook`."""  # noqa: E501
 
     enabled: bool = True
     """False: it gets nothing, and the log keeps nothing for it."""
@@ -250,11 +250,6 @@ class SinkSettings(Section):
     def only_projects(self) -> frozenset[str] | None:
         """The slugs it is limited to; None: it gets all."""
         return None if "*" in self.projects else frozenset(self.projects)
-
-    @property
-    def refuses_when_full(self) -> bool:
-        """Whether a project's events are refused once too many of them wait for this sink."""
-        return self.when_full == "refuse" or (self.when_full is None and self.use == "jsonl")
 
     @model_validator(mode="before")
     @classmethod
