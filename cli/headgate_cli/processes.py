@@ -108,7 +108,10 @@ def service_config(settings: Settings, place: Place) -> "ServiceConfig":
             grpc=_rate_limit(settings.limits.grpc_rate),
         ),
         public_route=PublicRoute(settings.codcompass.project, settings.codcompass.origins),
-        sinks=tuple(SinkRule(sink.name, sink.refuses_when_full, sink.only_projects) for sink in settings.running_sinks),
+        sinks=tuple(
+            SinkRule(sink.name, when_full == "refuse", sink.only_projects)
+            for sink, when_full in _when_full(settings.running_sinks)
+        ),
         log_bound_bytes=int(settings.limits.log_bytes),
     )
 
@@ -185,7 +188,7 @@ def database_url(settings: Settings, data_dir: DataDir) -> str:
 def _when_full(sinks: Sequence[SinkSettings]) -> "Iterator[tuple[SinkSettings, WhenFull]]":
     from headgate_sinks.host import load
 
-    # Where the operator leaves it to the plugin, only the plugin can tell. One that is broken gets no events to expire.
+    # Where the operator leaves it to the plugin, only the plugin can tell; one that does not load stops nothing.
     kinds = load(sink.use for sink in sinks if sink.when_full is None).sinks
     for sink in sinks:
         kind = kinds.get(sink.use)
