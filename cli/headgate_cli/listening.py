@@ -15,9 +15,11 @@ class HeldAddress:
     """An address with its port chosen, bound but not listened on, so that nothing else is given it meanwhile."""
 
     def __init__(self, asked: Address, flag: str) -> None:
+        # As the gateway and the service listen: a name means IPv4.
+        version = socket.AF_INET6 if ":" in asked.host else socket.AF_INET
         try:
             family, kind, protocol, _, where = socket.getaddrinfo(
-                asked.host, asked.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+                asked.host, asked.port, family=version, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
         except OSError as error:
             raise AddressTaken(f"{asked}: {error.strerror}: choose another with {flag}") from None

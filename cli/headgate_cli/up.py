@@ -20,7 +20,7 @@ from headgate_cli.settings import Settings
 from headgate_cli.supervisor import supervise
 
 READY_PROBE_SECONDS = 2.0
-# In this order children end; they start the other way round, but that the forwarder needs the service's database.
+# Children end in this order, each within so many seconds.
 GRACE = {"gateway": 35.0, "service": 20.0, "forwarder": 30.0, "redis": 60.0}
 
 FAILURES = (DataDirHeld, RedisMissing, RedisUnusable, AddressTaken, ChildHopeless)
@@ -130,7 +130,9 @@ async def _run(children: list[Child], line: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
+        # What was ignored from the start, as nohup does with SIGHUP, stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, stop.set)
     by_name = {child.spec.name: child for child in children}
     ending = [by_name[name] for name in GRACE if name in by_name]
     await supervise(children, ending, stop, lambda: print(line, flush=True))  # noqa: T201 (it is what `up` prints)
