@@ -40,5 +40,5 @@ def test_a_free_port_is_chosen_and_may_be_listened_on_again_and_again() -> None:
 
 
 def test_an_address_that_is_not_ours_is_named() -> None:
-    with pytest.raises(AddressTaken, match=r"192\.0\.2\.1:80 cannot be listened on .*: choose another with --grpc"):
-        HeldAddress(Address("192.0.2.1", 80), "--grpc")
+    with pytest.raises(AddressTaken, match=r"192\.0\.2\.1:8080 cannot be listened on .*: choose another with --grpc"):
+        HeldAddress(Address("192.0.2.1", 8080), "--grpc")
