@@ -95,7 +95,12 @@ def _dialect(value: int) -> str | int:
 
 
 def _time(time: Timestamp) -> str:
-    nanos = time.nanos
+    return _moment(time.seconds, time.nanos)
+
+
+# The events of one request bear the same times, or nearly.
+@lru_cache(maxsize=4096)
+def _moment(seconds: int, nanos: int) -> str:
     if not nanos:
         fraction = ""
     elif not nanos % 1_000_000:
@@ -104,7 +109,7 @@ def _time(time: Timestamp) -> str:
         fraction = f".{nanos // 1000:06d}"
     else:
         fraction = f".{nanos:09d}"
-    return f"{_second(time.seconds)}{fraction}Z"
+    return f"{_second(seconds)}{fraction}Z"
 
 
 @lru_cache(maxsize=4096)

@@ -16,7 +16,8 @@ from headgate_service.log.names import EPOCH
 from headgate_service.log.reader import Entry, entry
 from headgate_service.log.redis_pipeline import RedisPipeline
 
-_POP, _SEAL, _SETTLE, _TRIM = Script("pop"), Script("seal"), Script("settle"), Script("trim")
+_EPOCH, _POP, _SEAL = Script("epoch"), Script("pop"), Script("seal")
+_SETTLE, _TRIM = Script("settle"), Script("trim")
 _pack = msgspec.msgpack.Encoder().encode
 
 
@@ -155,11 +156,8 @@ class ShardLog:
 
     async def epoch(self, made: str) -> str:
         """What names this Redis's data; `made` where it has no name yet."""
-        epoch: bytes | None = await self._redis.execute("GET", EPOCH)
-        if epoch is None:
-            await self._redis.execute("SET", EPOCH, made, "NX")
-            epoch = await self._redis.execute("GET", EPOCH)
-        return (epoch or b"").decode()
+        epoch: bytes = await _EPOCH.run(self._redis, [EPOCH], made)
+        return epoch.decode()
 
 
 def _following(entry_id: str) -> str:

@@ -6,6 +6,7 @@ import json
 from aiohttp import web
 from headgate_service.delivery.config import SinkConfig
 from headgate_service.log.names import shard_keys
+from prometheus_client import CollectorRegistry
 
 
 def cursor_keys(project: str):
@@ -213,3 +214,57 @@ async def test_broken_sinks_stop_nothing_else_and_hold_the_log(rig, producer, re
         assert b"url" in wrong_status[b"last_error"]
         assert b"s3cret-value" not in wrong_status[b"last_error"]
     assert await redis.xlen(cursor_keys("a").log) > 0
+
+
+async def test_a_full_redis_is_emptied_by_delivery(rig, producer, redis):
+    for _ in range(30):
+        await producer.append("a", 10, padding=2000)
+    used = (await redis.info("memory"))["used_memory"]
+    before = (await redis.config_get("maxmemory"))["maxmemory"]
+    await redis.config_set("maxmemory", used // 2)
+    try:
+        async with rig.forwarding(rig.config(rig.jsonl(), keep_seconds=0)):
+            await rig.eventually(lambda: rig.lines() == producer.sent, "all events")
+
+            async def empty():
+                return await redis.xlen(cursor_keys("a").log) == 0
+
+            await rig.eventually(empty, "an empty log")
+    finally:
+        await redis.config_set("maxmemory", before)
+
+
+async def test_what_is_measured(rig, producer, target):
+    registry = CollectorRegistry()
+    target.refuse = lambda request, body: web.Response(status=503)
+
+    def value(name: str, sink: str = "hook") -> float:
+        return registry.get_sample_value(name, {"sink": sink})
+
+    async with rig.forwarding(rig.config(rig.jsonl(), rig.webhook()), registry=registry):
+        await producer.append("a", 5)
+        await rig.eventually(lambda: value("headgate_sink_pending_events") == 5, "what waits")
+        assert value("headgate_sink_state") == 1
+        assert value("headgate_sink_lag_seconds") > 0
+        assert value("headgate_sink_retries_total") > 0
+        target.refuse = lambda request, body: None
+        await rig.eventually(lambda: value("headgate_sink_delivered_events_total") == 5, "delivery")
+        assert value("headgate_sink_lag_seconds") == 0
+        assert value("headgate_sink_state") == 0
+        assert value("headgate_sink_dead_events_total") == 0
+        await rig.eventually(lambda: value("headgate_sink_delivered_events_total", "jsonl") == 5, "the files")
+
+
+async def test_a_batch_whose_entries_are_gone_is_not_sent_as_another(rig, producer, target, redis):
+    target.refuse = lambda request, body: web.Response(status=503)
+    async with rig.forwarding(rig.config(rig.webhook(), drain=0.1)):
+        await producer.append("a", 5)
+        await rig.eventually(lambda: target.bodies, "a first attempt")
+    await redis.xtrim(cursor_keys("a").log, maxlen=0, approximate=False)
+    target.refuse = lambda request, body: None
+    async with rig.forwarding(rig.config(rig.webhook())):
+        await producer.append("a", 2)
+        await rig.eventually(lambda: target.taken["a"] == ["a/5", "a/6"], "what came later")
+    ((_, letter),) = await redis.xrange(cursor_keys("a").dead)
+    assert (letter[b"code"], letter[b"events"]) == (b"log_lost", b"5")
+    target.assert_resends_are_identical()
