@@ -101,7 +101,7 @@ class Child:
             start_new_session=True,
         )
         try:
-            self.spec.pid_file.write_text(f"{process.pid}\n")
+            _write_whole(self.spec.pid_file, f"{process.pid}\n")
             log.info("child started", child=self.spec.name, pid=process.pid)
             async with asyncio.TaskGroup() as tasks:
                 helpers = [tasks.create_task(self._watch(process)), tasks.create_task(self._end_when_asked(process))]
@@ -142,6 +142,13 @@ class Child:
         log.error("child did not end in time", child=self.spec.name, seconds=self.spec.grace)
         with contextlib.suppress(ProcessLookupError):
             process.kill()
+
+
+def _write_whole(file: Path, text: str) -> None:
+    # Whoever reads a pid to kill it must never read a part of one.
+    part = file.with_name(f"{file.name}.part")
+    part.write_text(text)
+    part.replace(file)
 
 
 def exit_status(code: int | None) -> str:
