@@ -1,0 +1,105 @@
+"""What the scripts let through: nobody but the holder of the lease, and nothing that was overtaken."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from headgate.v1 import log_pb2
+from headgate_service.delivery.lease import Lease, take
+from headgate_service.delivery.position import Position
+from headgate_service.delivery.script import Fenced, Stale
+from headgate_service.delivery.settlement import ProjectSettlement, Settlement
+from headgate_service.delivery.shard_log import ShardLog
+from headgate_service.log.names import shard_keys
+from headgate_service.log.redis_pipeline import RedisPipeline
+
+KEYS = shard_keys(7)
+BATCH = log_pb2.SealedBatch(seal_time_ms=5).SerializeToString()
+
+
+@pytest.fixture
+async def pipeline(redis_url: str) -> AsyncIterator[RedisPipeline]:
+    pipeline = RedisPipeline(redis_url)
+    yield pipeline
+    await pipeline.close()
+
+
+async def held(pipeline: RedisPipeline, owner: str = "me", milliseconds: int = 60_000) -> Lease:
+    lease = await take(pipeline, 7, KEYS, owner, milliseconds)
+    assert lease is not None
+    return lease
+
+
+async def test_a_lease_is_held_by_one_owner_until_it_runs_out_or_is_given_up(pipeline, redis):
+    first = await held(pipeline, "a")
+    assert await take(pipeline, 7, KEYS, "b", 60_000) is None
+    assert await first.renew(pipeline)
+    await first.release(pipeline)
+    second = await held(pipeline, "b", 30)
+    assert not await first.renew(pipeline)
+    while await redis.exists(KEYS.lease):
+        await asyncio.sleep(0.01)
+    third = await held(pipeline, "a")
+    assert not await second.renew(pipeline)
+    await second.release(pipeline)
+    assert await third.renew(pipeline)
+    assert len({first.token, second.token, third.token}) == 3
+
+
+async def test_the_next_life_of_an_owner_takes_its_lease_at_once(pipeline):
+    earlier = await held(pipeline)
+    later = await held(pipeline)
+    assert not await earlier.renew(pipeline)
+    assert await later.renew(pipeline)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda log: log.pop_ready(),
+        lambda log: log.seal("hook", 0, BATCH),
+        lambda log: log.settle("hook", 0, Settlement(), 10),
+        lambda log: log.trim("prj", [], 0, 0),
+    ],
+)
+async def test_every_script_stops_a_former_holder(pipeline, redis, call):
+    log = ShardLog(pipeline, await held(pipeline))
+    await call(log)
+    await held(pipeline)
+    before = await redis.hgetall(KEYS.seals("hook"))
+    with pytest.raises(Fenced):
+        await call(log)
+    assert await redis.hgetall(KEYS.seals("hook")) == before
+
+
+async def test_a_call_that_comes_late_changes_nothing(pipeline):
+    log = ShardLog(pipeline, await held(pipeline))
+    number, version = await log.seal("hook", 0, BATCH)
+    assert (number, version) == (1, 1)
+    with pytest.raises(Stale):
+        await log.seal("hook", 0, BATCH)
+    settlement = Settlement([number], projects=[ProjectSettlement("prj", Position("5-0", 3, 9), 3)])
+    version, _ = await log.settle("hook", version, settlement, 10)
+    with pytest.raises(Stale):
+        await log.settle("hook", version, settlement, 10)
+    assert (await log.seals("hook")).batches == {}
+    assert await log.positions(["prj"], "hook") == [Position("5-0", 3, 9)]
+    number, _ = await log.seal("hook", version, BATCH)
+    assert number == 2
+
+
+async def test_replacements_take_new_numbers_in_order(pipeline):
+    log = ShardLog(pipeline, await held(pipeline))
+    number, version = await log.seal("hook", 0, BATCH)
+    first, second = (log_pb2.SealedBatch(seal_time_ms=ms) for ms in (6, 7))
+    blobs = [first.SerializeToString(), second.SerializeToString()]
+    version, numbers = await log.settle("hook", version, Settlement([number], blobs), 10)
+    assert numbers == [2, 3]
+    seals = await log.seals("hook")
+    assert (seals.version, dict(seals.batches)) == (version, {2: first, 3: second})
+
+
+async def test_an_epoch_is_made_once(pipeline):
+    log = ShardLog(pipeline, await held(pipeline))
+    assert await log.epoch("aa") == "aa"
+    assert await log.epoch("bb") == "aa"
