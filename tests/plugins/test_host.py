@@ -1,12 +1,16 @@
 """How plugins are found: only those that are named, and none that fails stops another."""
 
+import asyncio
+import re
 import sys
 import types
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import headgate_sinks
 import pytest
-from headgate_sinks import ENTRY_POINTS, Result, Sink, SinkSettings, hookimpl, hookspecs
+from headgate.v1 import event_pb2
+from headgate_sinks import ENTRY_POINTS, Batch, Place, Result, Sink, SinkSettings, hookimpl, hookspecs
 from headgate_sinks.host import load
 from headgate_sinks.jsonl import JsonlSink
 from headgate_sinks.webhook import WebhookSink
@@ -75,3 +79,24 @@ def test_a_plugin_that_raises_is_reported_with_its_traceback():
 def test_each_public_name_and_hook_is_what_a_plugin_may_rely_on():
     assert all(hasattr(headgate_sinks, name) for name in headgate_sinks.__all__)
     assert [name for name in vars(hookspecs) if name.startswith("headgate_")] == ["headgate_register_sinks"]
+
+
+async def test_the_guides_sink_works(tmp_path):
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "sinks.md").read_text()
+    module = types.ModuleType("guide_plugin")
+    exec(re.search(r"```python\n(.*?)```", guide, re.DOTALL)[1], vars(module))  # noqa: S102 - our own page
+    sys.modules["guide_plugin"] = module
+    received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def take(reader, writer):
+        received.set_result(await reader.read())
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    kind = load(["tcp"], lambda use: [EntryPoint("tcp", "guide_plugin", ENTRY_POINTS)]).sinks["tcp"]
+    settings = kind.Settings(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+    sink = kind(settings, Place("tcp", tmp_path, lambda: 0.0))
+    await sink.check()
+    assert await sink.write(Batch("id", "e", 0, 1, 0, [event_pb2.Event(name="a")])) == Result()
+    assert await asyncio.wait_for(received, 10) == b'{"name":"a"}\n'
+    server.close()

@@ -84,6 +84,10 @@ async def test_a_call_that_comes_late_changes_nothing(pipeline):
         await log.settle("hook", version, settlement, 10)
     assert (await log.seals("hook")).batches == {}
     assert await log.positions(["prj"], "hook") == [Position("5-0", 3, 9)]
+    expired = Settlement(projects=[ProjectSettlement("prj", Position("6-0", 5, 11), 0, 2)])
+    version, _ = await log.settle("hook", version, expired, 10)
+    with pytest.raises(Stale):
+        await log.settle("hook", version - 1, expired, 10)
     number, _ = await log.seal("hook", version, BATCH)
     assert number == 2
 

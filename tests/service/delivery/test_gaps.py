@@ -1,0 +1,62 @@
+"""Logs that are not what a sink left them as: entries that went without it, and a Redis that went back in time."""
+
+import json
+from dataclasses import replace
+
+from headgate_service.log.names import shard_keys
+
+
+def keys_of(project: str):
+    return shard_keys(sum(project.encode()) % 64).project(project)
+
+
+async def test_a_sink_that_was_away_goes_on_with_what_is_left_and_its_books_balance(rig, producer, target, redis):
+    both = rig.config(rig.jsonl(), rig.webhook(), keep_seconds=0)
+    keys = keys_of("a")
+    await producer.append("a", 3)
+    async with rig.forwarding(both):
+        await rig.eventually(lambda: target.taken == producer.sent, "both to work")
+    async with rig.forwarding(replace(both, sinks=(rig.jsonl(),))):
+        await producer.append("a", 10)
+        await rig.eventually(lambda: rig.lines() == producer.sent, "the files")
+
+        async def trimmed() -> bool:
+            return await redis.hget(keys.use, "trimmed_seq") == b"13"
+
+        await rig.eventually(trimmed, "the log to be trimmed without the webhook")
+    async with rig.forwarding(both):
+        for _ in range(4):
+            await producer.append("a", 2)
+        expected = producer.sent["a"][:3] + producer.sent["a"][13:]
+        await rig.eventually(lambda: target.taken["a"][-1:] == expected[-1:], "what is left")
+        await rig.eventually(lambda: rig.lines() == producer.sent, "the files")
+    assert target.taken["a"] == expected
+    cursors = await redis.hgetall(keys.cursors)
+    assert cursors[b"c:hook"].split()[1] == cursors[b"c:jsonl"].split()[1] == b"21"
+    assert (cursors[b"delivered:hook"], cursors[b"dead:hook"]) == (b"11", b"10")
+    assert await redis.zrange(keys.dead_ranges("hook"), 0, -1) == [b"3-13"]
+    ((_, letter),) = await redis.xrange(keys.dead)
+    assert (letter[b"code"], letter[b"lo"], letter[b"hi"], letter[b"events"]) == (b"log_lost", b"3", b"13", b"10")
+
+
+async def test_a_log_put_back_to_an_earlier_time_reuses_no_name_of_a_batch(rig, producer, target, redis):
+    sinks = (rig.jsonl(), rig.webhook(max_events=2))
+    dump = {}
+    async with rig.forwarding(rig.config(*sinks, owner="one")):
+        await producer.append("a", 4)
+        await rig.eventually(lambda: target.taken == rig.lines() == producer.sent, "both to work")
+    for key in await redis.keys("*"):
+        dump[key] = await redis.dump(key)
+    async with rig.forwarding(rig.config(*sinks, owner="one")):
+        for _ in range(4):
+            await producer.append("a", 2)
+        await rig.eventually(lambda: target.taken == rig.lines() == producer.sent, "both to work")
+    await redis.flushall()
+    for key, value in dump.items():
+        await redis.restore(key, 0, value)
+    async with rig.forwarding(rig.config(*sinks, owner="one")):
+        for _ in range(6):
+            await producer.append("a", 2)
+        await rig.eventually(lambda: target.taken == rig.lines() == producer.sent, "what came after it")
+    target.assert_resends_are_identical()
+    assert len({json.loads(bodies[0])["batchId"] for bodies in target.bodies.values()}) == len(target.bodies)
