@@ -2,6 +2,8 @@
 
 import asyncio
 
+from redis.exceptions import ResponseError
+
 from headgate_service.log.names import SHARDS, shard_keys
 from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
 
@@ -22,7 +24,7 @@ class Census:
                     *(self._redis.execute("SCARD", shard_keys(shard).projects) for shard in range(SHARDS))
                 )
                 self.projects = max(1, sum(counts))
-            except RedisUnavailable:
+            except (RedisUnavailable, ResponseError):
                 # The last count will do until Redis is back.
                 pass
             await asyncio.sleep(self._seconds)

@@ -106,15 +106,18 @@ async def serve(
     metrics_server = None
     if config.metrics_port is not None:
         metrics_server, _ = start_http_server(config.metrics_port, config.metrics_host, registry)
-    running = [asyncio.create_task(part.run()) for part in (census, forwarder, wakeup, board)]
+    showing = asyncio.create_task(board.run())
+    running = [showing, *(asyncio.create_task(part.run()) for part in (census, forwarder, wakeup))]
     try:
         _log.info("forwarder runs", sinks=[outlet.name for outlet in outlets], owner=owner)
         stopped = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait([stopped, *running], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
+        # What is shown stays as it was: a sink that nobody runs any more is not well for it.
+        showing.cancel()
         await forwarder.drain(config.drain)
         for task in done - {stopped}:
-            task.result()
+            await task
     finally:
         for task in running:
             task.cancel()

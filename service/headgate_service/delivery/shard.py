@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 import structlog
+from redis.exceptions import ResponseError
 
 from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.lane import Lane
@@ -66,7 +67,7 @@ class Trimmer:
                 return
             try:
                 await self._trim(await self._log.projects() if everything else list(self._moved))
-            except RedisUnavailable as error:
+            except (RedisUnavailable, ResponseError) as error:
                 _log.warning("trimming waits for Redis", shard=self._log.shard, error=str(error))
 
     async def _trim(self, project_ids: list[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import redis.asyncio
 import structlog
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from headgate_service.delivery.script import Fenced
 from headgate_service.delivery.shard import Shard
@@ -82,6 +82,6 @@ class Wakeup:
             shard.mark(await shard.log.pop_ready())
         except Fenced:
             self._on_lost(tag)
-        except RedisUnavailable:
+        except (RedisUnavailable, ResponseError):
             # What it popped, if it did, is known to nobody now.
             shard.scan_soon()
