@@ -8,6 +8,7 @@ from pathlib import Path
 from headgate_gateway.body import BodyLimits
 from headgate_gateway.client_address import Network
 from headgate_gateway.gathered import Gathering
+from headgate_gateway.http_connection import HeadLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Config:
     ready_file: Path | None = None
     http_tls: HttpTls | None = None
     service_tls: ServiceTls | None = None
+    head: HeadLimits = field(default_factory=HeadLimits)
     body: BodyLimits = field(default_factory=BodyLimits)
     gathering: Gathering = field(default_factory=Gathering)
     receipt_seconds: float = 5.0

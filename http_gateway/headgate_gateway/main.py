@@ -8,6 +8,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -20,6 +21,7 @@ from headgate_gateway.app import create_app
 from headgate_gateway.config import Config, ServiceTls
 from headgate_gateway.dialects import DIALECTS
 from headgate_gateway.gathered import CHANNEL_OPTIONS, GatheredIngestClient
+from headgate_gateway.http_connection import HttpConnection
 from headgate_gateway.metrics import Metrics
 
 _BACKLOG = 2048
@@ -82,7 +84,7 @@ class _Server(uvicorn.Server):
 def _uvicorn_config(config: Config, app: object) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
-        http="httptools",
+        http=partial(HttpConnection, limits=config.head),  # type: ignore[arg-type]  # it is only called
         ws="none",
         lifespan="off",
         log_config=None,

@@ -28,6 +28,7 @@ from headgate_gateway.body import BodyLimits
 from headgate_gateway.config import Config
 from headgate_gateway.dialects import DIALECTS
 from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
+from headgate_gateway.http_connection import HeadLimits
 from headgate_gateway.ingest_client import IngestClient
 from headgate_gateway.main import _Server, _uvicorn_config
 from headgate_gateway.metrics import Metrics
@@ -207,6 +208,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
         *,
         client: IngestClient | None = None,
         limits: BodyLimits | None = None,
+        head: HeadLimits | None = None,
         proxies: Sequence[str] = (),
         service_address: str = "127.0.0.1:1",
         probe_seconds: float = 1.0,
@@ -227,7 +229,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
             clock=time.monotonic,
             new_request_id=lambda: f"id-{next(ids)}",
         )
-        config = Config("127.0.0.1", 0, service_address, TOKEN, drain_seconds=2)
+        config = Config("127.0.0.1", 0, service_address, TOKEN, head=head or HeadLimits(), drain_seconds=2)
         ready = asyncio.Event()
         server = _Server(_uvicorn_config(config, app), ready.set)
         running.append((server, asyncio.create_task(server.serve(sockets=[listener])), channel))

@@ -1,0 +1,219 @@
+"""HTTP/1.1 on one connection: what uvicorn leaves open is bounded here, and what could be read in two ways refused.
+
+uvicorn with httptools waits for ever for the rest of a request's head and lets it grow for ever, takes a chunked
+body's trailers for headers, and answers a request that asks for an upgrade (as Java's client does by itself) as if it
+had no body, whose bytes it may then read as a request of their own.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+_FRAMING = (b"content-length", b"transfer-encoding")
+_PHRASES = {
+    HTTPStatus.BAD_REQUEST: b"Invalid HTTP request received.",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: b"The request's headers are too large.",
+    HTTPStatus.NOT_IMPLEMENTED: b"The only transfer encoding read is chunked.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLimits:
+    """Limits of a request's head, its line and headers, and of what is not body after it. Sizes are in bytes."""
+
+    seconds: float = 10.0
+    """The longest wait for the whole of it: from the connection's start, or from its first byte on a used one."""
+    size: int = 64 * 1024
+    """Of all of it, trailers included; and of chunk extensions between two pieces of body."""
+    fields: int = 100
+    """How many headers and trailers there may be."""
+    discard_bytes: int = 16 * 1024 * 1024
+    discard_seconds: float = 5.0
+    """What is read of a refused request before the connection is closed, so that the client sees the answer."""
+
+
+class _Refused(Exception):
+    """Stops the parser; which status is the answer stands in the connection."""
+
+
+class HttpConnection(HttpToolsProtocol):
+    """One connection. Requests before one that is refused still get their own answers."""
+
+    def __init__(self, *, limits: HeadLimits, **uvicorns: Any) -> None:
+        super().__init__(**uvicorns)
+        self._limits = limits
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
+        self._status = HTTPStatus.BAD_REQUEST
+        self._refused = False
+        self._begun = False
+        """A head has begun and is not complete."""
+        self._in_body = False
+        """A head is complete and its message is not."""
+        self._resuming = False
+        self._bytes = 0
+        self._fields = 0
+        self._hosts = 0
+        self._idle_bytes = 0
+        """Bytes since the parser last got anywhere: a header, chunk extension or trailer without end, or blank lines.
+        Where it does so within one read, the rest of that read is not counted."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        for timer in (self._head_timer, self._linger_timer):
+            if timer is not None:
+                timer.cancel()
+        self._unset_keepalive_if_required()
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            self._discard(len(data))
+            return
+        self._unset_keepalive_if_required()
+        self._idle_bytes += len(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self._refuse(self._status)
+            return
+        if self._idle_bytes > self._limits.size:
+            self._refuse(HTTPStatus.BAD_REQUEST if self._in_body else HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif self._head_timer is None and not self._in_body and (self._begun or self._idle_bytes):
+            self._await_head()
+
+    def on_message_begin(self) -> None:
+        if self._resuming:
+            return
+        self._begun = True
+        self._bytes = self._fields = self._hosts = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if not self._resuming:
+            self._count(len(url))
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._resuming:
+            return
+        self._fields += 1
+        self._count(len(name) + len(value) + 4)
+        if self._in_body:
+            # A trailer. Whoever checked the headers in front of us has not seen it.
+            return
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            self._stop(HTTPStatus.NOT_IMPLEMENTED)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self._resuming:
+            return
+        if self._hosts != 1 and not (self._hosts == 0 and self.parser.get_http_version() == "1.0"):
+            self._stop(HTTPStatus.BAD_REQUEST)
+        self._begun, self._in_body = False, True
+        self._idle_bytes = 0
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._idle_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            # The parser means that the rest is of another protocol; `_read_on` says otherwise.
+            return
+        self._idle_bytes = 0
+        self._in_body = False
+        super().on_message_complete()
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._read_on(data[upgrade.args[0] :])
+
+    def _read_on(self, rest: bytes) -> None:
+        """Take the request for one that asks for no upgrade: nothing else is spoken here, and to ask binds nobody.
+
+        A new parser is told how the body is framed and nothing more, as the head has been read.
+        """
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        framing = b"".join(b"%s: %s\r\n" % field for field in self.headers if field[0] in _FRAMING)
+        self._resuming = True
+        # Without a body it would say at once that the message is complete, which is right.
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing)
+        self.parser.feed_data(b"\r\n")
+        self._resuming = False
+        if rest:
+            self._feed(rest)
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > self._limits.size or self._fields > self._limits.fields:
+            self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def _stop(self, status: HTTPStatus) -> None:
+        self._status = status
+        raise _Refused
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(self._limits.seconds, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            # The request before is still being answered.
+            self._await_head()
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        self._refused = True
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if not cycle.more_body:
+                # What cannot be read came after whole requests; the answer would be taken for theirs.
+                cycle.keep_alive = False
+                return
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started or self.pipeline:
+                self.transport.close()
+                return
+        text = _PHRASES[status]
+        self.transport.write(
+            STATUS_LINE[status]
+            + b"".join(b"%s: %s\r\n" % field for field in self.server_state.default_headers)
+            + b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(text)
+            + text
+        )
+        self._linger()
+
+    def _linger(self) -> None:
+        # Closing on unread data resets the connection, and the client might never see the answer.
+        self._left = self._limits.discard_bytes
+        self._linger_timer = self.loop.call_later(self._limits.discard_seconds, self.transport.close)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+
+    def _discard(self, size: int) -> None:
+        if self._linger_timer is not None:
+            self._left -= size
+            if self._left < 0:
+                self.transport.close()
