@@ -10,6 +10,7 @@ from headgate_sinks import Limits
 
 from headgate_service.delivery.portion import Mark, Portion
 from headgate_service.delivery.position import Position
+from headgate_service.delivery.script import Stale
 from headgate_service.delivery.shard_log import ShardLog
 from headgate_service.log.reader import Entry
 
@@ -41,7 +42,10 @@ class EventCache:
 
 
 class Basket:
-    """A batch that fills up. What does not fit stays in the log."""
+    """A batch that fills up. What does not fit stays in the log.
+
+    `gaps` are, by project, from where to where the log lacks what follows a position; nothing is taken from beyond one.
+    """
 
     def __init__(self, limits: Limits, cache: EventCache) -> None:
         self._events_left = limits.events
@@ -49,19 +53,29 @@ class Basket:
         self._cache = cache
         self.full = False
         self.portions: list[Portion] = []
+        self.gaps: dict[str, tuple[Position, Position]] = {}
 
     @property
     def events_left(self) -> int:
         return self._events_left
 
     def add(self, project_id: str, start: Position, entries: Sequence[Entry]) -> Position:
-        """Takes events after `start` while they fit; returns where it ended."""
+        """Takes events after `start` while they fit; returns where it ended. Raises Stale where the entries are from
+        before it, which is no position in this log, then."""
         marks: list[Mark] = []
         events: list[event_pb2.Event] = []
         for entry in entries:
             found = self._cache.events(entry)
+            before, done = entry.seq - len(found), start.seq + len(events)
+            if entry.seq <= done:
+                raise Stale
+            if before > done:
+                if not events and not self._has(project_id):
+                    end = Position(start.entry, before, entry.log_bytes - len(entry.payload))
+                    self.gaps[project_id] = (start, end)
+                break
             taken = 0
-            for event in islice(found, max(0, start.seq - (entry.seq - len(found))), None):
+            for event in islice(found, done - before, None):
                 size = event.ByteSize()
                 # An event that is larger than the limit goes alone.
                 first = not events and not self.portions
@@ -79,12 +93,16 @@ class Basket:
         if not events:
             return start
         portion = Portion(project_id, start, marks, events)
-        last = self.portions[-1] if self.portions else None
-        if last is not None and last.project_id == project_id:
+        if self._has(project_id):
+            last = self.portions[-1]
             self.portions[-1] = Portion(project_id, last.start, [*last.marks, *marks], [*last.events, *events])
         else:
             self.portions.append(portion)
         return portion.end
+
+    def _has(self, project_id: str) -> bool:
+        # All of a project is added before the next one.
+        return bool(self.portions) and self.portions[-1].project_id == project_id
 
 
 class Harvest:
@@ -128,11 +146,11 @@ class Harvest:
         while entries and not basket.full:
             self._learn(entries, position)
             position = basket.add(project_id, position, entries)
-            if basket.full or len(entries) < count:
+            if position.seq < entries[-1].seq or len(entries) < count:
                 break
             count = self._count(basket, 1)
             entries = await self._log.read(project_id, entries[-1].id, count)
-        if (basket.full and entries and position.seq < entries[-1].seq) or len(entries) >= count:
+        if (entries and position.seq < entries[-1].seq) or len(entries) >= count:
             news[project_id] = None
 
     def _count(self, basket: Basket, projects: int) -> int:

@@ -170,9 +170,19 @@ class Lane:
             end = portion.end
             if end.seq != one.last_seq:
                 promised.lost = True
-                end = Position(one.last_entry, one.last_seq, one.last_bytes)
+                end = await self._end_of_lost(one)
             promised.ranges[one.project_id] = (start, end)
         return promised
+
+    async def _end_of_lost(self, one: log_pb2.SealedRange) -> Position:
+        entries = await self._log.read_range(one.project_id, one.after_entry, one.last_entry)
+        if not entries:
+            return Position(one.last_entry, one.last_seq, one.last_bytes)
+        # The last entry may hold more than was promised, which is still to be delivered.
+        done = [entry for entry in entries if entry.seq <= one.last_seq]
+        if not done:
+            return Position(one.after_entry, one.last_seq, one.last_bytes - one.bytes)
+        return Position(done[-1].id, one.last_seq, done[-1].log_bytes)
 
     async def _scan(self) -> None:
         """Compares every project's log with the position in it."""
@@ -207,7 +217,9 @@ class Lane:
         self._news_since = None
         await self._locate(list(self._news))
         basket = await self._harvest.gather(self._news, self._positions)
-        self._more = bool(self._news) and basket.full
+        self._more = bool(self._news) and (basket.full or bool(basket.gaps))
+        if basket.gaps:
+            await self._give_up_gaps(basket.gaps)
         if not basket.portions:
             return
         self._on_step("read")
@@ -297,6 +309,14 @@ class Lane:
         settled = given_up(self._sink, promised.ranges, LOG_LOST, message, self._attempts(promised))
         await self._record(Settlement([promised.number], projects=settled))
         self._promised.remove(promised)
+
+    async def _give_up_gaps(self, gaps: dict[str, tuple[Position, Position]]) -> None:
+        message = "the events left the log while the sink was switched off, or not for this project"
+        _log.warning(message, sink=self._sink, shard=self._log.shard, projects=len(gaps))
+        now_ms = self._now_ms()
+        await self._record(
+            Settlement(projects=given_up(self._sink, gaps, LOG_LOST, message, Attempts(0, now_ms, now_ms)))
+        )
 
     async def _halve(self, promised: Promised) -> None:
         first, second = halves(promised.portions)

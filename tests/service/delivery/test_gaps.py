@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+from aiohttp import web
 from headgate_service.log.names import shard_keys
 
 
@@ -60,3 +61,36 @@ async def test_a_log_put_back_to_an_earlier_time_reuses_no_name_of_a_batch(rig, 
         await rig.eventually(lambda: target.taken == rig.lines() == producer.sent, "what came after it")
     target.assert_resends_are_identical()
     assert len({json.loads(bodies[0])["batchId"] for bodies in target.bodies.values()}) == len(target.bodies)
+
+
+async def test_a_target_that_takes_nothing_makes_one_range_of_dead_events(rig, producer, target, redis):
+    target.refuse = lambda request, body: web.Response(status=400 if b'"a/7"' not in body else 200)
+    keys = keys_of("a")
+    async with rig.forwarding(rig.config(rig.webhook(max_events=2))):
+        for _ in range(5):
+            await producer.append("a", 2)
+
+        async def settled() -> bool:
+            return (await redis.hget(keys.cursors, "c:hook") or b"").split()[1:2] == [b"10"]
+
+        await rig.eventually(settled, "all to be settled")
+    assert await redis.zrange(keys.dead_ranges("hook"), 0, -1, withscores=True) == [(b"0-6", 6.0), (b"8-10", 10.0)]
+    assert await redis.hget(keys.cursors, "dead:hook") == b"8"
+
+
+async def test_what_is_left_of_an_entry_is_delivered_after_a_promise_whose_beginning_is_gone(
+    rig, producer, target, redis
+):
+    keys = keys_of("a")
+    target.refuse = lambda request, body: web.Response(status=503)
+    async with rig.forwarding(rig.config(rig.webhook(max_events=4))):
+        await producer.append("a", 3)
+        await producer.append("a", 3)
+        await rig.eventually(lambda: target.bodies, "a batch to be promised")
+    ((first, _), _) = await redis.xrange(keys.log)
+    await redis.xdel(keys.log, first)
+    target.refuse = lambda request, body: None
+    async with rig.forwarding(rig.config(rig.webhook(max_events=4))):
+        await rig.eventually(lambda: target.taken["a"] == ["a/4", "a/5"], "the rest of the second entry")
+    cursors = await redis.hgetall(keys.cursors)
+    assert (cursors[b"c:hook"].split()[1], cursors[b"dead:hook"], cursors[b"delivered:hook"]) == (b"6", b"4", b"2")

@@ -25,9 +25,13 @@ for _, number in ipairs(deletes) do
   redis.call('HDEL', KEYS[2], string.format('%d', number))
 end
 local answer = {redis.call('HINCRBY', KEYS[2], 'v', 1)}
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 for _, place in ipairs(adds) do
-  local number = redis.call('HINCRBY', KEYS[2], 'n', 1)
-  redis.call('HSET', KEYS[2], string.format('%d', number), ARGV[4 + place])
+  -- As in seal.lua.
+  local number = math.max(tonumber(redis.call('HGET', KEYS[2], 'n') or 0) + 1, now)
+  local field = string.format('%d', number)
+  redis.call('HSET', KEYS[2], 'n', field, field, ARGV[4 + place])
   answer[#answer + 1] = number
 end
 for i, project in ipairs(projects) do
@@ -41,8 +45,14 @@ for i, project in ipairs(projects) do
     redis.call('HINCRBY', cursors, 'dead:' .. sink, string.format('%d', dead))
   end
   for _, range in ipairs(ranges) do
-    local hi = string.format('%d', range[2])
-    redis.call('ZADD', dead_ranges, hi, string.format('%d', range[1]) .. '-' .. hi)
+    local lo, hi = string.format('%d', range[1]), string.format('%d', range[2])
+    -- A target that takes nothing at all makes one range, not one for each batch.
+    local last = redis.call('ZRANGE', dead_ranges, -1, -1)[1]
+    if last and string.match(last, '-(%d+)$') == lo then
+      redis.call('ZREM', dead_ranges, last)
+      lo = string.match(last, '^(%d+)')
+    end
+    redis.call('ZADD', dead_ranges, hi, lo .. '-' .. hi)
   end
   for _, letter in ipairs(letters) do
     local place = table.remove(letter)
