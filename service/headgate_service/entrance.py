@@ -32,7 +32,12 @@ class PublicRoute:
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def project_for(self, origin: str) -> str:
-        return self.origins.get(urlsplit(origin).hostname or "", self.project)
+        try:
+            host = urlsplit(origin).hostname or ""
+        except ValueError:
+            # What is no origin at all is no origin of the map either.
+            host = ""
+        return self.origins.get(host, self.project)
 
 
 @dataclass(frozen=True, slots=True)
