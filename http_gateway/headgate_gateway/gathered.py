@@ -32,11 +32,14 @@ CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Gathering:
-    """How requests are gathered. `call_seconds` is the deadline of a call, and the longest a request waits for one."""
+    """How requests are gathered. `answer_seconds` is the longest a request waits, for its call and for the answer.
+
+    It is a little longer than the service waits for its log, so that its own words are heard where they can be.
+    """
 
     calls_in_flight: int = 2
     call_bytes: int = 1024 * 1024
-    call_seconds: float = 10.0
+    answer_seconds: float = 6.0
     waiting_requests: int = 10_000
     waiting_bytes: int = 128 * 1024 * 1024
 
@@ -92,7 +95,11 @@ class GatheredIngestClient:
         self._waiting.append(waiting)
         self._waiting_bytes += len(frame)
         self._send_waiting()
-        return await waiting.answer
+        try:
+            async with asyncio.timeout(gathering.answer_seconds):
+                return await waiting.answer
+        except TimeoutError:
+            raise ServiceUnavailable("the service did not answer in time") from None
 
     async def close(self) -> None:
         """Take nothing more, and wait for what was taken."""
@@ -111,14 +118,10 @@ class GatheredIngestClient:
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
         size = 0
-        too_old = self._clock() - self._gathering.call_seconds
         while self._waiting and (not batch or size + len(self._waiting[0].frame) <= self._gathering.call_bytes):
             waiting = self._waiting.popleft()
             self._waiting_bytes -= len(waiting.frame)
             if waiting.answer.done():
-                continue
-            if waiting.since < too_old:
-                waiting.answer.set_exception(ServiceUnavailable("the service did not take the request in time"))
                 continue
             batch.append(waiting)
             size += len(waiting.frame)
@@ -130,9 +133,11 @@ class GatheredIngestClient:
 
     async def _send(self, batch: Sequence[_Waiting]) -> None:
         self._watch_call(len(batch))
+        # Nobody waits any longer than the last who came; the others' own patience may end before.
+        patience = batch[-1].since + self._gathering.answer_seconds - self._clock()
         try:
             response = await self._call(
-                [waiting.frame for waiting in batch], timeout=self._gathering.call_seconds, metadata=self._metadata
+                [waiting.frame for waiting in batch], timeout=max(patience, 0), metadata=self._metadata
             )
             answers = response.answers
             if len(answers) != len(batch):

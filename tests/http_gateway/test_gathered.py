@@ -99,9 +99,28 @@ async def test_a_failed_call_fails_every_request_in_it_and_no_other(service, con
 
 async def test_a_call_that_takes_too_long_is_not_confirmed(service, connect, until):
     service.gate.clear()
-    client = connect(Gathering(call_seconds=0.2))
+    client = connect(Gathering(answer_seconds=0.2))
     asked = [client.ingest(request(f"r{n}")) for n in range(20)]
     assert all(isinstance(one, ServiceUnavailable) for one in await asyncio.gather(*asked, return_exceptions=True))
+
+
+async def test_waiting_for_a_call_and_for_its_answer_are_bounded_together(service, connect, until):
+    service.gate.clear()
+    client = connect(Gathering(answer_seconds=1.0))
+    early = [asyncio.create_task(client.ingest(request(f"r{n}"))) for n in range(2)]
+    await until(lambda: len(service.calls) == 2)
+    await asyncio.sleep(0.3)
+    old = asyncio.create_task(client.ingest(request("old")))
+    await asyncio.sleep(0.4)
+    young = asyncio.create_task(client.ingest(request("young")))
+    assert all(isinstance(one, ServiceUnavailable) for one in await asyncio.gather(*early, return_exceptions=True))
+    await until(lambda: len(service.calls) == 3)
+    assert [one.credential for one in service.calls[2].requests] == ["old", "young"]
+    with pytest.raises(ServiceUnavailable):
+        await old
+    assert not young.done()
+    with pytest.raises(ServiceUnavailable):
+        await young
 
 
 async def test_answers_that_do_not_fit_the_requests_are_not_believed(service, connect):
