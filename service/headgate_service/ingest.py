@@ -118,7 +118,8 @@ class Ingest:
                 _RETRY_LOG,
             ) from error
         limits = limit_state(verdict, rate, project.monthly_limit)
-        if (refused := _refused(verdict, rate, project, limits)) is not None:
+        if (refused := _refused(verdict, rate, project)) is not None:
+            refused.limits = limits
             raise refused
         response = IngestEventsResponse(limits=limits, replayed=verdict.status == "replay")
         if submission.each:
@@ -150,9 +151,7 @@ def _idempotency(submission: Submission, caller: Caller) -> Idempotency | None:
     return Idempotency(blake2b(scoped.encode(), digest_size=16).hexdigest(), submission.request_hash)
 
 
-def _refused(
-    verdict: Verdict, rate: Rate | None, project: LogProject, limits: outcome_pb2.LimitState | None
-) -> Refused | None:
+def _refused(verdict: Verdict, rate: Rate | None, project: LogProject) -> Refused | None:
     match verdict.status:
         case "mismatch":
             return Refused.because(
@@ -184,7 +183,6 @@ def _refused(
             refused.refusal.limit, refused.refusal.used = project.monthly_limit, verdict.month_used
         case _:
             return None
-    refused.limits = limits
     return refused
 
 

@@ -42,7 +42,7 @@ class FieldFault:
 
 @dataclass(eq=False)
 class Refused(Exception):
-    """A request is refused whole. `limits` is the state of the limits where one of them is the cause."""
+    """A request is refused whole. `limits` is their state where they were looked at before."""
 
     refusal: outcome_pb2.Refusal
     limits: outcome_pb2.LimitState | None = None
@@ -72,7 +72,9 @@ def rpc_status(refused: Refused) -> Status:
             error_details_pb2.ErrorInfo(
                 reason=refused.reason,
                 domain="headgate",
-                metadata={"limit": str(refusal.limit), "used": str(refusal.used)} if refused.limits else {},
+                metadata={"limit": str(refusal.limit), "used": str(refusal.used)}
+                if refusal.cause in _QUOTA_SUBJECT
+                else {},
             )
         )
     ]

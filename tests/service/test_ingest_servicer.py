@@ -302,6 +302,21 @@ async def test_a_gathered_dry_run_shows_what_would_be_stored_and_sinks_to_those_
     assert await stored(redis, service.project_id) == []
 
 
+async def test_a_reused_key_is_told_the_limits_as_they_stand(service):
+    def keyed(name: str, body_hash: bytes) -> GatheredRequest:
+        return GatheredRequest(
+            dialect=event_pb2.DIALECT_REALANALYTICS,
+            credential=service.keys["public"],
+            events=events(name),
+            idempotency_key="k",
+            body_hash=body_hash,
+        )
+
+    _, reused = await gathered(service, keyed("a", b"1" * 32), keyed("b", b"2" * 32))
+    assert reused.refusal.cause == outcome_pb2.CAUSE_IDEMPOTENCY_MISMATCH
+    assert (reused.limits.rate.limit, reused.limits.rate.used) == (1000, 1)
+
+
 async def test_a_refused_request_is_authenticated_and_counted(service, redis):
     bad, good = await gathered(
         service,
