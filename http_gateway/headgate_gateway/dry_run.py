@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 from google.protobuf.json_format import MessageToDict
-from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
+from headgate.v1 import event_pb2, ingest_service_pb2
 
 from headgate_gateway.dialects.dialect import Fault, Rejection, Unparsable
 
@@ -28,8 +28,9 @@ def asks_dry_run(value: str) -> bool:
 
 def dry_run_report(answer: ingest_service_pb2.GatheredAnswer) -> dict[str, Any]:
     """The canonical events, how many of them a quota would count, and the sinks where the service names them."""
-    fresh = sum(1 for result in answer.response.results if result.outcome == outcome_pb2.OUTCOME_ACCEPTED)
-    report: dict[str, Any] = {"events": _canonical(answer.dry_run_events), "quota": fresh}
+    # The service shows what it would store, and a quota counts just that.
+    events = answer.dry_run_events
+    report: dict[str, Any] = {"events": _canonical(events), "quota": len(events)}
     if answer.dry_run_sinks:
         report["sinks"] = list(answer.dry_run_sinks)
     return report

@@ -1,5 +1,6 @@
 """What becomes of one request to an ingestion API: body, dialect, service, answer."""
 
+import contextlib
 import hashlib
 import re
 import traceback
@@ -111,11 +112,8 @@ class Ingestion:
 
     def _accepted(self, parsed: Parsed, answer: ingest_service_pb2.GatheredAnswer, *, dry_run: bool) -> Reply:
         response = answer.response
-        outcomes = Counter(result.outcome for result in response.results)
-        for outcome, events in outcomes.items():
-            self._metrics.judged(self.dialect.name, outcome, events)
-        if parsed.refused:
-            self._metrics.judged(self.dialect.name, outcome_pb2.OUTCOME_REFUSED, parsed.refused)
+        if not dry_run and not response.replayed:
+            self._count(parsed, response)
         worded = self.dialect.accepted(parsed, response)
         headers = rate_headers(response.limits)
         if response.receipt:
@@ -123,6 +121,14 @@ class Ingestion:
         if dry_run:
             worded = replace(worded, body={**worded.body, "dryRun": dry_run_report(answer)})
         return Reply(worded, headers)
+
+    def _count(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> None:
+        outcomes = Counter(result.outcome for result in response.results)
+        # The service names no results of a batch that it took whole.
+        outcomes[outcome_pb2.OUTCOME_ACCEPTED] += len(parsed.events) - len(response.results)
+        outcomes[outcome_pb2.OUTCOME_REFUSED] += parsed.refused
+        for outcome, events in outcomes.items():
+            self._metrics.judged(self.dialect.name, outcome, events)
 
     def _refused(self, refusal: outcome_pb2.Refusal, limits: outcome_pb2.LimitState) -> Reply:
         cause = outcome_pb2.Cause.Name(refusal.cause).removeprefix("CAUSE_").lower()
@@ -161,6 +167,8 @@ class Ingestion:
             refused=unparsable.refused,
             refused_reason=outcome_pb2.REASON_TOO_LARGE if too_large else outcome_pb2.REASON_INVALID,
         )
+        with contextlib.suppress(Unparsable):
+            request.dry_run = asks_dry_run(caller.headers.get("headgate-dry-run", ""))
         try:
             answer = await self._client.ingest(request)
         except (ServiceUnavailable, RequestTooLarge):

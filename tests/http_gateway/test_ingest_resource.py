@@ -160,6 +160,26 @@ async def test_a_dry_run_shows_events_quota_and_sinks(gateway, http, accepting):
     assert not request.idempotency_key
 
 
+async def test_a_dry_run_of_a_batch_costs_every_event_that_would_be_stored(gateway, http):
+    def judge(request):
+        # As the service answers batches: no results event by event, and duplicates are not shown.
+        answer = ingest_service_pb2.GatheredAnswer(response=ingest_service_pb2.IngestEventsResponse())
+        answer.dry_run_events.extend(request.events[1:])
+        return answer
+
+    gateway.client.judge = judge
+    batch = b'{"events":[{"name":"a"},{"name":"b"},{"name":"c"}]}'
+    answer = await http.post("/plain", content=batch, headers={**KEY, "Headgate-Dry-Run": "1"})
+    assert answer.json()["dryRun"] == {"events": [{"name": "b"}, {"name": "c"}], "quota": 2}
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"events":[{}]}'], ids=["not JSON", "invalid"])
+async def test_the_service_hears_that_a_refused_request_was_a_dry_run(gateway, http, body):
+    await http.post("/plain", content=body, headers={**KEY, "Headgate-Dry-Run": "1"})
+    (request,) = gateway.client.requests
+    assert request.dry_run
+
+
 @pytest.mark.parametrize(("word", "dry"), [("1", True), ("TRUE", True), ("0", False), ("false", False), ("", False)])
 async def test_words_for_a_dry_run(gateway, http, word, dry):
     answer = await http.post("/plain", content=ONE, headers={**KEY, "Headgate-Dry-Run": word})

@@ -5,7 +5,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2
-from headgate.v1 import receipt_service_pb2
+from headgate.v1 import ingest_service_pb2, receipt_service_pb2
 from openapi_spec_validator import validate
 
 SERVING, DOWN = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -145,6 +145,22 @@ async def test_metrics_count_requests_events_and_refusals(http):
         "# TYPE headgate_gateway_gathered_requests histogram",
     ):
         assert line in text
+
+
+async def test_metrics_count_a_batch_once_and_no_dry_run(gateway, http):
+    answers = {}
+
+    def judge(request):
+        response = ingest_service_pb2.IngestEventsResponse(receipt="r", replayed=request.idempotency_key in answers)
+        answers[request.idempotency_key] = response
+        return ingest_service_pb2.GatheredAnswer(response=response)
+
+    gateway.client.judge = judge
+    batch = b'{"events":[{"name":"a"},{"name":"b"},{"name":"c"}]}'
+    for headers in ({"idempotency-key": "1"}, {"idempotency-key": "1"}, {"headgate-dry-run": "1"}):
+        assert (await http.post("/plain", content=batch, headers={"x-key": "k", **headers})).status_code == 200
+    text = (await http.get("/metrics")).text
+    assert 'headgate_gateway_events_total{dialect="plain",outcome="accepted"} 3.0' in text
 
 
 class TestOpenApi:
