@@ -26,6 +26,7 @@ from headgate_gateway.openapi import OpenApiResource, document
 from headgate_gateway.probes import LivenessResource, ReadinessResource
 from headgate_gateway.problem import problem
 from headgate_gateway.receipts import ReceiptResource
+from headgate_gateway.side_thread import SideThread
 
 
 class Resource(Protocol):
@@ -45,6 +46,7 @@ def create_app(
     client: IngestClient,
     channel: grpc.aio.Channel,
     metrics: Metrics,
+    side: SideThread,
     limits: BodyLimits,
     trusted_proxies: Sequence[Network],
     receipt_seconds: float,
@@ -55,7 +57,7 @@ def create_app(
     """Wire the application; it opens nothing. `channel` is the service's, `clock` is monotonic seconds."""
 
     def ingest(dialect: Dialect) -> IngestResource:
-        ingestion = Ingestion(dialect, client, limits, trusted_proxies, metrics)
+        ingestion = Ingestion(dialect, client, limits, trusted_proxies, metrics, side)
         return IngestResource(ingestion, limits, metrics, clock)
 
     openapi = OpenApiResource()

@@ -19,6 +19,7 @@ from headgate_gateway.dry_run import asks_dry_run, dry_run_report
 from headgate_gateway.ingest_client import IngestClient, RequestTooLarge, ServiceUnavailable
 from headgate_gateway.metrics import Metrics
 from headgate_gateway.rate_headers import rate_headers, retry_after
+from headgate_gateway.side_thread import SideThread, SideThreadBusy
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}")
 _MUST_WAIT = frozenset({429, 503})
@@ -54,32 +55,33 @@ class Ingestion:
         limits: BodyLimits,
         trusted_proxies: Sequence[Network],
         metrics: Metrics,
+        side: SideThread,
     ) -> None:
         self.dialect = dialect
         self._client = client
         self._limits = limits
         self._trusted_proxies = trusted_proxies
         self._metrics = metrics
+        self._side = side
 
     async def reply(self, headers: Mapping[str, str], receive: Receive, peer: str) -> Reply:
         """Answer a POST; raises ClientGone where nobody is left to hear it."""
         caller = _Caller(headers, client_address(peer, headers, self._trusted_proxies))
-        dialect = self.dialect
         try:
-            body = await read_body(headers, receive, dialect.max_body_bytes, self._limits)
+            body = await read_body(headers, receive, self.dialect.max_body_bytes, self._limits, self._side)
+            if len(body) > self._limits.inline_bytes:
+                parsed, request = await self._side.run(self._read, caller, body)
+            else:
+                parsed, request = self._read(caller, body)
         except BodyFault as fault:
             if fault.cause is Rejection.NOT_JSON:
                 return await self._refuse(self._undecodable(headers, fault), caller)
             reply = self.rejected(Unparsable(fault.cause, (Fault(None, "body", fault.message),), limit=fault.limit))
             return replace(reply, headers=fault.headers, unread=fault.unread)
-        try:
-            parsed = dialect.parse(Inbound(headers, body))
         except Unparsable as unparsable:
             return await self._refuse(unparsable, caller)
-        try:
-            request = self._gathered(parsed, caller, body)
-        except Unparsable as unparsable:
-            return await self._refuse(_with_credential_of(parsed, unparsable), caller)
+        except SideThreadBusy:
+            return self._refused(NOT_CONFIRMED, outcome_pb2.LimitState())
         try:
             answer = await self._client.ingest(request)
         except ServiceUnavailable:
@@ -89,6 +91,14 @@ class Ingestion:
         if answer.WhichOneof("answer") == "response":
             return self._accepted(parsed, answer, dry_run=request.dry_run)
         return self._refused(answer.refusal, answer.limits)
+
+    def _read(self, caller: _Caller, body: bytes) -> tuple[Parsed, ingest_service_pb2.GatheredRequest]:
+        """What the body says and what the service is asked; raises Unparsable. It may run beside the event loop."""
+        parsed = self.dialect.parse(Inbound(caller.headers, body))
+        try:
+            return parsed, self._gathered(parsed, caller, body)
+        except Unparsable as unparsable:
+            raise _with_credential_of(parsed, unparsable) from None
 
     def _gathered(self, parsed: Parsed, caller: _Caller, body: bytes) -> ingest_service_pb2.GatheredRequest:
         headers = caller.headers

@@ -23,6 +23,7 @@ from headgate_gateway.dialects import DIALECTS
 from headgate_gateway.gathered import CHANNEL_OPTIONS, GatheredIngestClient
 from headgate_gateway.http_connection import HttpConnection
 from headgate_gateway.metrics import Metrics
+from headgate_gateway.side_thread import SideThread
 
 _BACKLOG = 2048
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -31,6 +32,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 async def serve(config: Config) -> None:
     """Serve until SIGTERM or SIGINT, finish the requests in progress, and return."""
     metrics = Metrics()
+    side = SideThread()
     async with _channel(config) as channel:
         client = GatheredIngestClient(channel, config.gateway_token, config.gathering, metrics.gathered)
         app = create_app(
@@ -38,6 +40,7 @@ async def serve(config: Config) -> None:
             client=client,
             channel=channel,
             metrics=metrics,
+            side=side,
             limits=config.body,
             trusted_proxies=config.trusted_proxies,
             receipt_seconds=config.receipt_seconds,
@@ -48,6 +51,7 @@ async def serve(config: Config) -> None:
         with _listen(config) as listener:
             await _serve_http(config, app, listener)
         await client.close()
+        side.close()
 
 
 async def _serve_http(config: Config, app: object, listener: socket.socket) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from headgate_gateway.http_connection import HeadLimits
 from headgate_gateway.ingest_client import IngestClient
 from headgate_gateway.main import _Server, _uvicorn_config
 from headgate_gateway.metrics import Metrics
+from headgate_gateway.side_thread import SideThread
 
 TOKEN = "the-gateway-token"
 
@@ -57,7 +59,12 @@ class PlainDialect:
     kind = event_pb2.DIALECT_REALANALYTICS
     max_body_bytes = 1000
 
+    def __init__(self) -> None:
+        self.threads: list[str] = []
+        """In which each body was parsed."""
+
     def parse(self, inbound: Inbound) -> Parsed:
+        self.threads.append(threading.current_thread().name)
         key = inbound.headers.get("x-key", "")
         if not key:
             raise Unparsable(Rejection.CREDENTIAL_MISSING, credential="")
@@ -181,6 +188,8 @@ class RunningGateway:
     port: int
     client: FakeIngestClient
     metrics: Metrics
+    plain: PlainDialect
+    side: SideThread
 
     async def raw(self, *pieces: bytes) -> bytes:
         """Send bytes as they are, and read until the gateway closes."""
@@ -217,11 +226,14 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
         metrics = Metrics()
         channel = grpc.aio.insecure_channel(service_address)
         client = client or FakeIngestClient()
+        side = SideThread(waiting=1)
+        plain = PlainDialect()
         app = create_app(
-            dialects=(*DIALECTS, PlainDialect()),
+            dialects=(*DIALECTS, plain),
             client=client,
             channel=channel,
             metrics=metrics,
+            side=side,
             limits=limits or BodyLimits(),
             trusted_proxies=[ip_network(name) for name in proxies],
             receipt_seconds=2,
@@ -235,7 +247,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
         running.append((server, asyncio.create_task(server.serve(sockets=[listener])), channel))
         await asyncio.wait_for(ready.wait(), 10)
         port = listener.getsockname()[1]
-        return RunningGateway(f"http://127.0.0.1:{port}", port, client, metrics)  # type: ignore[arg-type]
+        return RunningGateway(f"http://127.0.0.1:{port}", port, client, metrics, plain, side)  # type: ignore[arg-type]
 
     yield start
     for server, task, channel in running:
