@@ -32,6 +32,7 @@ from headgate_service.ingest import Ingest
 from headgate_service.ingest_servicer import IngestServicer
 from headgate_service.listening import listen, listen_on_socket
 from headgate_service.log.append import Appender
+from headgate_service.log.durability import warn_of_shortfalls
 from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
 from headgate_service.owner_file import write_owner_file
 from headgate_service.projects import FreshProject, Projects
@@ -119,6 +120,7 @@ async def serve_until(stopped: asyncio.Event, config: Config) -> None:
             tasks.create_task(directory.run(), name="directory"),
             tasks.create_task(refusals.run(), name="refusal-ledger"),
             tasks.create_task(health.run(), name="health"),
+            tasks.create_task(warn_of_shortfalls(pipeline), name="redis-durability"),
         ]
         # Without this the first callers would hear that nothing is known of keys; where it fails they rightly do.
         with contextlib.suppress(DirectoryUnavailable):
