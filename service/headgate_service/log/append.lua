@@ -35,10 +35,11 @@ local month_used = tonumber(use[4] or 0)
 local seq_before, month_before = seq, month_used
 local duplicate_count = 0
 
--- Three of the four buckets can hold an id of the last 24 hours; the fourth has expired or is about to.
+-- Three of the four buckets can hold an id of the last 24 hours; the fourth has expired, or is the one to come: the clock
+-- was set back over the boundary between them.
 local bucket = math.floor(now / BUCKET_MS)
 local buckets = {}
-for back = 0, 2 do
+for back = -1, 2 do
   local key = KEYS[6 + (bucket - back) % 4]
   if redis.call('EXISTS', key) == 1 then
     buckets[#buckets + 1] = key

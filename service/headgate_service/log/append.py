@@ -18,6 +18,8 @@ from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
 
 MAX_REQUESTS_PER_CALL = 64
 MAX_BYTES_PER_CALL = 4 * 1024 * 1024
+# Redis does nothing else during a call: 10,000 events with ids of their clients' keep it for 30 ms.
+MAX_EVENTS_PER_CALL = 10_000
 IDEMPOTENCY_MS = 24 * 3600 * 1000
 
 _SCRIPT = files(__package__).joinpath("append.lua").read_bytes()
@@ -271,12 +273,19 @@ def _verdict(reply: Sequence[Any], month: _Month) -> Verdict:
 
 def _parts(waiting: Sequence[_Waiting]) -> list[list[_Waiting]]:
     parts: list[list[_Waiting]] = []
-    size = 0
+    size = events = 0
     for one in waiting:
         one_size = sum(len(chunk.payload) for chunk in one.append.chunks)
-        if not parts or size + one_size > MAX_BYTES_PER_CALL or len(parts[-1]) >= MAX_REQUESTS_PER_CALL:
+        one_events = one.append.events
+        if (
+            not parts
+            or size + one_size > MAX_BYTES_PER_CALL
+            or events + one_events > MAX_EVENTS_PER_CALL
+            or len(parts[-1]) >= MAX_REQUESTS_PER_CALL
+        ):
             parts.append([])
-            size = 0
+            size = events = 0
         parts[-1].append(one)
         size += one_size
+        events += one_events
     return parts

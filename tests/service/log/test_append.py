@@ -275,3 +275,30 @@ async def test_a_thousand_ids_in_a_request_are_each_remembered(appender):
     again = await appender.append(PROJECT, request(*["a"] * 1000, ids=ids))
     assert (again.status, len(again.duplicates)) == ("duplicate", 1000)
     assert [again.duplicates[i].ordinal for i in range(1000)] == list(range(1, 1001))
+
+
+async def test_an_id_is_known_when_the_clock_was_set_back_into_the_bucket_before(appender, redis):
+    await appender.append(PROJECT, request("a", ids={0: "1"}))
+    (key,) = [key for key in KEYS.dedup if await redis.exists(key)]
+    await redis.rename(key, KEYS.dedup[(KEYS.dedup.index(key) + 1) % 4])
+    assert (await appender.append(PROJECT, request("a", ids={0: "1"}))).status == "duplicate"
+
+
+async def test_more_ids_than_one_command_may_name_are_known_across_chunks(appender, redis):
+    ids = {i: f"id-{i}" for i in range(2500)}
+    assert (await appender.append(PROJECT, request(*["a"] * 1700, ids={i: ids[i] for i in range(1700)}))).fresh == 1700
+    events = [event_pb2.Event(name=f"{i}", event_id=ids[i % 2000], user_id="u" * 1000) for i in range(2500)]
+    chunks = encode(event_pb2.DIALECT_GRPC, events)
+    assert len(chunks) > 2
+    verdict = await appender.append(PROJECT, Append(chunks, {i: e.event_id for i, e in enumerate(events)}))
+    assert (verdict.status, verdict.fresh) == ("ok", 300)
+    assert set(range(2500)) - set(verdict.duplicates) == set(range(1700, 2000))
+    assert (await names(redis))[1700:] == [f"{i}" for i in range(1700, 2000)]
+
+
+async def test_no_call_keeps_redis_long(appender, redis):
+    big = request(*["a"] * 4000)
+    verdicts = await asyncio.gather(*(appender.append(PROJECT, big) for _ in range(5)), appender.append(PROJECT, big))
+    assert [verdict.base for verdict in verdicts] == [0, 4000, 8000, 12000, 16000, 20000]
+    calls = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+    assert calls == 3
