@@ -138,10 +138,14 @@ def make_headgate(short_dir: Path) -> Iterator[Callable[..., Headgate]]:
 
 
 @pytest.fixture(scope="module")
-def headgate() -> Iterator[Headgate]:
-    """One Headgate, as it comes, for all tests of a module."""
+def headgate(request: pytest.FixtureRequest) -> Iterator[Headgate]:
+    """One Headgate for all tests of a module: as it comes, or with the module's HEADGATE_TOML."""
     folder = Path(tempfile.mkdtemp(prefix="hg-"))
-    running = Headgate(folder / "data").start()
+    config = None
+    if toml := getattr(request.module, "HEADGATE_TOML", None):
+        config = folder / "headgate.toml"
+        config.write_text(toml)
+    running = Headgate(folder / "data", config).start()
     yield running
     code = running.stop()
     shutil.rmtree(folder, ignore_errors=True)
