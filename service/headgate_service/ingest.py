@@ -79,7 +79,7 @@ class Ingest:
             submission.dialect, submission.credential, submission.project, submission.origin
         )
         reason = outcome_pb2.Reason.Name(submission.refused_reason).removeprefix("REASON_")
-        if not submission.events:
+        if not submission.events and not submission.idempotency_key:
             self._count_refused(submission, caller, reason, submission.refused)
             return Taken(IngestEventsResponse())
         try:
@@ -127,6 +127,9 @@ class Ingest:
         if submission.dry_run:
             sinks = self._sinks_of(project.id) if caller.sees_sinks else ()
             return Taken(response, _as_stored(submission, project, verdict), sinks)
+        if not submission.events:
+            # Nothing is stored but that its key was used.
+            return Taken(response)
         receipt = _receipt(submission, project, verdict)
         response.receipt = self._receipts.make(receipt)
         response.receive_time.CopyFrom(timestamp(receipt.ms))
