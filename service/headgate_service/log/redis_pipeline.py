@@ -8,10 +8,13 @@ from collections import deque
 from typing import Any
 
 import hiredis
+import structlog
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
+
+_log = structlog.get_logger()
 
 
 class RedisUnavailable(Exception):
@@ -27,9 +30,10 @@ class RedisPipeline:
     """
 
     def __init__(self, url: str, deadline: float = 5.0, backlog: int = 10_000) -> None:
-        self._pool = ConnectionPool.from_url(
-            url, protocol=2, socket_timeout=deadline, socket_connect_timeout=deadline, retry=Retry(NoBackoff(), 0)
-        )
+        # The deadlines are kept here: redis-py's own uses asyncio.wait_for, which in Python 3.11 can swallow the
+        # cancellation that ends the writer, and then everybody would wait for ever.
+        self._pool = ConnectionPool.from_url(url, protocol=2, socket_timeout=None, retry=Retry(NoBackoff(), 0))
+        self._deadline = deadline
         self._backlog = backlog
         self._unsent: deque[bytes] = deque()
         self._waiting: deque[asyncio.Future[Any]] = deque()
@@ -63,12 +67,17 @@ class RedisPipeline:
             await self._wake.wait()
             connection: Any = self._pool.make_connection()  # type: ignore[no-untyped-call]
             try:
-                await connection.connect()
+                async with asyncio.timeout(self._deadline):
+                    await connection.connect()
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._write(connection))
                     tasks.create_task(self._read(connection))
             except* (RedisError, OSError, TimeoutError) as errors:
                 self._fail(RedisUnavailable(f"Redis does not answer: {_first(errors)}"))
+            # A defect here must not leave the callers waiting, nor those after them.
+            except* Exception as errors:  # noqa: BLE001
+                _log.exception("the pipeline to Redis failed")
+                self._fail(RedisUnavailable(f"the pipeline to Redis failed: {_first(errors)}"))
             finally:
                 await connection.disconnect(nowait=True)
 
@@ -80,7 +89,8 @@ class RedisPipeline:
             self._unsent.clear()
             if commands:
                 self._sent.set()
-                await connection.send_packed_command(commands, check_health=False)
+                async with asyncio.timeout(self._deadline):
+                    await connection.send_packed_command(commands, check_health=False)
 
     async def _read(self, connection: Any) -> None:
         while True:
@@ -89,7 +99,8 @@ class RedisPipeline:
             while len(self._waiting) > len(self._unsent):
                 reply: Any
                 try:
-                    reply = await connection.read_response(disconnect_on_error=False)
+                    async with asyncio.timeout(self._deadline):
+                        reply = await connection.read_response(disconnect_on_error=False)
                 except ResponseError as error:
                     reply = error
                 future = self._waiting.popleft()
@@ -114,4 +125,4 @@ def _first(errors: BaseExceptionGroup[Any]) -> BaseException:
     error: BaseException = errors
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return error
+    return error if str(error) else TimeoutError("no reply in time")
