@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -381,6 +381,67 @@ def test_a_dry_run_of_a_batch_costs_each_event(api, sender):
     batch = {"events": events * 3} if api.name != "realanalytics" else events * 3
     report = sender(api).post(batch, **{"Headgate-Dry-Run": "1"}).json()["dryRun"]
     assert (len(report["events"]), report["quota"]) == (3, 3)
+
+
+@pytest.fixture
+def kept(headgate, wait_until, fresh) -> Callable[..., list[dict[str, Any]]]:
+    """The events whose name or property `id` is this test's own, once the sink has so many."""
+
+    def mine() -> list[dict[str, Any]]:
+        return [
+            event for event in headgate.written() if fresh in (event["name"], event.get("properties", {}).get("id"))
+        ]
+
+    def wait(count: int) -> list[dict[str, Any]]:
+        wait_until(lambda: len(mine()) >= count, f"the sink has {count} events")
+        return mine()
+
+    return wait
+
+
+@apis
+@pytest.mark.parametrize("number", [2**64 - 1, -(2**63)])
+def test_an_integer_of_64_bits_reaches_the_sink_exactly(api, sender, fresh, kept, number):
+    body = json.loads(json.dumps(api.one("@")).replace('"mark": "@"', f'"mark": {number}, "id": "{fresh}"'))
+    assert sender(api).post(body).status_code == 200
+    (event,) = kept(1)
+    assert event["properties"]["mark"] == number
+
+
+@pytest.mark.parametrize(("api", "field"), [(APIS[2], "timestamp"), (APIS[3], "occurredAt")], ids=["3", "4"])
+def test_a_time_a_day_ahead_is_kept_beside_and_the_receive_time_stands(api, field, sender, fresh, kept):
+    event = api.one("a")
+    event["properties"]["id"] = fresh
+    assert sender(api).post(event | {field: "2999-01-01T00:00:00Z"}).status_code == 200
+    (event,) = kept(1)
+    assert event["clientTime"] == "2999-01-01T00:00:00Z"
+    assert event["occurTime"] == event["receiveTime"] < "2999"
+
+
+@pytest.mark.parametrize(("api", "member"), [(APIS[1], "pkey"), (APIS[2], "apiKey")], ids=["2", "3"])
+def test_a_beacon_with_a_test_key_in_its_body_is_marked_as_test(api, member, sender, headgate, fresh, kept):
+    events = [XAIKU_EVENT | {"eventName": fresh}] if api.name == "xaiku" else [api.one("a") | {"event": fresh}]
+    body = {"events": events, member: headgate.keys["test"]}
+    says(sender(api).post(body, key="", **{"Content-Type": "text/plain;charset=UTF-8"}), 200, api.ok(1))
+    (event,) = kept(1)
+    assert event["test"]
+
+
+def test_ten_thousand_events_are_the_most_of_a_request(sender, client, fresh, kept):
+    sends = sender(APIS[0])
+    answer = sends.post({"events": [{"type": fresh}] * 10_000})
+    says(answer, 200, {"success": True, "received": 10_000})
+    found = client.get(f"/v1/receipts/{answer.headers['headgate-receipt']}").json()
+    assert (found["received"], found["accepted"]) == (10_000, 10_000)
+    says(sends.post({"events": [{"type": fresh}] * 10_001}), 413, APIS[0].too_large)
+    events = kept(10_000)
+    assert len({event["eventId"] for event in events}) == len(events) == 10_000
+
+
+@apis
+def test_a_trailing_slash_is_the_same_route(api, sender):
+    with_slash = replace(api, path=api.path.rstrip("/") + "/")
+    says(sender(with_slash).post(api.one("a")), 200, api.ok(1))
 
 
 @contextmanager
