@@ -130,6 +130,7 @@ class FakeService(ingest_service_pb2_grpc.IngestServiceServicer, receipt_service
     health: Any
     calls: list[ingest_service_pb2.IngestGatheredRequest] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
+    seconds_given: list[float] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     judge: Callable[[ingest_service_pb2.GatheredRequest], ingest_service_pb2.GatheredAnswer] = accept
     fail_with: grpc.StatusCode | None = None
@@ -143,6 +144,7 @@ class FakeService(ingest_service_pb2_grpc.IngestServiceServicer, receipt_service
         self, request: ingest_service_pb2.IngestGatheredRequest, context: Any
     ) -> ingest_service_pb2.IngestGatheredResponse:
         self.calls.append(request)
+        self.seconds_given.append(context.time_remaining())
         self.tokens += [value for key, value in context.invocation_metadata() if key == "headgate-gateway-token"]
         self.running += 1
         self.most_running = max(self.most_running, self.running)

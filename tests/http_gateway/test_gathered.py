@@ -116,6 +116,8 @@ async def test_waiting_for_a_call_and_for_its_answer_are_bounded_together(servic
     assert all(isinstance(one, ServiceUnavailable) for one in await asyncio.gather(*early, return_exceptions=True))
     await until(lambda: len(service.calls) == 3)
     assert [one.credential for one in service.calls[2].requests] == ["old", "young"]
+    # No longer than the younger waits: a frozen service does not hold the place of a call for nobody.
+    assert service.seconds_given[2] < 0.8
     with pytest.raises(ServiceUnavailable):
         await old
     assert not young.done()
