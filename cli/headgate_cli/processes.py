@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from headgate_cli.address import Address
+from headgate_cli.certificates import check_gateway, check_grpc, check_http
 from headgate_cli.data_dir import DataDir
 from headgate_cli.settings import Rate, Settings, SettingsInvalid, SinkSettings
 
@@ -89,6 +90,7 @@ def service_config(settings: Settings, place: Place) -> "ServiceConfig":
     from headgate_service.limits import RateLimits
 
     listen = Address.parse(settings.grpc.address)
+    check_grpc(settings)
     tls = settings.tls.grpc
     return Config(
         grpc_host=listen.host,
@@ -126,8 +128,9 @@ def gateway_config(settings: Settings, place: Place) -> "GatewayConfig":
             "gateway.token: a gateway that runs without `headgate up` needs the secret its service knows: set it for "
             "both, best as $HEADGATE_GATEWAY_TOKEN"
         )
-    if (own.certificate is None) != (own.key is None):
-        raise SettingsInvalid("gateway.certificate: it and gateway.key go together: set both or neither")
+    check_http(settings)
+    if not place.supervised:
+        check_gateway(settings)
     return Config(
         http_host=listen.host,
         http_port=listen.port,

@@ -11,23 +11,25 @@ import aiohttp
 import structlog
 
 from headgate_cli.address import Address
+from headgate_cli.certificates import check_certificates
 from headgate_cli.child import Child, ChildHopeless, ChildSpec
 from headgate_cli.data_dir import DataDir, DataDirHeld, DataDirLock
 from headgate_cli.embedded_redis import EmbeddedRedis, RedisMissing, RedisUnusable, find_server
 from headgate_cli.listening import AddressTaken, HeldAddress
 from headgate_cli.parent import Handover
-from headgate_cli.settings import Settings
+from headgate_cli.settings import Settings, SettingsInvalid
 from headgate_cli.supervisor import supervise
 
 READY_PROBE_SECONDS = 2.0
 # Children end in this order, each within so many seconds.
 GRACE = {"gateway": 35.0, "service": 20.0, "forwarder": 30.0, "redis": 60.0}
 
-FAILURES = (DataDirHeld, RedisMissing, RedisUnusable, AddressTaken, ChildHopeless)
+FAILURES = (SettingsInvalid, DataDirHeld, RedisMissing, RedisUnusable, AddressTaken, ChildHopeless)
 
 
 def up(settings: Settings, data_dir: DataDir) -> None:
     """Run until SIGTERM or SIGINT. Raises one of FAILURES."""
+    check_certificates(settings)
     data_dir.make()
     lock = DataDirLock(data_dir)
     lock.take()

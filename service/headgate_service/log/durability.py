@@ -28,12 +28,15 @@ def shortfalls(settings: Mapping[str, str]) -> list[str]:
 
 
 async def warn_of_shortfalls(redis: RedisPipeline, interval: float = 1.0) -> None:
-    """Ask Redis once, as soon as it answers, how it is set, and log what is wrong with it."""
+    """Ask Redis once, as soon as it answers, how it is set; log what is wrong with it, or why it does not answer."""
+    silent = False
     while True:
         try:
             settings = await _settings(redis)
-        except RedisUnavailable:
-            # That it does not answer is the health's to tell.
+        except RedisUnavailable as unavailable:
+            if not silent:
+                _log.error("no events can be taken yet", reason=str(unavailable))
+            silent = True
             await asyncio.sleep(interval)
             continue
         except ResponseError as refusal:
