@@ -14,8 +14,7 @@ from headgate_cli.main import app
 from headgate_cli.settings import DEFAULT_SINKS, ENVIRONMENT, Section, Settings, section_of
 from headgate_gateway.metrics import Metrics as GatewayMetrics
 from headgate_service.delivery.metrics import DeliveryMetrics
-from headgate_sinks import host
-from headgate_sinks.sink import SinkSettings
+from headgate_sinks import Config, host
 from prometheus_client import CollectorRegistry
 from pydantic import ByteSize
 from pydantic.fields import FieldInfo
@@ -124,9 +123,9 @@ def sinks_page() -> str:
     ]
     for use, sink in sorted(host.load(BUILT_IN_SINKS).sinks.items()):
         lines += [f"## `{use}`", "", "| setting | default | meaning |", "|---|---|---|"]
-        own_first = sorted(sink.Settings.model_fields, key=lambda name: name in SinkSettings.model_fields)
+        own_first = sorted(sink.Config.model_fields, key=lambda name: name in Config.model_fields)
         for name in own_first:
-            field = sink.Settings.model_fields[name]
+            field = sink.Config.model_fields[name]
             value = "required" if field.is_required() else plainly(field.get_default(call_default_factory=True))
             lines.append(f"| `{name}` | {value} | {field.description} |")
         limits = sink.spec.limits

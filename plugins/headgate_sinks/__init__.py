@@ -6,7 +6,7 @@ from headgate_sinks.batch import Batch
 from headgate_sinks.event_json import event_json, event_line
 from headgate_sinks.result import Misconfigured, Outcome, Reject, Result, Retry, TooLarge
 from headgate_sinks.secret import SecretMissing
-from headgate_sinks.sink import Limits, Place, Repeats, Sink, SinkSettings, Spec, WhenFull
+from headgate_sinks.sink import Config, Limits, Place, Repeats, Sink, Spec, WhenFull
 
 ENTRY_POINTS = "headgate.sinks.v1"
 
@@ -15,6 +15,7 @@ hookimpl = pluggy.HookimplMarker(ENTRY_POINTS)
 __all__ = [
     "ENTRY_POINTS",
     "Batch",
+    "Config",
     "Limits",
     "Misconfigured",
     "Outcome",
@@ -25,7 +26,6 @@ __all__ = [
     "Retry",
     "SecretMissing",
     "Sink",
-    "SinkSettings",
     "Spec",
     "TooLarge",
     "WhenFull",

@@ -15,10 +15,10 @@ from headgate_sinks.batch import Batch
 from headgate_sinks.event_json import event_line
 from headgate_sinks.jsonl_folder import BatchName, FolderHeld, FolderUnusable, JsonlFolder
 from headgate_sinks.result import Misconfigured, Outcome, Result, Retry
-from headgate_sinks.sink import Limits, Repeats, Sink, SinkSettings, Spec
+from headgate_sinks.sink import Config, Limits, Repeats, Sink, Spec
 
 
-class JsonlSettings(SinkSettings):
+class JsonlConfig(Config):
     """`[sinks.config]` of a jsonl sink."""
 
     path: Path | None = Field(
@@ -29,11 +29,11 @@ class JsonlSettings(SinkSettings):
     )
 
 
-class JsonlSink(Sink[JsonlSettings]):
+class JsonlSink(Sink[JsonlConfig]):
     """Appends batches to the newest file."""
 
     use = "jsonl"
-    Settings = JsonlSettings
+    Config = JsonlConfig
     # Each write costs three flushes of the disk, however many events it holds.
     spec = Spec(
         limits=Limits(events=5000, bytes=4 * 1024 * 1024, age=0.1),
@@ -47,8 +47,8 @@ class JsonlSink(Sink[JsonlSettings]):
 
     async def open(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sink-{self.place.name}")
-        path = self.place.data_dir / (self.settings.path or "events")
-        self._folder = JsonlFolder(path, self.settings.rotate_bytes, self.place.clock)
+        path = self.place.data_dir / (self.config.path or "events")
+        self._folder = JsonlFolder(path, self.config.rotate_bytes, self.place.clock)
         try:
             await self._in_thread(self._folder.open)
         except FolderUnusable as error:
@@ -59,9 +59,9 @@ class JsonlSink(Sink[JsonlSettings]):
             raise
 
     async def check(self) -> None:
-        path = self.place.data_dir / (self.settings.path or "events")
+        path = self.place.data_dir / (self.config.path or "events")
         try:
-            await asyncio.to_thread(JsonlFolder(path, self.settings.rotate_bytes, self.place.clock).check)
+            await asyncio.to_thread(JsonlFolder(path, self.config.rotate_bytes, self.place.clock).check)
         except FolderUnusable as error:
             raise Misconfigured(str(error)) from error
 

@@ -57,7 +57,7 @@ class Spec:
     write_seconds: float = 60.0
 
 
-class SinkSettings(BaseModel):
+class Config(BaseModel):
     """What stands in a sink's `[sinks.config]`. A sink adds its own fields by inheriting."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -80,10 +80,11 @@ class Place:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-S = TypeVar("S", bound=SinkSettings)
+_Config = Config
+C = TypeVar("C", bound=Config)
 
 
-class Sink(ABC, Generic[S]):
+class Sink(ABC, Generic[C]):
     """Writes batches to a target. One object per configured sink and forwarder; all calls come from one event loop.
 
     Wherever a method may fail: raise `Misconfigured` where a person must act, anything else to be tried again.
@@ -91,18 +92,18 @@ class Sink(ABC, Generic[S]):
 
     use: ClassVar[str]
     """The name by which a configuration asks for this kind of sink; also its entry point's name."""
-    Settings: ClassVar[type[SinkSettings]]
+    Config: ClassVar[type[_Config]]
     """The model of its `[sinks.config]`."""
     spec: ClassVar[Spec] = Spec()
 
-    def __init__(self, settings: S, place: Place) -> None:
-        self.settings = settings
+    def __init__(self, config: C, place: Place) -> None:
+        self.config = config
         self.place = place
 
     @property
     def limits(self) -> Limits:
         """The kind's limits, or the operator's."""
-        given, own = self.settings, self.spec.limits
+        given, own = self.config, self.spec.limits
         return Limits(
             own.events if given.max_events is None else given.max_events,
             own.bytes if given.max_bytes is None else given.max_bytes,
@@ -113,7 +114,7 @@ class Sink(ABC, Generic[S]):
         """Called once before the first write, and again after it failed."""
 
     async def check(self) -> None:
-        """Finds out whether the target is there and the settings are good, without writing anything."""
+        """Finds out whether the target is there and the configuration is good, without writing anything."""
 
     @abstractmethod
     async def write(self, batch: Batch) -> Outcome:

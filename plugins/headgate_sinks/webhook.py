@@ -20,7 +20,7 @@ from headgate_sinks.batch import Batch
 from headgate_sinks.event_json import event_line
 from headgate_sinks.result import Misconfigured, Outcome, Reject, Result, Retry, TooLarge
 from headgate_sinks.secret import SecretMissing, read_secret
-from headgate_sinks.sink import Repeats, Sink, SinkSettings, Spec
+from headgate_sinks.sink import Config, Repeats, Sink, Spec
 
 LONGEST_WAIT_SECONDS = 3600.0
 _DISCARDED_BYTES = 64 * 1024
@@ -28,7 +28,7 @@ _SHORTEST_KEY_BYTES = 16
 _OWN_HEADERS = frozenset({"content-type", "content-length", "host", "transfer-encoding"})
 
 
-class WebhookSettings(SinkSettings):
+class WebhookConfig(Config):
     """`[sinks.config]` of a webhook."""
 
     url: str = Field(description="Where batches are posted: an http or https URL. Put credentials into `headers`.")
@@ -59,11 +59,11 @@ class WebhookSettings(SinkSettings):
         return headers
 
 
-class WebhookSink(Sink[WebhookSettings]):
+class WebhookSink(Sink[WebhookConfig]):
     """Posts each batch as one request."""
 
     use = "webhook"
-    Settings = WebhookSettings
+    Config = WebhookConfig
     spec = Spec(concurrency=8, repeats=Repeats.BATCH_ID, when_full="expire", write_seconds=310.0)
 
     _session: aiohttp.ClientSession
@@ -73,7 +73,7 @@ class WebhookSink(Sink[WebhookSettings]):
     async def open(self) -> None:
         self._signer, self._headers = self._credentials()
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=self.settings.timeout), cookie_jar=aiohttp.DummyCookieJar()
+            timeout=aiohttp.ClientTimeout(total=self.config.timeout), cookie_jar=aiohttp.DummyCookieJar()
         )
 
     async def check(self) -> None:
@@ -85,7 +85,7 @@ class WebhookSink(Sink[WebhookSettings]):
         headers = {**self._headers, **signed_headers(self._signer, batch.id, now, body)}
         try:
             async with self._session.post(
-                self.settings.url, data=body, headers=headers, allow_redirects=False
+                self.config.url, data=body, headers=headers, allow_redirects=False
             ) as response:
                 await _discard(response)
                 return outcome(response.status, response.headers.get("Retry-After"), now, len(batch.events))
@@ -99,10 +99,9 @@ class WebhookSink(Sink[WebhookSettings]):
     def _credentials(self) -> tuple[Webhook, Mapping[str, str]]:
         environment = self.place.environment
         try:
-            secret = read_secret(self.settings.secret.get_secret_value(), environment)
+            secret = read_secret(self.config.secret.get_secret_value(), environment)
             headers = {
-                name: read_secret(value.get_secret_value(), environment)
-                for name, value in self.settings.headers.items()
+                name: read_secret(value.get_secret_value(), environment) for name, value in self.config.headers.items()
             }
         except SecretMissing as error:
             raise Misconfigured(str(error)) from None

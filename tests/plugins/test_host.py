@@ -10,15 +10,15 @@ from pathlib import Path
 import headgate_sinks
 import pytest
 from headgate.v1 import event_pb2
-from headgate_sinks import ENTRY_POINTS, Batch, Place, Result, Sink, SinkSettings, hookimpl, hookspecs
+from headgate_sinks import ENTRY_POINTS, Batch, Config, Place, Result, Sink, hookimpl, hookspecs
 from headgate_sinks.host import load
 from headgate_sinks.jsonl import JsonlSink
 from headgate_sinks.webhook import WebhookSink
 
 
-class NullSink(Sink[SinkSettings]):
+class NullSink(Sink[Config]):
     use = "null"
-    Settings = SinkSettings
+    Config = Config
 
     async def write(self, batch):
         return Result()
@@ -94,8 +94,8 @@ async def test_the_guides_sink_works(tmp_path):
 
     server = await asyncio.start_server(take, "127.0.0.1", 0)
     kind = load(["tcp"], lambda use: [EntryPoint("tcp", "guide_plugin", ENTRY_POINTS)]).sinks["tcp"]
-    settings = kind.Settings(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
-    sink = kind(settings, Place("tcp", tmp_path, lambda: 0.0))
+    config = kind.Config(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+    sink = kind(config, Place("tcp", tmp_path, lambda: 0.0))
     await sink.check()
     assert await sink.write(Batch("id", "e", 0, 1, 0, [event_pb2.Event(name="a")])) == Result()
     assert await asyncio.wait_for(received, 10) == b'{"name":"a"}\n'

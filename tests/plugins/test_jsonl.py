@@ -8,7 +8,7 @@ import os
 import pytest
 from headgate.v1 import event_pb2
 from headgate_sinks import Batch, Misconfigured, Place, Result, Retry
-from headgate_sinks.jsonl import JsonlSettings, JsonlSink
+from headgate_sinks.jsonl import JsonlConfig, JsonlSink
 from headgate_sinks.jsonl_folder import BatchName, FolderHeld, JsonlFolder, file_name, is_full
 
 NOON = 1795262400.0  # 2026-11-21T12:00:00Z
@@ -181,7 +181,7 @@ def batch(number: int, *names: str) -> Batch:
 
 
 async def test_the_sink_writes_a_line_an_event_under_the_data_directory(tmp_path):
-    sink = JsonlSink(JsonlSettings(), Place("jsonl", tmp_path, lambda: NOON))
+    sink = JsonlSink(JsonlConfig(), Place("jsonl", tmp_path, lambda: NOON))
     await sink.check()
     assert not (tmp_path / "events").exists()
     await sink.open()
@@ -196,7 +196,7 @@ async def test_the_sink_writes_a_line_an_event_under_the_data_directory(tmp_path
 
 
 async def test_a_write_that_was_cancelled_is_not_written_again(tmp_path):
-    sink = JsonlSink(JsonlSettings(), Place("jsonl", tmp_path, lambda: NOON))
+    sink = JsonlSink(JsonlConfig(), Place("jsonl", tmp_path, lambda: NOON))
     await sink.open()
     task = asyncio.create_task(sink.write(batch(1, *("a",) * 100)))
     await asyncio.sleep(0)
@@ -207,7 +207,7 @@ async def test_a_write_that_was_cancelled_is_not_written_again(tmp_path):
 
 
 async def test_a_held_folder_is_retried_and_an_impossible_one_needs_a_person(tmp_path):
-    sink = JsonlSink(JsonlSettings(), Place("jsonl", tmp_path, lambda: NOON))
+    sink = JsonlSink(JsonlConfig(), Place("jsonl", tmp_path, lambda: NOON))
     await sink.open()
     sink._folder._lock_seconds = 0.05
     holder = os.open(tmp_path / "events", os.O_RDONLY)
@@ -217,7 +217,7 @@ async def test_a_held_folder_is_retried_and_an_impossible_one_needs_a_person(tmp
     await sink.close()
 
     (tmp_path / "file").write_text("")
-    impossible = JsonlSink(JsonlSettings(path="file"), Place("jsonl", tmp_path, lambda: NOON))
+    impossible = JsonlSink(JsonlConfig(path="file"), Place("jsonl", tmp_path, lambda: NOON))
     with pytest.raises(Misconfigured, match="file"):
         await impossible.open()
     with pytest.raises(Misconfigured, match="file"):

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from headgate.v1 import event_pb2
 from headgate_sinks import Batch, Misconfigured, Outcome, Place, Reject, Result, Retry, TooLarge
-from headgate_sinks.webhook import WebhookSettings, WebhookSink, batch_body, outcome, wait_seconds
+from headgate_sinks.webhook import WebhookConfig, WebhookSink, batch_body, outcome, wait_seconds
 from pydantic import ValidationError
 from standardwebhooks.webhooks import Webhook
 
@@ -40,9 +40,9 @@ async def receiver() -> AsyncIterator[Receiver]:
     await runner.cleanup()
 
 
-async def write(url: str, clock=lambda: NOW, environment=None, **settings) -> Outcome:
+async def write(url: str, clock=lambda: NOW, environment=None, **config) -> Outcome:
     place = Place("hook", None, clock, environment or {})
-    sink = WebhookSink(WebhookSettings(url=url, **{"secret": SECRET, **settings}), place)
+    sink = WebhookSink(WebhookConfig(url=url, **{"secret": SECRET, **config}), place)
     await sink.open()
     try:
         return await sink.write(BATCH)
@@ -122,7 +122,7 @@ def test_how_long_to_wait(header, expected):
 
 
 @pytest.mark.parametrize(
-    ("settings", "what"),
+    ("config", "what"),
     [
         ({"secret": "env:HOOK_SECRET"}, "HOOK_SECRET"),
         ({"secret": "file:/no/such/file"}, "/no/such/file"),
@@ -130,9 +130,9 @@ def test_how_long_to_wait(header, expected):
         ({"headers": {"X": "s3cret\r\nEvil: 1"}}, "header"),
     ],
 )
-async def test_settings_that_only_a_person_can_mend(receiver, settings, what):
+async def test_a_config_that_only_a_person_can_mend(receiver, config, what):
     with pytest.raises(Misconfigured, match=what) as raised:
-        await write(receiver.url, **settings)
+        await write(receiver.url, **config)
     assert "s3cret" not in str(raised.value)
     assert not receiver.requests
 
@@ -147,22 +147,22 @@ async def test_secrets_come_from_files_too(receiver, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "config",
     [
         {"url": "ftp://x"}, {"url": "http://user:s3cret@x/"}, {"url": "/x"}, {"headers": {"webhook-id": "s3cret"}},
         {"headers": {"Content-Type": "s3cret"}}, {"unknown": "s3cret"},
     ],
 )  # fmt: skip
-def test_wrong_settings_are_refused_without_showing_them(settings):
+def test_a_wrong_config_is_refused_without_being_shown(config):
     with pytest.raises(ValidationError) as raised:
-        WebhookSettings(**{"url": "http://x", "secret": SECRET, **settings})
+        WebhookConfig(**{"url": "http://x", "secret": SECRET, **config})
     assert "s3cret" not in str(raised.value)
 
 
 def test_no_secret_shows():
-    settings = WebhookSettings(url="http://x", secret=SECRET, headers={"X": "s3cret"})
-    assert "s3cret" not in repr(settings)
-    assert SECRET not in repr(settings)
+    config = WebhookConfig(url="http://x", secret=SECRET, headers={"X": "s3cret"})
+    assert "s3cret" not in repr(config)
+    assert SECRET not in repr(config)
 
 
 def test_the_body_is_made_of_the_batch_alone():

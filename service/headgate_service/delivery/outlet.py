@@ -42,7 +42,7 @@ class Status:
 class Outlet:
     """Writes through a sink, at most so many batches at once, and turns whatever happens into an outcome.
 
-    `kind` is the sink's class and its checked settings, or why there is none.
+    `kind` is the sink's class and its checked config, or why there is none.
     """
 
     def __init__(self, config: SinkConfig, kind: Sink[Any] | Broken, clock: Callable[[], float]) -> None:
@@ -151,14 +151,14 @@ def _make_sink(config: SinkConfig, loaded: Loaded, place: Place) -> Sink[Any] | 
         return loaded.broken[config.use]
     kind = loaded.sinks[config.use]
     try:
-        return kind(kind.Settings.model_validate(dict(config.settings)), place)
+        return kind(kind.Config.model_validate(dict(config.settings)), place)
     except ValidationError as error:
-        # What was given may be a secret: only the names of the settings are shown.
+        # What was given may be a secret: only the names of the fields are shown.
         faults = "; ".join(
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
             for fault in error.errors(include_input=False, include_context=False, include_url=False)
         )
-        return Broken(config.use, f"the settings of the sink {config.name!r} are wrong: {faults}")
+        return Broken(config.use, f"`config` of the sink {config.name!r} is wrong: {faults}")
     # A plugin's constructor runs here and may raise anything: it must not keep the other sinks from starting.
     except Exception as error:  # noqa: BLE001
         return Broken(config.use, f"the sink {config.name!r} cannot be made: {type(error).__name__}: {error}")
