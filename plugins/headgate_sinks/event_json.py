@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from math import copysign
 from typing import Any
 
 import orjson
@@ -79,8 +80,9 @@ def _fields(event: event_pb2.Event, read_properties: Callable[[bytes], Any]) -> 
         out["test"] = True
     if event.dialect:
         out["dialect"] = _dialect(event.dialect)
-    if event.sample_weight:
-        out["sampleWeight"] = event.sample_weight
+    # Protobuf takes a negative zero for a value that was given.
+    if (weight := event.sample_weight) or copysign(1.0, weight) < 0:
+        out["sampleWeight"] = weight
     if event.properties_json:
         out["properties"] = read_properties(event.properties_json)
     elif event.HasField("properties"):

@@ -5,7 +5,7 @@ import json
 from google.protobuf.json_format import MessageToDict
 from headgate.v1 import event_pb2
 from headgate_sinks import event_json, event_line
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
@@ -39,6 +39,7 @@ events = st.builds(
 )
 
 
+@example(event_pb2.Event(sample_weight=-0.0))
 @given(events)
 def test_it_is_protobufs_mapping_in_the_order_of_the_fields(event):
     assert list(event_json(event).items()) == list(MessageToDict(event).items())
