@@ -65,7 +65,10 @@ class Child:
             try:
                 status = await self._run_once()
             except OSError as error:
-                raise ChildHopeless(f"{self.spec.name}: {self.spec.command[0]} cannot be run: {error}") from error
+                if not was_ready:
+                    raise ChildHopeless(f"{self.spec.name}: {self.spec.command[0]} cannot be run: {error}") from error
+                # It could be before: a full disk or a full process table passes, and then all goes on.
+                status = f"{error} at its start"
             was_ready = was_ready or self.serving.is_set()
             self.serving.clear()
             if self._stop.is_set():

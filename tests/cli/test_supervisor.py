@@ -202,3 +202,20 @@ async def test_failures_are_forgotten_after_a_stable_while(stage: Stage) -> None
     stage.stop.set()
     await within(running)
     assert set(waits) == {1}
+
+
+async def test_a_child_that_cannot_be_started_for_a_while_is_started_after_it(stage: Stage) -> None:
+    running = stage.run(stage.child("a"))
+    await within(stage.said_ready.wait())
+    killed = stage.pid("a")
+    # As on a full disk, its pid cannot be written down.
+    part = stage.folder / "a.pid.part"
+    part.mkdir()
+    os.kill(killed, signal.SIGKILL)
+    await until(lambda: not (stage.folder / "a.pid").exists())
+    await asyncio.sleep(0.2)
+    assert not running.done()
+    part.rmdir()
+    await until(lambda: (stage.folder / "a.pid").exists() and stage.pid("a") != killed)
+    stage.stop.set()
+    await within(running)
