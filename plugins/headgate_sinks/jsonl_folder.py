@@ -240,11 +240,7 @@ class JsonlFolder:
         try:
             os.ftruncate(handle, length)
             self._on_step("create")
-            left, at = memoryview(data), length
-            while left:
-                count = os.pwrite(handle, left, at)
-                left, at = left[count:], at + count
-                self._on_step("write")
+            _write_all(handle, data, length, lambda: self._on_step("write"))
             os.fsync(handle)
         finally:
             os.close(handle)
@@ -256,8 +252,7 @@ class JsonlFolder:
         unfinished = self._path / _UNFINISHED_RECORD
         handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            os.write(handle, record.to_json())
-            self._on_step("record_write")
+            _write_all(handle, record.to_json(), 0, lambda: self._on_step("record_write"))
             os.fsync(handle)
         finally:
             os.close(handle)
@@ -284,6 +279,15 @@ class JsonlFolder:
 
     def _files(self) -> list[str]:
         return sorted(path.name for path in self._path.glob(_FILES))
+
+
+def _write_all(handle: int, data: bytes, at: int, on_part: Callable[[], None]) -> None:
+    # One call may write a part, as where the disk gets full: only the next one says so.
+    left = memoryview(data)
+    while left:
+        count = os.pwrite(handle, left, at)
+        left, at = left[count:], at + count
+        on_part()
 
 
 def _length_of_whole_lines(path: Path, block: int = 64 * 1024) -> int:

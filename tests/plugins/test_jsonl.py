@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import json
 import os
+import resource
 
 import pytest
 from headgate.v1 import event_pb2
@@ -93,6 +94,23 @@ def test_a_failed_write_leaves_nothing_and_can_be_repeated(tmp_path):
     broken._on_step = lambda step: None
     assert broken.append(named(2), lambda: b"two\n")
     assert content(tmp_path) == b"one\ntwo\n"
+
+
+def test_a_record_that_finds_room_for_a_part_of_it_replaces_nothing(tmp_path):
+    of_many = folder(tmp_path)
+    for number in range(20):
+        of_many.append(named(1, sink=f"sink-{number}"), lambda: b".\n")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # As on a full disk, the first part of a write succeeds.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            of_many.append(named(2), lambda: b"two\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert folder(tmp_path).append(named(1, sink="sink-3"), lambda: b"again\n") is False
+    assert of_many.append(named(2), lambda: b"two\n")
+    assert content(tmp_path) == b".\n" * 20 + b"two\n"
 
 
 def test_repeats_are_known_by_epoch_sink_shard_and_number(tmp_path):
