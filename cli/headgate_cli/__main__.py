@@ -1,4 +1,4 @@
-"""`python -m headgate_cli` is `headgate`: this is how `headgate up` starts its children."""
+"""`python -m headgate_cli` is `headgate`."""
 
 from headgate_cli.main import app
 

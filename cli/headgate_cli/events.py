@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 from headgate.v1 import admin_service_pb2 as admin
 from headgate.v1.admin_service_pb2_grpc import AdminServiceStub
-from headgate_sinks.event_json import event_line
 
 from headgate_cli.admin_socket import DEFAULT_DATA_DIR, AsJson, DataDir, admin_channel
 
@@ -27,6 +26,9 @@ def tail(
     as_json: AsJson = False,
 ) -> None:
     """Show events as they become durable, one line of JSON each, until interrupted."""
+    # Loaded here, as every other command does without the SDK.
+    from headgate_sinks.event_json import event_line
+
     request = admin.TailEventsRequest(projects=project or [], last=last)
     with admin_channel(data_dir) as channel:
         try:

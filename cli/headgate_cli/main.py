@@ -13,7 +13,6 @@ from headgate_cli.data_dir import DataDir
 from headgate_cli.events import events_app
 from headgate_cli.key import key_app
 from headgate_cli.logs import write_logs
-from headgate_cli.parent import take_handover
 from headgate_cli.processes import Place, run_forwarder, run_gateway, run_service
 from headgate_cli.project import project_app
 from headgate_cli.receipt import receipt
@@ -42,7 +41,6 @@ HttpOption = Annotated[
 GrpcOption = Annotated[
     str | None, typer.Option("--grpc", metavar="HOST:PORT", help="Where gRPC is served. Port 0: a free one.")
 ]
-Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 
 
 @app.callback(invoke_without_command=True)
@@ -79,10 +77,9 @@ def gateway(
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     http: HttpOption = None,
     config: ConfigOption = None,
-    supervised: Supervised = False,
 ) -> None:
     """Run a gateway alone: the JSON APIs, in front of a service that runs elsewhere."""
-    _process("gateway", run_gateway, supervised, data_dir, lambda: _settings(config, http=http))
+    _process("gateway", run_gateway, data_dir, lambda: _settings(config, http=http))
 
 
 @app.command()
@@ -90,40 +87,33 @@ def service(
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     grpc: GrpcOption = None,
     config: ConfigOption = None,
-    supervised: Supervised = False,
 ) -> None:
     """Run a service alone: gRPC, limits, the writer of the log, projects and keys."""
-    _process("service", run_service, supervised, data_dir, lambda: _settings(config, grpc=grpc))
+    _process("service", run_service, data_dir, lambda: _settings(config, grpc=grpc))
 
 
 @app.command()
 def forward(
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     config: ConfigOption = None,
-    supervised: Supervised = False,
 ) -> None:
     """Run a forwarder alone: it writes events from the log to the sinks."""
 
     def run(settings: Settings, place: Place) -> None:
         run_forwarder(settings, place, dict(os.environ))
 
-    _process("forwarder", run, supervised, data_dir, lambda: _settings(config))
+    _process("forwarder", run, data_dir, lambda: _settings(config))
 
 
 def _process(
     name: str,
     run: Callable[[Settings, Place], None],
-    supervised: bool,
     data_dir: Path,
     read: Callable[[], Settings],
 ) -> None:
     write_logs(name)
-    if supervised:
-        handed = take_handover()
-        settings, place = handed.settings, Place(DataDir(handed.data_dir), supervised=True)
-    else:
-        settings, place = read(), Place(DataDir(data_dir.absolute()), supervised=False)
-        place.data_dir.make()
+    settings, place = read(), Place(DataDir(data_dir.absolute()), supervised=False)
+    place.data_dir.make()
     try:
         run(settings, place)
     except SettingsInvalid as error:

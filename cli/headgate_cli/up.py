@@ -1,13 +1,14 @@
 """`headgate up`: every process of Headgate, and a Redis of its own if none is given, in one data directory."""
 
 import asyncio
+import http.client
 import secrets
 import signal
+import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import aiohttp
 import structlog
 
 from headgate_cli.address import Address
@@ -37,15 +38,16 @@ def up(settings: Settings, data_dir: DataDir) -> None:
     children: list[Child] = []
     if embedded is not None:
         children.append(_redis(embedded, data_dir))
-    http = HeldAddress(Address.parse(settings.http.address), "--http")
+    web = HeldAddress(Address.parse(settings.http.address), "--http")
     grpc = HeldAddress(Address.parse(settings.grpc.address), "--grpc")
-    handed = _handed_over(settings, embedded, http.address, grpc.address, data_dir)
+    handed = _handed_over(settings, embedded, web.address, grpc.address, data_dir)
     handover = Handover(data_dir=data_dir.path, settings=handed).encode()
-    url = f"{'https' if settings.tls.http else 'http'}://{http.address.reachable}"
+    address = str(web.address.reachable)
+    url = f"{'https' if settings.tls.http else 'http'}://{address}"
     ready = {
         "service": _written(data_dir.ready_file("service")),
         "forwarder": _written(data_dir.ready_file("forwarder")),
-        "gateway": _answers(f"{url}/readyz"),
+        "gateway": _ready_over_http(address, tls=settings.tls.http is not None),
     }
     children += [_process(name, ready[name], data_dir, handover, lock.children_fd) for name in ready]
     asyncio.run(_run(children, f"ready http={url} grpc={grpc.address.reachable}"))
@@ -92,12 +94,11 @@ def _redis(embedded: EmbeddedRedis, data_dir: DataDir) -> Child:
 def _process(
     name: str, ready: Callable[[], Awaitable[bool]], data_dir: DataDir, handover: bytes, children_fd: int
 ) -> Child:
-    command = "forward" if name == "forwarder" else name
     return Child(
         ChildSpec(
             name,
             # -P: a module in the folder `up` is started in must not take the place of one of ours.
-            (sys.executable, "-P", "-m", "headgate_cli", command, "--supervised"),
+            (sys.executable, "-P", "-m", "headgate_cli.supervised", name),
             ready,
             data_dir.pid_file(name),
             stale=(data_dir.ready_file(name),),
@@ -115,17 +116,31 @@ def _written(path: Path) -> Callable[[], Awaitable[bool]]:
     return written
 
 
-def _answers(url: str) -> Callable[[], Awaitable[bool]]:
-    async def answers() -> bool:
-        timeout = aiohttp.ClientTimeout(total=READY_PROBE_SECONDS)
-        try:
-            # It is our own child on our own machine: whose name the certificate bears does not matter.
-            async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url, ssl=False) as answer:
-                return answer.status == 200
-        except (aiohttp.ClientError, OSError):
-            return False
+def _ready_over_http(address: str, *, tls: bool) -> Callable[[], Awaitable[bool]]:
+    # With the standard library: a client made for more would double what this process takes.
+    context = ssl.create_default_context()
+    # It is our own child on our own machine: whose name the certificate bears does not matter.
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
 
-    return answers
+    def ask() -> bool:
+        connection = (
+            http.client.HTTPSConnection(address, timeout=READY_PROBE_SECONDS, context=context)
+            if tls
+            else http.client.HTTPConnection(address, timeout=READY_PROBE_SECONDS)
+        )
+        try:
+            connection.request("GET", "/readyz", headers={"Connection": "close"})
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    async def ready() -> bool:
+        return await asyncio.to_thread(ask)
+
+    return ready
 
 
 async def _run(children: list[Child], line: str) -> None:
