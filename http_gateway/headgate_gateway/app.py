@@ -65,7 +65,7 @@ def create_app(
         **{dialect.path: ingest(dialect) for dialect in dialects},
         "/v1/receipts/{receipt}": ReceiptResource(channel, receipt_seconds, new_request_id),
         "/livez": LivenessResource(),
-        "/readyz": ReadinessResource(channel, probe_seconds),
+        "/readyz": ReadinessResource(channel, client, probe_seconds),
         "/metrics": MetricsResource(metrics),
         "/openapi.json": openapi,
     }

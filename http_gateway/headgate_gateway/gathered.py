@@ -101,6 +101,14 @@ class GatheredIngestClient:
         except TimeoutError:
             raise ServiceUnavailable("the service did not answer in time") from None
 
+    async def admitted(self, seconds: float) -> bool:
+        """Ask with a call that carries nothing."""
+        try:
+            await self._call([], timeout=seconds, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            return bool(error.code() != grpc.StatusCode.PERMISSION_DENIED)
+        return True
+
     async def close(self) -> None:
         """Take nothing more, and wait for what was taken."""
         self._closed = True

@@ -19,3 +19,7 @@ class IngestClient(Protocol):
     async def ingest(self, request: ingest_service_pb2.GatheredRequest) -> ingest_service_pb2.GatheredAnswer:
         """Return the answer, or raise ServiceUnavailable or RequestTooLarge."""
         ...
+
+    async def admitted(self, seconds: float) -> bool:
+        """Whether the service takes this gateway for one of its own; True where it does not answer in time."""
+        ...

@@ -9,6 +9,8 @@ import orjson
 from falcon.asgi import Request, Response
 from grpc_health.v1 import health_pb2
 
+from headgate_gateway.ingest_client import IngestClient
+
 METHOD = "/grpc.health.v1.Health/Check"
 
 DEPENDENCIES = {"service": "headgate.v1.IngestService", "redis": "redis", "control-db": "control-db"}
@@ -41,25 +43,31 @@ class LivenessResource:
 class ReadinessResource:
     """200 where every dependency serves, else 503 with the ones that do not.
 
-    "ok"; "down": it says so itself or answers nothing; "unknown": the service, who would know, does not answer.
+    "ok"; "down": it says so itself or answers nothing; "unknown": the service, who would know, does not answer;
+    "refused": the service does not take this gateway for one of its own.
     """
 
     methods = ("GET", "HEAD")
 
-    def __init__(self, channel: grpc.aio.Channel, deadline_seconds: float) -> None:
+    def __init__(self, channel: grpc.aio.Channel, client: IngestClient, deadline_seconds: float) -> None:
         self._check: Any = channel.unary_unary(
             METHOD,
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
+        self._client = client
         self._deadline_seconds = deadline_seconds
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        states = await asyncio.gather(*(self._state(name) for name in DEPENDENCIES.values()))
+        admitted, *states = await asyncio.gather(
+            self._client.admitted(self._deadline_seconds), *(self._state(name) for name in DEPENDENCIES.values())
+        )
         dependencies = dict(zip(DEPENDENCIES, states, strict=True))
-        if dependencies["service"] == "unknown":
+        if not admitted:
+            dependencies["service"] = "refused"
+        elif dependencies["service"] == "unknown":
             dependencies["service"] = "down"
-        ready = all(state == "ok" for state in states)
+        ready = all(state == "ok" for state in dependencies.values())
         resp.status = 200 if ready else 503
         if not ready:
             resp.set_header("Retry-After", "1")

@@ -228,8 +228,11 @@ def test_a_gateway_that_the_service_does_not_let_in_says_so(split: Split, wait_u
 
     (split.folder / "headgate.toml").write_text(toml)
     split.start("gateway", HEADGATE_GATEWAY_TOKEN="another")
-    wait_until(lambda: split.readiness() is not None, "the gateway listens", 60)
+    wait_until(lambda: names_service_down(split), "the gateway says that it is not let in", 60)
     refused()
+    answer = split.readiness()
+    assert answer is not None
+    assert answer.json()["dependencies"] == {"service": "refused", "redis": "ok", "control-db": "ok"}
     assert "headgate-gateway-token does not match" in split.log("gateway")
     assert split.stop("gateway") == 0
 

@@ -121,6 +121,9 @@ class FakeIngestClient:
         self.requests.append(request)
         return self.judge(request)
 
+    async def admitted(self, seconds: float) -> bool:
+        return True
+
 
 @dataclass
 class FakeService(ingest_service_pb2_grpc.IngestServiceServicer, receipt_service_pb2_grpc.ReceiptServiceServicer):
