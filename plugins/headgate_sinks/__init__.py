@@ -7,6 +7,7 @@ from headgate_sinks.event_json import event_json, event_line
 from headgate_sinks.result import Misconfigured, Outcome, Reject, Result, Retry, TooLarge
 from headgate_sinks.secret import SecretMissing
 from headgate_sinks.sink import Config, Limits, Place, Repeats, Sink, Spec, WhenFull
+from headgate_sinks.sync_sink import AnySink, SyncSink, running
 
 ENTRY_POINTS = "headgate.sinks.v1"
 
@@ -14,6 +15,7 @@ hookimpl = pluggy.HookimplMarker(ENTRY_POINTS)
 
 __all__ = [
     "ENTRY_POINTS",
+    "AnySink",
     "Batch",
     "Config",
     "Limits",
@@ -27,9 +29,11 @@ __all__ = [
     "SecretMissing",
     "Sink",
     "Spec",
+    "SyncSink",
     "TooLarge",
     "WhenFull",
     "event_json",
     "event_line",
     "hookimpl",
+    "running",
 ]

@@ -4,12 +4,11 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
 import pluggy
 
 from headgate_sinks import ENTRY_POINTS, hookspecs
-from headgate_sinks.sink import Sink
+from headgate_sinks.sync_sink import AnySink
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,7 @@ class Broken:
 class Loaded:
     """The sink classes by their `use`, and those that could not be loaded."""
 
-    sinks: dict[str, type[Sink[Any]]] = field(default_factory=dict)
+    sinks: dict[str, type[AnySink]] = field(default_factory=dict)
     broken: dict[str, Broken] = field(default_factory=dict)
 
 
@@ -46,7 +45,7 @@ def load(uses: Iterable[str], find: Callable[[str], Sequence[EntryPoint]] = inst
     return loaded
 
 
-def _load_one(use: str, points: Sequence[EntryPoint]) -> type[Sink[Any]] | Broken:
+def _load_one(use: str, points: Sequence[EntryPoint]) -> type[AnySink] | Broken:
     if not points:
         return Broken(use, f"no installed package provides the sink {use!r}: install its plugin, or correct `use`")
     if len({point.value for point in points}) > 1:
@@ -65,5 +64,5 @@ def _load_one(use: str, points: Sequence[EntryPoint]) -> type[Sink[Any]] | Broke
         return Broken(use, reason, traceback.format_exc())
     if not chosen:
         return Broken(use, f"the plugin {points[0].value} registers no sink with use = {use!r}")
-    sink: type[Sink[Any]] = chosen[0]
+    sink: type[AnySink] = chosen[0]
     return sink

@@ -3,9 +3,6 @@
 Each event is in the files once, whatever is killed or loses power: see `JsonlFolder`.
 """
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pydantic import Field
@@ -15,7 +12,8 @@ from headgate_sinks.batch import Batch
 from headgate_sinks.event_json import event_line
 from headgate_sinks.jsonl_folder import BatchName, FolderHeld, FolderUnusable, JsonlFolder
 from headgate_sinks.result import Misconfigured, Outcome, Result, Retry
-from headgate_sinks.sink import Config, Limits, Repeats, Sink, Spec
+from headgate_sinks.sink import Config, Limits, Repeats, Spec
+from headgate_sinks.sync_sink import SyncSink
 
 
 class JsonlConfig(Config):
@@ -29,7 +27,7 @@ class JsonlConfig(Config):
     )
 
 
-class JsonlSink(Sink[JsonlConfig]):
+class JsonlSink(SyncSink[JsonlConfig]):
     """Appends batches to the newest file."""
 
     use = "jsonl"
@@ -42,34 +40,22 @@ class JsonlSink(Sink[JsonlConfig]):
         when_full="refuse",
     )
 
-    _thread: ThreadPoolExecutor
     _folder: JsonlFolder
 
-    async def open(self) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sink-{self.place.name}")
-        path = self.place.data_dir / (self.config.path or "events")
-        self._folder = JsonlFolder(path, self.config.rotate_bytes, self.place.clock)
+    def open(self) -> None:
+        self._folder = self._make_folder()
         try:
-            await self._in_thread(self._folder.open)
-        except FolderUnusable as error:
-            self._thread.shutdown(wait=False)
-            raise Misconfigured(str(error)) from error
-        except BaseException:
-            self._thread.shutdown(wait=False)
-            raise
-
-    async def check(self) -> None:
-        path = self.place.data_dir / (self.config.path or "events")
-        try:
-            await asyncio.to_thread(JsonlFolder(path, self.config.rotate_bytes, self.place.clock).check)
+            self._folder.open()
         except FolderUnusable as error:
             raise Misconfigured(str(error)) from error
 
-    async def write(self, batch: Batch) -> Outcome:
-        # A write that was cancelled goes on in the thread; the next one waits behind it, and finds it written.
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._write, batch)
+    def check(self) -> None:
+        try:
+            self._make_folder().check()
+        except FolderUnusable as error:
+            raise Misconfigured(str(error)) from error
 
-    def _write(self, batch: Batch) -> Outcome:
+    def write(self, batch: Batch) -> Outcome:
         name = BatchName(batch.epoch, self.place.name, batch.shard, batch.number)
         lines = (event_line(event) for event in batch.events)
         try:
@@ -78,12 +64,12 @@ class JsonlSink(Sink[JsonlConfig]):
             return Retry(str(error), after=1.0)
         return Result()
 
-    async def close(self) -> None:
-        await self._in_thread(self._folder.close)
-        self._thread.shutdown(wait=False)
+    def close(self) -> None:
+        self._folder.close()
 
-    async def _in_thread(self, call: Callable[[], None]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, call)
+    def _make_folder(self) -> JsonlFolder:
+        path = self.place.data_dir / (self.config.path or "events")
+        return JsonlFolder(path, self.config.rotate_bytes, self.place.clock)
 
 
 @hookimpl

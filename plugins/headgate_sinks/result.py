@@ -1,9 +1,10 @@
 """What became of a batch that a sink was given.
 
-`write` returns a `Result`, which speaks of each event, or one of `Retry`, `Misconfigured` and `TooLarge`, which speak
-of the batch as a whole. The latter may as well be raised. Any other exception counts as `Retry()`.
+`write` returns a `Result`, which speaks of each event, or one of `Retry`, `Misconfigured` and `TooLarge`, which may as
+well be raised. Any other exception counts as `Retry()`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -29,12 +30,21 @@ class Result:
 
 class Retry(Exception):
     """Not written, or not known to be: the same batch comes again after `after` seconds, or where that is None after a
-    growing pause. Waits of more than an hour are cut to one."""
+    growing pause. Waits of more than an hour are cut to one.
 
-    def __init__(self, message: str = "", after: float | None = None) -> None:
+    `events` names, by their places in the batch, the only events that this is true of, where the others are written for
+    certain. Those named come again, in their order, as a batch of their own with an id of its own; or the whole batch
+    comes again as it was, which a sink must expect in any case. Events to reject may be named among them: they are
+    rejected when they come again. None: all of the batch. Raises ValueError where none is named.
+    """
+
+    def __init__(self, message: str = "", after: float | None = None, events: Iterable[int] | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.after = after
+        self.events = None if events is None else tuple(sorted(set(events)))
+        if self.events == ():
+            raise ValueError("a Retry of no events: return a Result where all are written")
 
 
 class Misconfigured(Exception):

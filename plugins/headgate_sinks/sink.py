@@ -84,17 +84,15 @@ _Config = Config
 C = TypeVar("C", bound=Config)
 
 
-class Sink(ABC, Generic[C]):
-    """Writes batches to a target. One object per configured sink and forwarder; all calls come from one event loop.
-
-    Wherever a method may fail: raise `Misconfigured` where a person must act, anything else to be tried again.
-    """
+class Kind(Generic[C]):
+    """What a sink is, in either of its two forms: `Sink`, whose methods are coroutines, and `SyncSink`."""
 
     use: ClassVar[str]
     """The name by which a configuration asks for this kind of sink; also its entry point's name."""
     Config: ClassVar[type[_Config]]
     """The model of its `[sinks.config]`."""
-    spec: ClassVar[Spec] = Spec()
+    spec: Spec = Spec()
+    """Declared by the class."""
 
     def __init__(self, config: C, place: Place) -> None:
         self.config = config
@@ -110,15 +108,23 @@ class Sink(ABC, Generic[C]):
             own.age if given.max_age is None else given.max_age,
         )
 
+
+class Sink(Kind[C], ABC):
+    """Writes batches to a target. One object per configured sink and forwarder; all calls come from one event loop.
+
+    Wherever a method may fail: raise `Misconfigured` where a person must act, anything else to be tried again.
+    """
+
     async def open(self) -> None:
         """Called once before the first write, and again after it failed."""
 
     async def check(self) -> None:
-        """Finds out whether the target is there and the configuration is good, without writing anything."""
+        """Finds out whether the target is there and the configuration is good, without writing anything. May be called
+        without `open`."""
 
     @abstractmethod
     async def write(self, batch: Batch) -> Outcome:
         """Writes a batch, so that it stays written, before returning. May be cancelled at any await."""
 
     async def close(self) -> None:
-        """Called once at the end, where `open` was called."""
+        """Called at the end, where `open` was called. A second call does nothing."""

@@ -8,7 +8,7 @@ import resource
 
 import pytest
 from headgate.v1 import event_pb2
-from headgate_sinks import Batch, Misconfigured, Place, Result, Retry
+from headgate_sinks import Batch, Misconfigured, Place, Result, Retry, running
 from headgate_sinks.jsonl import JsonlConfig, JsonlSink
 from headgate_sinks.jsonl_folder import BatchName, FolderHeld, JsonlFolder, file_name, is_full
 
@@ -199,7 +199,7 @@ def batch(number: int, *names: str) -> Batch:
 
 
 async def test_the_sink_writes_a_line_an_event_under_the_data_directory(tmp_path):
-    sink = JsonlSink(JsonlConfig(), Place("jsonl", tmp_path, lambda: NOON))
+    sink = running(JsonlSink(JsonlConfig(), Place("jsonl", tmp_path, lambda: NOON)))
     await sink.check()
     assert not (tmp_path / "events").exists()
     await sink.open()
@@ -214,7 +214,7 @@ async def test_the_sink_writes_a_line_an_event_under_the_data_directory(tmp_path
 
 
 async def test_a_write_that_was_cancelled_is_not_written_again(tmp_path):
-    sink = JsonlSink(JsonlConfig(), Place("jsonl", tmp_path, lambda: NOON))
+    sink = running(JsonlSink(JsonlConfig(), Place("jsonl", tmp_path, lambda: NOON)))
     await sink.open()
     task = asyncio.create_task(sink.write(batch(1, *("a",) * 100)))
     await asyncio.sleep(0)
@@ -225,9 +225,10 @@ async def test_a_write_that_was_cancelled_is_not_written_again(tmp_path):
 
 
 async def test_a_held_folder_is_retried_and_an_impossible_one_needs_a_person(tmp_path):
-    sink = JsonlSink(JsonlConfig(), Place("jsonl", tmp_path, lambda: NOON))
+    jsonl = JsonlSink(JsonlConfig(), Place("jsonl", tmp_path, lambda: NOON))
+    sink = running(jsonl)
     await sink.open()
-    sink._folder._lock_seconds = 0.05
+    jsonl._folder._lock_seconds = 0.05
     holder = os.open(tmp_path / "events", os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
     assert isinstance(await sink.write(batch(1, "a")), Retry)
@@ -235,7 +236,7 @@ async def test_a_held_folder_is_retried_and_an_impossible_one_needs_a_person(tmp
     await sink.close()
 
     (tmp_path / "file").write_text("")
-    impossible = JsonlSink(JsonlConfig(path="file"), Place("jsonl", tmp_path, lambda: NOON))
+    impossible = running(JsonlSink(JsonlConfig(path="file"), Place("jsonl", tmp_path, lambda: NOON)))
     with pytest.raises(Misconfigured, match="file"):
         await impossible.open()
     with pytest.raises(Misconfigured, match="file"):

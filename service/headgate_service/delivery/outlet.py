@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from headgate_sinks import Batch, Limits, Misconfigured, Outcome, Place, Result, Retry, Sink, TooLarge
+from headgate_sinks import Batch, Limits, Misconfigured, Outcome, Place, Result, Retry, Sink, TooLarge, running
 from headgate_sinks.host import Broken, Loaded
 from pydantic import ValidationError
 
@@ -121,6 +121,8 @@ class Outlet:
 
 def _checked(outcome: Any, events: int) -> Outcome:
     match outcome:
+        case Retry(events=places) if places is not None and not all(0 <= place < events for place in places):
+            return Misconfigured("the sink's plugin retries events that are not in the batch: correct the plugin")
         case Retry() | Misconfigured() | TooLarge():
             return outcome
         case Result(rejected=rejected):
@@ -151,7 +153,7 @@ def _make_sink(config: SinkConfig, loaded: Loaded, place: Place) -> Sink[Any] | 
         return loaded.broken[config.use]
     kind = loaded.sinks[config.use]
     try:
-        return kind(kind.Config.model_validate(dict(config.settings)), place)
+        return running(kind(kind.Config.model_validate(dict(config.settings)), place))
     except ValidationError as error:
         # What was given may be a secret: only the names of the fields are shown.
         faults = "; ".join(
