@@ -7,11 +7,13 @@ import pytest
 from aiohttp import web
 from headgate.v1 import event_pb2
 from headgate_sinks import Batch, Misconfigured, Outcome, Place, Reject, Result, Retry, TooLarge
-from headgate_sinks.webhook import WebhookConfig, WebhookSink, batch_body, outcome, wait_seconds
+from headgate_sinks.http_target import Answer, outcome, wait_seconds
+from headgate_sinks.webhook import WebhookConfig, WebhookSink, batch_body
 from pydantic import ValidationError
-from standardwebhooks.webhooks import Webhook
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
+NEW_SECRET = "whsec_" + "bmV3IGtl" * 4
 NOW = 1795262400.0
 BATCH = Batch("e-hook-s07-000001", "e", 7, 1, 1795262400123, [event_pb2.Event(name="ä", properties_json=b'{"n":1}')])
 
@@ -46,6 +48,8 @@ async def write(url: str, clock=lambda: NOW, environment=None, **config) -> Outc
     await sink.open()
     try:
         return await sink.write(BATCH)
+    except (Misconfigured, Retry) as outcome:
+        return outcome
     finally:
         await sink.close()
 
@@ -68,6 +72,42 @@ async def test_a_batch_is_one_signed_request_whose_body_never_changes(receiver):
         "timestamp": "2026-11-21T12:00:00.123Z",
         "data": {"events": [{"name": "ä", "properties": {"n": 1}}]},
     }
+
+
+async def test_each_of_several_secrets_signs_every_request(receiver):
+    import time
+
+    assert await write(receiver.url, time.time, secret=(NEW_SECRET, SECRET)) == Result()
+    headers, body = receiver.requests[0]
+    assert [one[:3] for one in headers["webhook-signature"].split(" ")] == ["v1,", "v1,"]
+    for secret in (NEW_SECRET, SECRET):
+        assert Webhook(secret).verify(body, headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook("whsec_" + "b3RoZXIh" * 4).verify(body, headers)
+
+
+async def test_a_name_that_leads_into_a_private_network_is_refused_unless_that_is_allowed(receiver):
+    # Numbers that resolve to 127.0.0.1, as a name could.
+    disguised = receiver.url.replace("127.0.0.1", "0x7f.0.0.1")
+    assert isinstance(await write(disguised), Misconfigured)
+    assert isinstance(await write(receiver.url, allow_private=False), Misconfigured)
+    assert not receiver.requests
+    assert await write(disguised, allow_private=True) == Result()
+
+
+async def test_checking_sends_nothing(receiver):
+    def sink(url, **config):
+        place = Place("hook", None, lambda: NOW, {})
+        return WebhookSink(WebhookConfig(url=url, **{"secret": SECRET, **config}), place)
+
+    await sink(receiver.url).check()
+    with pytest.raises(Retry, match="port 9"):
+        await sink("http://127.0.0.1:9/?token=s3cret").check()
+    with pytest.raises(Misconfigured, match="private"):
+        await sink(receiver.url, allow_private=False).check()
+    with pytest.raises(Misconfigured, match="whsec_"):
+        await sink(receiver.url, secret="s3cret").check()
+    assert not receiver.requests
 
 
 async def test_no_redirect_is_followed(receiver):
@@ -99,11 +139,11 @@ async def test_silence_is_retried_and_says_nothing_secret():
     ],
 )  # fmt: skip
 def test_what_a_status_says(status, expected):
-    assert isinstance(outcome(status, None, NOW, 2), expected)
+    assert isinstance(outcome(Answer(status, None, b""), NOW, 2), expected)
 
 
 def test_only_400_and_422_make_dead_letters():
-    rejected = {status: outcome(status, None, NOW, 2) for status in (200, 400, 422)}
+    rejected = {status: outcome(Answer(status, None, b""), NOW, 2) for status in (200, 400, 422)}
     assert rejected[200] == Result()
     assert rejected[422] == Result((Reject((0, 1), "http_422", "the target answered 422"),))
     assert rejected[400] == Result((Reject((0, 1), "http_400", "the target answered 400"),))
@@ -118,7 +158,7 @@ def test_only_400_and_422_make_dead_letters():
 )  # fmt: skip
 def test_how_long_to_wait(header, expected):
     assert wait_seconds(header, NOW) == expected
-    assert getattr(outcome(503, header, NOW, 1), "after", None) == expected
+    assert getattr(outcome(Answer(503, header, b""), NOW, 1), "after", None) == expected
 
 
 @pytest.mark.parametrize(
@@ -150,7 +190,7 @@ async def test_secrets_come_from_files_too(receiver, tmp_path):
     "config",
     [
         {"url": "ftp://x"}, {"url": "http://user:s3cret@x/"}, {"url": "/x"}, {"headers": {"webhook-id": "s3cret"}},
-        {"headers": {"Content-Type": "s3cret"}}, {"unknown": "s3cret"},
+        {"headers": {"Content-Type": "s3cret"}}, {"unknown": "s3cret"}, {"url": "http://[::1/s3cret"}, {"secret": ()},
     ],
 )  # fmt: skip
 def test_a_wrong_config_is_refused_without_being_shown(config):
