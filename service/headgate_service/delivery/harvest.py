@@ -21,23 +21,25 @@ _MOST_ENTRIES = 2000
 
 class EventCache:
     """Events of entries that were read lately, so that sinks at the tip, and batches that divide an entry, decode it
-    once. Holds about `events` of them."""
+    once. Holds entries of about `payload_bytes` as stored, and at least the last one."""
 
-    def __init__(self, events: int = 50_000) -> None:
-        self._room = events
-        self._entries: OrderedDict[tuple[str, str], list[event_pb2.Event]] = OrderedDict()
+    def __init__(self, payload_bytes: int = 8 * 1024 * 1024) -> None:
+        self._room = payload_bytes
+        self._entries: OrderedDict[tuple[str, str], tuple[list[event_pb2.Event], int]] = OrderedDict()
 
     def events(self, entry: Entry) -> list[event_pb2.Event]:
         """Raises EntryUnreadable."""
         key = (entry.project_id, entry.id)
-        events = self._entries.get(key)
-        if events is not None:
+        found = self._entries.get(key)
+        if found is not None:
             self._entries.move_to_end(key)
-            return events
-        events = self._entries[key] = entry.events()
-        self._room -= len(events)
+            return found[0]
+        events = entry.events()
+        size = len(entry.payload)
+        self._entries[key] = events, size
+        self._room -= size
         while self._room < 0 and len(self._entries) > 1:
-            self._room += len(self._entries.popitem(last=False)[1])
+            self._room += self._entries.popitem(last=False)[1][1]
         return events
 
 
