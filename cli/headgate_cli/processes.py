@@ -178,6 +178,7 @@ def forwarder_config(
             )
             for sink in settings.running_sinks
         ),
+        plugins=settings.forwarder.plugins,
         environment=environ,
         # `up` never runs two at once, so that its next one need not wait for the leases of a killed one.
         owner=place.data_dir.owner() if place.supervised else None,

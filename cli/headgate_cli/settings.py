@@ -137,6 +137,9 @@ class ForwarderSettings(Section):
     metrics: AddressSetting | None = None
     """HOST:PORT of its Prometheus metrics. Absent: none are served. (The gateway's are at `/metrics`.)"""
 
+    plugins: tuple[str, ...] = ()
+    """Plugins to load for their hooks, besides those that sinks use: names of entry points in `headgate.sinks.v1`."""
+
 
 class RedisSettings(Section):
     """The Redis that holds the log, the limits and the counters."""

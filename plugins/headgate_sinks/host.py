@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 
-import pluggy
-
-from headgate_sinks import ENTRY_POINTS, hookspecs
+from headgate_sinks import ENTRY_POINTS
+from headgate_sinks.plugin import Plugin
+from headgate_sinks.secret import SecretMissing
 from headgate_sinks.sync_sink import AnySink
 
 
@@ -22,10 +22,27 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The sink classes by their `use`, and those that could not be loaded."""
+    """The sink classes by their `use`, those that could not be loaded, and each plugin that could, once."""
 
     sinks: dict[str, type[AnySink]] = field(default_factory=dict)
     broken: dict[str, Broken] = field(default_factory=dict)
+    plugins: list[Plugin] = field(default_factory=list)
+
+    def resolve_secret(self, reference: str) -> str | None:
+        """What the first plugin that knows the reference says; None where none does. Raises SecretMissing."""
+        for plugin in self.plugins:
+            try:
+                secret = plugin.hook.headgate_resolve_secret(reference=reference)
+            except SecretMissing:
+                raise
+            # A stranger's code, whose message may hold what it was to keep.
+            except Exception as error:  # noqa: BLE001
+                raise SecretMissing(
+                    f"the plugin {plugin.name!r} failed to resolve a secret: {type(error).__name__}"
+                ) from None
+            if secret is not None:
+                return str(secret)
+        return None
 
 
 def installed(use: str) -> Sequence[EntryPoint]:
@@ -33,36 +50,48 @@ def installed(use: str) -> Sequence[EntryPoint]:
     return tuple(entry_points(group=ENTRY_POINTS, name=use))
 
 
-def load(uses: Iterable[str], find: Callable[[str], Sequence[EntryPoint]] = installed) -> Loaded:
-    """Imports the plugins behind `uses`, and no other. A plugin that fails is reported and stops nothing else."""
+def load(
+    uses: Iterable[str], find: Callable[[str], Sequence[EntryPoint]] = installed, plugins: Iterable[str] = ()
+) -> Loaded:
+    """Imports the plugins behind `uses`, those named by `plugins`, which need have no sink, and no other. One that
+    fails is reported and stops nothing else."""
     loaded = Loaded()
-    for use in dict.fromkeys(uses):
-        found = _load_one(use, find(use))
-        if isinstance(found, Broken):
-            loaded.broken[use] = found
-        else:
-            loaded.sinks[use] = found
+    by_value: dict[str, Plugin] = {}
+    sinks = set(uses := list(uses))
+    for name in dict.fromkeys((*uses, *plugins)):
+        try:
+            point = _only(name, find(name))
+            if point.value not in by_value:
+                by_value[point.value] = Plugin(name, point.load())
+            if name in sinks:
+                loaded.sinks[name] = _sink(name, by_value[point.value], point)
+        except _Faulty as fault:
+            loaded.broken[name] = Broken(name, str(fault))
+        # A stranger's code runs here, and may fail in any way, `sys.exit` at import included.
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            reason = f"the plugin of the sink {name!r} failed to load: {type(error).__name__}: {error}"
+            loaded.broken[name] = Broken(name, reason, traceback.format_exc())
+    loaded.plugins.extend(by_value.values())
     return loaded
 
 
-def _load_one(use: str, points: Sequence[EntryPoint]) -> type[AnySink] | Broken:
+class _Faulty(Exception):
+    """What is wrong with a plugin, where it is not an exception of its own."""
+
+
+def _only(name: str, points: Sequence[EntryPoint]) -> EntryPoint:
     if not points:
-        return Broken(use, f"no installed package provides the sink {use!r}: install its plugin, or correct `use`")
+        raise _Faulty(f"no installed package provides the sink {name!r}: install its plugin, or correct its name")
     if len({point.value for point in points}) > 1:
         owners = ", ".join(sorted(point.dist.name if point.dist else point.value for point in points))
-        return Broken(use, f"several installed packages provide the sink {use!r} ({owners}): uninstall all but one")
-    host = pluggy.PluginManager(ENTRY_POINTS)
-    host.add_hookspecs(hookspecs)
-    try:
-        host.register(points[0].load(), name=use)
-        host.check_pending()
-        sinks = [sink for answer in host.hook.headgate_register_sinks() for sink in answer]
-        chosen = [sink for sink in sinks if sink.use == use]
-    # A stranger's code runs here, and may fail in any way, `sys.exit` at import included.
-    except (Exception, SystemExit) as error:  # noqa: BLE001
-        reason = f"the plugin of the sink {use!r} failed to load: {type(error).__name__}: {error}"
-        return Broken(use, reason, traceback.format_exc())
-    if not chosen:
-        return Broken(use, f"the plugin {points[0].value} registers no sink with use = {use!r}")
-    sink: type[AnySink] = chosen[0]
-    return sink
+        raise _Faulty(f"several installed packages provide the sink {name!r} ({owners}): uninstall all but one")
+    return points[0]
+
+
+def _sink(use: str, plugin: Plugin, point: EntryPoint) -> type[AnySink]:
+    sinks: list[type[AnySink]] = [sink for answer in plugin.hook.headgate_register_sinks() for sink in answer]
+    for sink in sinks:
+        if sink.use == use:
+            return sink
+    known = ", ".join(repr(sink.use) for sink in sinks) or "none"
+    raise _Faulty(f"the plugin {point.value} registers no sink with use = {use!r}, but {known}")

@@ -1,6 +1,6 @@
 """Secrets of operators: given in the configuration as they are, or as a reference to where they are."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 
@@ -8,8 +8,14 @@ class SecretMissing(Exception):
     """A reference that leads to nothing. The message names the reference, never a secret."""
 
 
-def read_secret(given: str, environment: Mapping[str, str]) -> str:
-    """The secret behind `env:NAME`, `file:PATH` (surrounding white space is cut) or the secret itself.
+def no_resolver(reference: str) -> str | None:
+    """Knows no reference."""
+    return None
+
+
+def read_secret(given: str, environment: Mapping[str, str], resolve: Callable[[str], str | None] = no_resolver) -> str:
+    """The secret behind `env:NAME`, `file:PATH` (surrounding white space is cut) or a reference that `resolve` knows;
+    else the secret itself.
 
     Raises SecretMissing.
     """
@@ -28,4 +34,5 @@ def read_secret(given: str, environment: Mapping[str, str]) -> str:
         if not secret:
             raise SecretMissing(f"the secret file {name} is empty")
         return secret
-    return given
+    resolved = resolve(given)
+    return given if resolved is None else resolved

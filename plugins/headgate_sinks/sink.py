@@ -7,10 +7,11 @@ from enum import Enum
 from pathlib import Path
 from typing import ClassVar, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from headgate_sinks.batch import Batch
-from headgate_sinks.result import Outcome
+from headgate_sinks.result import Misconfigured, Outcome
+from headgate_sinks.secret import SecretMissing, no_resolver, read_secret
 
 WhenFull = Literal["refuse", "expire"]
 
@@ -71,13 +72,23 @@ class Config(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a sink runs: its configured name, the data directory, the environment for `env:` secrets, and the clock
-    (seconds since 1970)."""
+    """Where a sink runs: its configured name, the data directory, the environment for `env:` secrets, the clock
+    (seconds since 1970), and what asks plugins for the secret behind a reference."""
 
     name: str
     data_dir: Path
     clock: Callable[[], float]
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    resolve_secret: Callable[[str], str | None] = field(default=no_resolver, repr=False)
+
+    def secret(self, given: str | SecretStr) -> str:
+        """The secret behind `env:NAME`, `file:PATH` or a reference that a plugin knows; else the secret itself. A
+        plugin may wait for a network: where `open` is a coroutine, call this in a thread. Raises Misconfigured."""
+        try:
+            given = given.get_secret_value() if isinstance(given, SecretStr) else given
+            return read_secret(given, self.environment, self.resolve_secret)
+        except SecretMissing as error:
+            raise Misconfigured(str(error)) from None
 
 
 _Config = Config

@@ -48,10 +48,11 @@ class Config:
     """A forwarder's configuration. Times are in seconds.
 
     `owner`: a name under which at most one forwarder runs at a time, so that its next life takes the leases of its
-    last one at once; None: a random one, and the leases of a killed forwarder run out first. `environment` is where
-    `env:` secrets are looked up. `config_version` is written into each sealed batch. `lease`: a shard whose holder
-    died is taken over within this time and a second. `ready_poll`: the ready sets are read at least this often, and
-    `scan`: all cursors are compared with the log. `pause`: a sink that a person must mend is tried again this often.
+    last one at once; None: a random one, and the leases of a killed forwarder run out first. `plugins` are loaded for
+    their hooks, besides those of the sinks. `environment` is where `env:` secrets are looked up. `config_version` is
+    written into each sealed batch. `lease`: a shard whose holder died is taken over within this time and a second.
+    `ready_poll`: the ready sets are read at least this often, and `scan`: all cursors are compared with the log.
+    `pause`: a sink that a person must mend is tried again this often.
     `backlog_bytes`: what a sink whose `when_full` is expire may leave unsettled of one project, in payload bytes.
     `keep_seconds`, `keep_bytes`: how long, and in all how many payload bytes, settled entries are kept; each project
     may keep an equal share of the bytes. `dead_letters`: how many a project keeps, about. `drain`: how long running
@@ -61,6 +62,7 @@ class Config:
     redis_url: str = field(repr=False)
     data_dir: Path
     sinks: tuple[SinkConfig, ...]
+    plugins: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     owner: str | None = None
     config_version: int = 1

@@ -300,6 +300,13 @@ class Lane:
         settled = of_result(self._sink, promised.portions, result, self._attempts(promised))
         await self._record(Settlement([promised.number], projects=settled))
         self._promised.remove(promised)
+        self._outlet.observers.batch_settled(
+            sink=self._sink,
+            batch_id=batch_id(self._epoch, self._sink, self._log.shard, promised.number),
+            delivered=sum(one.delivered for one in settled),
+            dead=sum(one.dead for one in settled),
+            attempts=promised.attempts,
+        )
         self._outlet.note(self._log.shard, State.RUNNING)
         self._metrics.oldest(self._log.shard, None)
 

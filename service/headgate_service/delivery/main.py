@@ -22,12 +22,15 @@ from headgate_service.delivery.harvest import EventCache
 from headgate_service.delivery.lane import Lane, LaneRules
 from headgate_service.delivery.lease import Lease
 from headgate_service.delivery.metrics import DeliveryMetrics
+from headgate_service.delivery.observers import Observers
 from headgate_service.delivery.outlet import make_outlets
 from headgate_service.delivery.shard import Shard, Trimmer
 from headgate_service.delivery.shard_log import ShardLog
 from headgate_service.delivery.status import StatusBoard
 from headgate_service.delivery.wakeup import Wakeup
 from headgate_service.log.redis_pipeline import RedisPipeline
+
+_OBSERVERS_SECONDS = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -60,13 +63,12 @@ async def serve(
         socket_connect_timeout=config.redis_deadline,
         retry=Retry(NoBackoff(), 0),
     )
-    outlets = make_outlets(
-        config.sinks,
-        load(sink.use for sink in config.sinks if sink.enabled),
-        config.data_dir,
-        config.environment,
-        clock,
-    )
+    loaded = load((sink.use for sink in config.sinks if sink.enabled), plugins=config.plugins)
+    for plugin in loaded.broken.keys() & config.plugins:
+        broken = loaded.broken[plugin]
+        _log.error("plugin is broken", plugin=plugin, reason=broken.reason, details=broken.details)
+    observers = Observers(loaded.plugins)
+    outlets = make_outlets(config.sinks, loaded, config.data_dir, config.environment, clock, observers)
     metrics = DeliveryMetrics(registry, clock)
     measured = {outlet.name: metrics.of(outlet) for outlet in outlets}
     cache = EventCache()
@@ -123,6 +125,7 @@ async def serve(
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await asyncio.gather(*(outlet.close() for outlet in outlets))
+        await asyncio.to_thread(observers.close, _OBSERVERS_SECONDS)
         if metrics_server is not None:
             metrics_server.shutdown()
         await news.aclose()

@@ -13,6 +13,7 @@ from headgate_sinks.host import Broken, Loaded
 from pydantic import ValidationError
 
 from headgate_service.delivery.config import SinkConfig
+from headgate_service.delivery.observers import Observers
 
 _LONGEST_ERROR = 300
 _OPEN_SECONDS = 60.0
@@ -45,14 +46,22 @@ class Outlet:
     `kind` is the sink's class and its checked config, or why there is none.
     """
 
-    def __init__(self, config: SinkConfig, kind: Sink[Any] | Broken, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        config: SinkConfig,
+        kind: Sink[Any] | Broken,
+        clock: Callable[[], float],
+        observers: Observers | None = None,
+    ) -> None:
         self.config = config
         self._clock = clock
+        self.observers = observers or Observers()
         self._troubles: dict[int, tuple[State, str]] = {}
         self._sink = None if isinstance(kind, Broken) else kind
         if isinstance(kind, Broken):
             self.status = Status(State.BROKEN, kind.reason, clock())
             _log.error("sink is broken", sink=config.name, reason=kind.reason, details=kind.details)
+            self.observers.sink_state_changed(sink=config.name, state=State.BROKEN.name, previous="", error=kind.reason)
         else:
             self.status = Status(State.RUNNING, "", clock())
         spec = self._sink.spec if self._sink is not None else None
@@ -96,6 +105,9 @@ class Outlet:
         worst, last_error = max(self._troubles.values(), default=(State.RUNNING, ""))
         if worst is not self.status.state:
             _log.info("sink changed its state", sink=self.name, state=worst.name, error=last_error)
+            self.observers.sink_state_changed(
+                sink=self.name, state=worst.name, previous=self.status.state.name, error=last_error
+            )
             self.status = Status(worst, last_error or self.status.last_error, self._clock())
         elif last_error and last_error != self.status.last_error:
             self.status = Status(worst, last_error, self.status.since)
@@ -139,10 +151,15 @@ def make_outlets(
     data_dir: Path,
     environment: Mapping[str, str],
     clock: Callable[[], float],
+    observers: Observers | None = None,
 ) -> list[Outlet]:
     """An outlet for each sink that is enabled."""
+
+    def place(name: str) -> Place:
+        return Place(name, data_dir, clock, environment, loaded.resolve_secret)
+
     return [
-        Outlet(config, _make_sink(config, loaded, Place(config.name, data_dir, clock, environment)), clock)
+        Outlet(config, _make_sink(config, loaded, place(config.name)), clock, observers)
         for config in sinks
         if config.enabled
     ]

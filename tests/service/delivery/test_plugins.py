@@ -1,18 +1,22 @@
 """Strangers' plugins in a forwarder: installed as packages are, and found by their entry points."""
 
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from headgate_service.delivery.config import SinkConfig
-from headgate_sinks import Retry
+from headgate_service.delivery.observers import Observers
+from headgate_sinks import Misconfigured, Reject, Result, Retry
+from headgate_sinks.plugin import Plugin
 
 SOME = """
 from headgate_sinks import Config, Result, Retry, Sink, hookimpl
 
 writes = []
 answers = []
+secrets = []
 
 
 class SomeSink(Sink[Config]):
@@ -80,3 +84,116 @@ async def test_a_retry_of_events_that_are_not_there_pauses_the_sink(rig, produce
         await rig.eventually(said, "the state")
         await rig.eventually(lambda: len(some.writes) == 2, "the whole batch again")
     assert some.writes[0] == some.writes[1]
+
+
+WATCHING = """
+import threading
+from headgate_sinks import hookimpl
+
+seen = []
+threads = set()
+release = threading.Event()
+release.set()
+
+
+@hookimpl
+def headgate_batch_settled(sink, batch_id, delivered, dead, attempts):
+    threads.add(threading.current_thread())
+    release.wait(30)
+    seen.append((sink, batch_id, delivered, dead, attempts))
+
+
+@hookimpl
+def headgate_sink_state_changed(sink, state, previous, error):
+    seen.append((sink, state, previous, error))
+"""
+
+RAISING = """
+from headgate_sinks import hookimpl
+
+calls = []
+
+
+@hookimpl
+def headgate_batch_settled(sink):
+    calls.append(sink)
+    raise SystemExit("no such dashboard")
+"""
+
+
+async def test_headgate_batch_settled_is_told_what_became_of_each_batch(rig, producer, install):
+    some, watching = install("some", SOME), install("watching", WATCHING)
+    some.answers += [Retry("once", after=0.05), Result((Reject((2,), "odd", "odd"),))]
+    await producer.append("a", 3)
+    async with rig.forwarding(rig.config(plugged("some"), plugins=("watching",))):
+        await rig.eventually(lambda: any(len(call) == 5 for call in watching.seen), "the call")
+    settled = [call for call in watching.seen if len(call) == 5]
+    assert settled == [("my-some", some.writes[1][0], 2, 1, 2)]
+    assert watching.threads.isdisjoint({threading.current_thread()})
+
+
+async def test_headgate_sink_state_changed_is_told_each_change_with_its_reason(rig, producer, install):
+    some, watching = install("some", SOME), install("watching", WATCHING)
+    some.answers += [Retry("once", after=0.05), Misconfigured("mend it")]
+    await producer.append("a", 3)
+    lost = SinkConfig(name="lost", use="lost")
+    async with rig.forwarding(rig.config(plugged("some"), lost, plugins=("watching",))):
+        await rig.eventually(lambda: any(len(call) == 5 for call in watching.seen), "the end")
+    states = [call for call in watching.seen if len(call) == 4]
+    assert states[0][:3] == ("lost", "BROKEN", "")
+    assert "no installed package" in states[0][3]
+    assert states[1:4] == [
+        ("my-some", "RETRYING", "RUNNING", "once"),
+        ("my-some", "PAUSED", "RETRYING", "mend it"),
+        ("my-some", "RUNNING", "PAUSED", ""),
+    ]
+
+
+async def test_a_hook_that_raises_or_hangs_harms_neither_delivery_nor_other_plugins(rig, producer, install):
+    some, raising, watching = install("some", SOME), install("raising", RAISING), install("watching", WATCHING)
+    watching.release.clear()
+    async with rig.forwarding(rig.config(plugged("some"), plugins=("raising", "watching", "absent"))):
+        for number in range(3):
+            await producer.append("a", 1)
+            await rig.eventually(lambda number=number: len(some.writes) > number, "delivery beside the plugins")
+        assert not watching.seen
+        watching.release.set()
+        await rig.eventually(lambda: len([c for c in watching.seen if len(c) == 5]) == 3, "the other plugin")
+    assert raising.calls == ["my-some"] * 3
+
+
+def test_what_waits_for_a_plugin_is_bounded(install):
+    watching = install("watching", WATCHING)
+    watching.release.clear()
+    observers = Observers([Plugin("watching", watching)], most_waiting=2)
+    for number in range(10):
+        observers.batch_settled(sink="x", batch_id=str(number), delivered=1, dead=0, attempts=1)
+    watching.release.set()
+    observers.close(10)
+    assert 2 <= len(watching.seen) <= 3
+    assert [call[1] for call in watching.seen] == [str(number) for number in range(len(watching.seen))]
+
+
+async def test_a_secret_is_resolved_by_a_plugin_before_a_sink_is_opened(rig, producer, install):
+    some = install("some", SOME.replace("    async def write", KEEP_SECRET + "    async def write"))
+    install("vault", VAULT)
+    await producer.append("a", 1)
+    async with rig.forwarding(rig.config(plugged("some"), plugins=("vault",))):
+        await rig.eventually(lambda: some.writes, "the write")
+    assert some.secrets == ["from the vault"]
+
+
+KEEP_SECRET = """
+    async def open(self):
+        secrets.append(self.place.secret("vault:x"))
+
+"""
+
+VAULT = """
+from headgate_sinks import hookimpl
+
+
+@hookimpl
+def headgate_resolve_secret(reference):
+    return "from the vault" if reference == "vault:x" else None
+"""
