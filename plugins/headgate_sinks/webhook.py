@@ -4,6 +4,7 @@ A receiver that remembers the `webhook-id` of what it has taken gets each event 
 same id with the same bytes until it is answered with 2xx. Only the timestamp and the signature over it are new.
 """
 
+import asyncio
 import base64
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,7 +18,6 @@ from headgate_sinks.batch import Batch
 from headgate_sinks.event_json import event_line
 from headgate_sinks.http_target import WRITE_SECONDS, HttpConfig, HttpTarget, checked_url, outcome
 from headgate_sinks.result import Misconfigured, Outcome
-from headgate_sinks.secret import SecretMissing, read_secret
 from headgate_sinks.sink import Repeats, Sink, Spec
 
 _SHORTEST_KEY_BYTES = 16
@@ -69,11 +69,11 @@ class WebhookSink(Sink[WebhookConfig]):
     _headers: Mapping[str, str]
 
     async def open(self) -> None:
-        self._signers, self._headers = self._credentials()
+        self._signers, self._headers = await asyncio.to_thread(self._credentials)
         self._target = HttpTarget(self.config.url, self.config)
 
     async def check(self) -> None:
-        self._credentials()
+        await asyncio.to_thread(self._credentials)
         target = HttpTarget(self.config.url, self.config)
         try:
             await target.check()
@@ -91,14 +91,8 @@ class WebhookSink(Sink[WebhookConfig]):
 
     def _credentials(self) -> tuple[Sequence[Webhook], Mapping[str, str]]:
         given = self.config.secret if isinstance(self.config.secret, tuple) else (self.config.secret,)
-        try:
-            secrets = [read_secret(one.get_secret_value(), self.place.environment) for one in given]
-            headers = {
-                name: read_secret(value.get_secret_value(), self.place.environment)
-                for name, value in self.config.headers.items()
-            }
-        except SecretMissing as error:
-            raise Misconfigured(str(error)) from None
+        secrets = [self.place.secret(one) for one in given]
+        headers = {name: self.place.secret(value) for name, value in self.config.headers.items()}
         if any(character in value for value in headers.values() for character in "\r\n\0"):
             raise Misconfigured("the value of a header in `headers` has more than one line")
         return [Webhook(signing_key(secret)) for secret in secrets], headers
