@@ -79,7 +79,7 @@ def _fields(event: event_pb2.Event, read_properties: Callable[[bytes], Any]) -> 
     if event.test:
         out["test"] = True
     if event.dialect:
-        out["dialect"] = _dialect(event.dialect)
+        out["dialect"] = dialect_name(event.dialect)
     # Protobuf takes a negative zero for a value that was given.
     if (weight := event.sample_weight) or copysign(1.0, weight) < 0:
         out["sampleWeight"] = weight
@@ -91,7 +91,8 @@ def _fields(event: event_pb2.Event, read_properties: Callable[[bytes], Any]) -> 
 
 
 @lru_cache
-def _dialect(value: int) -> str | int:
+def dialect_name(value: int) -> str | int:
+    """The dialect as the protobuf contract spells it, or its number where this version does not know it."""
     known = event_pb2.Dialect.DESCRIPTOR.values_by_number.get(value)
     return value if known is None else known.name
 

