@@ -6,7 +6,7 @@ import pytest
 from headgate.v1 import event_pb2
 from headgate_service.delivery.backoff import Backoff
 from headgate_service.delivery.config import Config, SinkConfig
-from headgate_service.delivery.lane import batch_id
+from headgate_service.delivery.promised import batch_id
 from headgate_service.delivery.lease import fair_share
 from headgate_service.delivery.portion import Mark, Portion
 from headgate_service.delivery.position import Position
