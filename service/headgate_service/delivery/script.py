@@ -18,10 +18,10 @@ class Stale(Exception):
 
 
 class Script:
-    """One script of `scripts/`, sent by its digest."""
+    """One script of the folder `scripts` of a package, sent by its digest."""
 
-    def __init__(self, name: str) -> None:
-        self._text = files(__package__).joinpath("scripts", f"{name}.lua").read_bytes()
+    def __init__(self, name: str, package: str = __package__) -> None:
+        self._text = files(package).joinpath("scripts", f"{name}.lua").read_bytes()
         self._digest = sha1(self._text, usedforsecurity=False).hexdigest()
 
     async def run(self, redis: RedisPipeline, keys: list[str], *arguments: bytes | str | int) -> Any:

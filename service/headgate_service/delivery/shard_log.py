@@ -115,7 +115,7 @@ class ShardLog:
         keys = [self._keys.lease, self._keys.seals(sink)]
         for one in settlement.projects:
             project = self._keys.project(one.project_id)
-            keys += [project.cursors, project.dead, project.dead_ranges(sink)]
+            keys += [project.cursors, project.dead, project.dead_ranges(sink), project.use]
         blobs: list[bytes] = []
 
         def place(blob: bytes) -> int:

@@ -203,7 +203,7 @@ local function judge(meta, meta_at, idempotency_key, rate_key)
       local payload = ARGV[meta_at + 2 + c]
       seq = seq + kept
       bytes = bytes + #payload
-      local m = string.format('%d %d %s', seq, bytes, table.concat(skips, ','))
+      local m = string.format('%d %d %s %d', seq, bytes, table.concat(skips, ','), kept)
       -- The entries of one request bear one time, so that its events do.
       local id = '*'
       if last then

@@ -84,7 +84,7 @@ async def read_entries(redis: Any, keys: ProjectKeys, after: str, count: int, la
 
 def entry(project_id: str, entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
     """An entry from what Redis returned for it."""
-    seq, size, skips = fields[b"m"].decode().split(" ")
+    seq, size, skips, *_ = fields[b"m"].decode().split(" ")
     name = entry_id.decode()
     return Entry(
         project_id, name, int(name.partition("-")[0]), int(seq), int(size), frozenset(_indexes(skips)), fields[b"b"]

@@ -5,7 +5,7 @@ import contextlib
 import json
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from aiohttp import web
 from headgate.v1 import event_pb2
 from headgate_service.delivery.config import Config, SinkConfig
 from headgate_service.delivery.main import serve
+from headgate_service.delivery_control.books import Books
+from headgate_service.delivery_control.ledger import Ledger
 from headgate_service.log.append import Append, Appender, LogProject
 from headgate_service.log.entry import encode
-from headgate_service.log.names import SHARDS
+from headgate_service.log.names import SHARDS, shard_keys
 from headgate_service.log.redis_pipeline import RedisPipeline
 from standardwebhooks.webhooks import Webhook
 
@@ -174,6 +176,27 @@ class Rig:
                     event = json.loads(line)
                     found[event["projectId"]].append(event["name"])
         return found
+
+
+async def books(producer: Producer, *sinks: str) -> list[Books]:
+    """The books of each sink in each project that the producer appended to."""
+    ledger = Ledger(producer.pipeline, entries_at_once=7)
+    rows = [await ledger.books(shard_keys(shard_of(one)).project(one), sinks) for one in sorted(producer.sent)]
+    return [book for row in rows for book in row]
+
+
+async def assert_books_balance(producer: Producer, *sinks: str) -> None:
+    """Each sink has explained each event that the producer appended, whether it is delivered yet or not."""
+    for book in await books(producer, *sinks):
+        assert book.difference == 0, book
+        assert book.start == 0
+        assert book.accepted == len(producer.sent[book.project_id])
+
+
+@pytest.fixture
+def balanced(producer: Producer) -> Callable[..., Awaitable[None]]:
+    """Checks that the books of the named sinks balance."""
+    return lambda *sinks: assert_books_balance(producer, *sinks)
 
 
 @pytest.fixture

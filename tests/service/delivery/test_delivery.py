@@ -33,7 +33,11 @@ async def test_a_batch_divides_an_entry_that_is_larger_than_it_may_be(rig, produ
     entry, _ = (await redis.xrange(cursor_keys("a").log))[0]
     use = await redis.hgetall(cursor_keys("a").use)
     cursor = await redis.hgetall(cursor_keys("a").cursors)
-    assert cursor == {b"c:hook": b"%s 25 %s" % (entry, use[b"bytes"]), b"delivered:hook": b"25"}
+    assert cursor == {
+        b"c:hook": b"%s 25 %s" % (entry, use[b"bytes"]),
+        b"start:hook": b"0",
+        b"delivered:hook": b"25",
+    }
 
 
 async def test_a_sink_that_is_down_delays_no_other_and_gets_its_backlog_later(rig, producer, target):

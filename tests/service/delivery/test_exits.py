@@ -33,25 +33,29 @@ async def until_it_exits(rig, producer, sinks, **plan) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
-async def test_an_exit_after_a_step_loses_and_repeats_nothing(rig, producer, target, step):
+async def test_an_exit_after_a_step_loses_and_repeats_nothing(rig, producer, target, balanced, step):
     sinks = (rig.jsonl(), rig.webhook(max_events=5))
     for count in (1, 4):
         await until_it_exits(rig, producer, sinks, exit_after=[step, count])
+        await balanced("jsonl", "hook")
     async with rig.forwarding(rig.config(*sinks, owner="one", keep_seconds=0)):
         await rig.eventually(delivered(rig, producer, target), "delivery after the exits")
+    await balanced("jsonl", "hook")
     target.assert_resends_are_identical()
 
 
-async def test_exits_at_random_lose_and_repeat_nothing(rig, producer, target):
+async def test_exits_at_random_lose_and_repeat_nothing(rig, producer, target, balanced):
     sinks = (rig.jsonl(rotate_bytes=4000), rig.webhook(max_events=3))
     for _ in range(6):
         await until_it_exits(rig, producer, sinks, exit_after=["any", random.randint(65, 150)])
+        await balanced("jsonl", "hook")
     async with rig.forwarding(rig.config(*sinks, owner="one", keep_seconds=0)):
         await rig.eventually(delivered(rig, producer, target), "delivery after the exits")
+    await balanced("jsonl", "hook")
     target.assert_resends_are_identical()
 
 
-async def test_a_killed_forwarder_is_replaced_by_another(rig, producer, target):
+async def test_a_killed_forwarder_is_replaced_by_another(rig, producer, target, balanced):
     sinks = (rig.jsonl(), rig.webhook(max_events=5))
     first = await rig.child(*sinks)
     await producer.append("a", 20)
@@ -65,9 +69,10 @@ async def test_a_killed_forwarder_is_replaced_by_another(rig, producer, target):
         await producer.append("a", 5)
         await rig.eventually(delivered(rig, producer, target), "delivery by the other")
     target.assert_resends_are_identical()
+    await balanced("jsonl", "hook")
 
 
-async def test_a_forwarder_frozen_past_its_lease_is_fenced_off(rig, producer, target):
+async def test_a_forwarder_frozen_past_its_lease_is_fenced_off(rig, producer, target, balanced):
     sinks = (rig.jsonl(), rig.webhook(max_events=5))
     children = [await rig.child(*sinks), await rig.child(*sinks)]
     try:
@@ -92,6 +97,7 @@ async def test_a_forwarder_frozen_past_its_lease_is_fenced_off(rig, producer, ta
     assert [await child.wait() for child in children] == [0, 0]
     assert delivered(rig, producer, target)()
     target.assert_resends_are_identical()
+    await balanced("jsonl", "hook")
 
 
 async def test_sigterm_settles_the_write_under_way_and_gives_up_the_leases(rig, producer, target, redis):

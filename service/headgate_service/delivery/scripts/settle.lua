@@ -1,6 +1,6 @@
 -- Records what became of events at a sink: promised batches go, others come in their place, cursors move, dead letters
 -- are kept, all in one step.
--- KEYS 1 T:lease  2 T:seal:<sink>   then three per project: P:cur, P:dead, P:dx:<sink>
+-- KEYS 1 T:lease  2 T:seal:<sink>   then four per project: P:cur, P:dead, P:dx:<sink>, P:use
 -- ARGV 1 token  2 lease milliseconds  3 version  4 msgpack:
 --      [sink, [numbers to delete], [SealedBatches to add, by place], dead letters a project keeps at most,
 --       per project: [cursor, delivered, dead, [[lo, hi] dead ordinals, lo exclusive],
@@ -36,8 +36,11 @@ for _, place in ipairs(adds) do
 end
 for i, project in ipairs(projects) do
   local cursor, delivered, dead, ranges, letters = unpack(project)
-  local cursors, dead_letters, dead_ranges = KEYS[3 * i], KEYS[3 * i + 1], KEYS[3 * i + 2]
-  redis.call('HSET', cursors, 'c:' .. sink, cursor)
+  local cursors, dead_letters, dead_ranges = KEYS[4 * i - 1], KEYS[4 * i], KEYS[4 * i + 1]
+  if redis.call('HSET', cursors, 'c:' .. sink, cursor) == 1 then
+    -- Its first cursor: nothing was trimmed before it, and the ledger counts from here.
+    redis.call('HSETNX', cursors, 'start:' .. sink, redis.call('HGET', KEYS[4 * i + 2], 'trimmed_seq') or '0')
+  end
   if delivered > 0 then
     redis.call('HINCRBY', cursors, 'delivered:' .. sink, string.format('%d', delivered))
   end
