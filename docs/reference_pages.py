@@ -20,7 +20,7 @@ from pydantic import ByteSize
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-BUILT_IN_SINKS = ("jsonl", "postgres", "posthog", "redis_stream", "webhook")
+BUILT_IN_SINKS = ("jsonl", "mixpanel", "postgres", "posthog", "redis_stream", "webhook")
 FOLDER = Path(__file__).parent / "reference"
 KINDS: list[tuple[Any, str]] = [
     (settings.RateSetting, 'rate, as `"1000/60s"`'),
@@ -123,7 +123,9 @@ def sinks_page() -> str:
     ]
     for use, sink in sorted(host.load(BUILT_IN_SINKS).sinks.items()):
         lines += [f"## `{use}`", "", "| setting | default | meaning |", "|---|---|---|"]
-        own_first = sorted(sink.Config.model_fields, key=lambda name: name in Config.model_fields)
+        own_first = sorted(
+            sink.Config.model_fields, key=lambda name: (name in Config.model_fields, name in HttpConfig.model_fields)
+        )
         for name in own_first:
             field = sink.Config.model_fields[name]
             value = "required" if field.is_required() else plainly(field.get_default(call_default_factory=True))

@@ -56,7 +56,8 @@ def flat_properties(fields: dict[str, Any], reserved: Iterable[str]) -> dict[str
             properties.setdefault(f"property_{name}", value)
     for path, name in _FIELDS:
         value = at(fields, path)
-        if value is not None:
+        # A weight of 1 is that of every event which nobody sampled.
+        if value is not None and (name, value) != ("sample_weight", 1):
             properties.setdefault(name, value)
     return properties
 
