@@ -15,6 +15,7 @@ from headgate_cli.settings import DEFAULT_SINKS, ENVIRONMENT, Section, Settings,
 from headgate_gateway.metrics import Metrics as GatewayMetrics
 from headgate_service.delivery.metrics import DeliveryMetrics
 from headgate_sinks import Config, host
+from headgate_sinks.http_target import HttpConfig
 from prometheus_client import CollectorRegistry
 from pydantic import ByteSize
 from pydantic.fields import FieldInfo
