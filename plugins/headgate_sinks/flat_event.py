@@ -10,6 +10,7 @@ _NAMESPACE = UUID("188651ff-39b1-418f-98b6-296523d7cea9")
 _NIL = UUID(int=0)
 # Of the event's JSON form: where a field is, and the name of the property it becomes.
 _FIELDS = (
+    ("eventId", "event_id"),
     ("projectId", "project_id"),
     ("userId", "user_id"),
     ("anonymousId", "anonymous_id"),
@@ -57,7 +58,7 @@ def flat_properties(fields: dict[str, Any], reserved: Iterable[str]) -> dict[str
     for path, name in _FIELDS:
         value = at(fields, path)
         # A weight of 1 is that of every event which nobody sampled.
-        if value is not None and (name, value) != ("sample_weight", 1):
+        if value is not None and (name != "sample_weight" or value != 1):
             properties.setdefault(name, value)
     return properties
 

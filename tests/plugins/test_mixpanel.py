@@ -118,6 +118,7 @@ async def test_what_an_event_becomes(mixpanel):
             "property_time": 1,
             "property_distinct_id": "y",
             "page_title": "own",
+            "event_id": "0190A5A8-0000-7000-8000-00000000000A",
             "project_id": "p",
             "user_id": "u1",
             "anonymous_id": "a1",

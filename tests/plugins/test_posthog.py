@@ -101,6 +101,7 @@ async def test_what_an_event_becomes(posthog):
             "page_title": "own",
             "page_path": "/a",
             "page_domain": "shop.example",
+            "event_id": "0190A5A8-0000-7000-8000-00000000000A",
             "project_id": "p",
             "user_id": "u1",
             "session_id": "s1",
