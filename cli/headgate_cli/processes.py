@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Container, Iterator, Mappin
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
 import uvloop
 
 from headgate_cli.address import Address
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
     from headgate_service.config import Config as ServiceConfig
     from headgate_service.delivery.config import Config as ForwarderConfig
     from headgate_service.project_fields import RateLimit
+    from headgate_sinks import Spec
     from headgate_sinks.sink import WhenFull
+
+# How long a third-party plugin may take to say what its kind of sink is like, before the service starts without it.
+INSPECTION_SECONDS = 10.0
 
 # Turns the slugs that a sink is limited to into something that holds the ids of those projects.
 ProjectsNamed = Callable[[frozenset[str]], Container[str]]
@@ -175,6 +180,7 @@ def forwarder_config(
                 settings=sink.config,
                 projects=None if sink.only_projects is None else projects_named(sink.only_projects),
                 when_full=sink.when_full,
+                memory=int(sink.memory),
             )
             for sink in settings.running_sinks
         ),
@@ -205,13 +211,30 @@ def database_url(settings: Settings, data_dir: DataDir) -> str:
 
 
 def _when_full(sinks: Sequence[SinkSettings]) -> "Iterator[tuple[SinkSettings, WhenFull]]":
-    from headgate_sinks.host import load
+    from headgate_sinks.host import load, third_party
 
-    # Where the operator leaves it to the plugin, only the plugin can tell; one that does not load stops nothing.
-    kinds = load(sink.use for sink in sinks if sink.when_full is None).sinks
+    # Where the operator leaves it to the plugin, only the plugin can tell. A stranger's is not loaded into this
+    # process, and one that does not load stops nothing.
+    asked = {sink.use for sink in sinks if sink.when_full is None}
+    strangers = {use for use in asked if third_party(use)}
+    specs = {use: kind.spec for use, kind in load(sorted(asked - strangers)).sinks.items()}
+    if strangers:
+        specs |= _inspected(sorted(strangers))
     for sink in sinks:
-        kind = kinds.get(sink.use)
-        yield sink, sink.when_full or (kind.spec.when_full if kind else "expire")
+        spec = specs.get(sink.use)
+        yield sink, sink.when_full or (spec.when_full if spec else "expire")
+
+
+def _inspected(uses: Sequence[str]) -> "dict[str, Spec]":
+    from headgate_service.delivery.plugin_worker.inspection import inspect
+    from headgate_sinks import Spec
+
+    found = inspect(uses, INSPECTION_SECONDS)
+    for use, kind in found.items():
+        if not isinstance(kind, Spec):
+            message = "a plugin does not say what its sink does when it is full: `expire` is taken"
+            structlog.get_logger().warning(message, use=use, reason=kind.reason)
+    return {use: kind for use, kind in found.items() if isinstance(kind, Spec)}
 
 
 def _rate_limit(rate: Rate | None) -> "RateLimit | None":

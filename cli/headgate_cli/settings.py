@@ -246,6 +246,9 @@ class SinkSettings(Section):
     enabled: bool = True
     """False: it gets nothing, and the log keeps nothing for it."""
 
+    memory: ByteSize = ByteSize(512 * 1024**2)
+    """What the process of a third-party sink may use, on Linux: one that uses more is ended and started again."""
+
     config: dict[str, Any] = Field(default={}, repr=False)
     """The plugin's own settings, as its page documents them."""
 

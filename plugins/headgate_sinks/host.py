@@ -50,6 +50,13 @@ def installed(use: str) -> Sequence[EntryPoint]:
     return tuple(entry_points(group=ENTRY_POINTS, name=use))
 
 
+def third_party(name: str, find: Callable[[str], Sequence[EntryPoint]] = installed) -> bool:
+    """Whether a package other than Headgate provides it, and only one: what cannot be chosen between is not run."""
+    points = find(name)
+    own = any(point.dist is not None and point.dist.name.lower() == "headgate" for point in points)
+    return bool(points) and not own and len({point.value for point in points}) == 1
+
+
 def load(
     uses: Iterable[str], find: Callable[[str], Sequence[EntryPoint]] = installed, plugins: Iterable[str] = ()
 ) -> Loaded:

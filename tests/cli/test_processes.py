@@ -1,5 +1,6 @@
 """What each process is told of headgate.toml."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,3 +126,40 @@ def test_a_sink_of_named_projects_serves_one_that_is_made_later() -> None:
     assert "prj_2" in named
     directory.projects.append(Known("prj_3", "other"))
     assert "prj_3" not in named
+
+
+KIND = """
+from headgate_sinks import Config, Sink, Spec, hookimpl
+
+
+class TestedSink(Sink[Config]):
+    use = "tested"
+    Config = Config
+    spec = Spec(when_full="refuse")
+
+    async def write(self, batch): ...
+
+
+@hookimpl
+def headgate_register_sinks():
+    return [TestedSink]
+"""
+
+
+@pytest.mark.parametrize(("source", "refuses"), [(KIND, True), ("raise RuntimeError", False), ("exit()", False)])
+def test_a_strangers_plugin_says_what_it_does_when_full_from_a_process_of_its_own(
+    tmp_path: Path, alone: Place, monkeypatch: pytest.MonkeyPatch, source: str, refuses: bool
+) -> None:
+    info = tmp_path / "tested_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tested-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[headgate.sinks.v1]\ntested = tested_plugin\n")
+    (tmp_path / "tested_plugin.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    settings = Settings.model_validate({"redis": {"url": "redis://r"}, "sinks": [{"name": "mine", "use": "tested"}]})
+    assert [(sink.name, sink.refuses_when_full) for sink in service_config(settings, alone).sinks] == [
+        ("jsonl", True),
+        ("mine", refuses),
+    ]
+    assert "tested_plugin" not in sys.modules

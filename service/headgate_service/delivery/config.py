@@ -18,7 +18,8 @@ class SinkConfig:
     """One sink of the configuration.
 
     `use` names its kind, `settings` is its `[sinks.config]`. `projects` are ids; None: all projects. A sink that is not
-    enabled runs no batch and keeps its place in the log. `when_full` None: what its kind says.
+    enabled runs no batch and keeps its place in the log. `when_full` None: what its kind says. `memory`: how many bytes
+    the process of a third-party sink may use; None: as many as it likes.
     """
 
     name: str
@@ -27,6 +28,7 @@ class SinkConfig:
     projects: Container[str] | None = None
     enabled: bool = True
     when_full: WhenFull | None = None
+    memory: int | None = 512 * 1024 * 1024
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -57,6 +59,8 @@ class Config:
     `keep_seconds`, `keep_bytes`: how long, and in all how many payload bytes, settled entries are kept; each project
     may keep an equal share of the bytes. `dead_letters`: how many a project keeps, about. `drain`: how long running
     writes may take to end after SIGTERM. `metrics_port` None: no metrics are served.
+    `isolate`: third-party sinks run in processes of their own; False only in tests that look into one. `plugin_load`:
+    how long such a process may take to load its plugin. `plugin_silence`: how long its event loop may stand still.
     """
 
     redis_url: str = field(repr=False)
@@ -82,6 +86,9 @@ class Config:
     drain: float = 10.0
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None
+    isolate: bool = True
+    plugin_load: float = 60.0
+    plugin_silence: float = 30.0
 
     def __post_init__(self) -> None:
         names = [sink.name for sink in self.sinks]

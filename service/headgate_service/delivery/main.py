@@ -1,6 +1,7 @@
 """The forwarder's composition root."""
 
 import asyncio
+import functools
 import os
 import random
 import signal
@@ -9,7 +10,7 @@ from collections.abc import Callable
 
 import redis.asyncio
 import structlog
-from headgate_sinks.host import load
+from headgate_sinks.host import load, third_party
 from prometheus_client import CollectorRegistry, start_http_server
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -20,10 +21,12 @@ from headgate_service.delivery.config import Config
 from headgate_service.delivery.forwarder import Forwarder
 from headgate_service.delivery.harvest import EventCache
 from headgate_service.delivery.lane import Lane, LaneRules
+from headgate_service.delivery.late_lane import LateLane
 from headgate_service.delivery.lease import Lease
 from headgate_service.delivery.metrics import DeliveryMetrics
 from headgate_service.delivery.observers import Observers
-from headgate_service.delivery.outlet import make_outlets
+from headgate_service.delivery.outlet import Outlet, make_outlets
+from headgate_service.delivery.plugin_worker.isolated_sink import Isolation
 from headgate_service.delivery.shard import Shard, Trimmer
 from headgate_service.delivery.shard_log import ShardLog
 from headgate_service.delivery.status import StatusBoard
@@ -63,18 +66,24 @@ async def serve(
         socket_connect_timeout=config.redis_deadline,
         retry=Retry(NoBackoff(), 0),
     )
-    loaded = load((sink.use for sink in config.sinks if sink.enabled), plugins=config.plugins)
+    uses = {sink.use for sink in config.sinks if sink.enabled}
+    strangers = {use for use in uses if third_party(use)} if config.isolate else set()
+    loaded = load(sorted(uses - strangers), plugins=config.plugins)
     for plugin in loaded.broken.keys() & config.plugins:
         broken = loaded.broken[plugin]
         _log.error("plugin is broken", plugin=plugin, reason=broken.reason, details=broken.details)
     observers = Observers(loaded.plugins)
-    outlets = make_outlets(config.sinks, loaded, config.data_dir, config.environment, clock, observers)
+    backoff = Backoff(config.backoff_first, config.backoff_longest, chance)
+    isolation = Isolation(
+        config.data_dir, config.environment, config.plugins, config.plugin_load, config.plugin_silence, backoff
+    )
+    outlets = make_outlets(config.sinks, loaded, config.data_dir, config.environment, clock, observers, isolation)
     metrics = DeliveryMetrics(registry, clock)
     measured = {outlet.name: metrics.of(outlet) for outlet in outlets}
     cache = EventCache()
     census = Census(log, config.scan)
     rules = LaneRules(
-        backoff=Backoff(config.backoff_first, config.backoff_longest, chance),
+        backoff=backoff,
         config_version=config.config_version,
         scan=config.scan,
         pause=config.pause,
@@ -94,8 +103,12 @@ async def serve(
             lambda: config.keep_bytes // census.projects,
             on_step,
         )
+
+        def make_lane(outlet: Outlet) -> Lane:
+            return Lane(outlet, shard_log, epoch, rules, cache, measured[outlet.name], clock, on_step, trimmer.moved)
+
         lanes = [
-            Lane(outlet, shard_log, epoch, rules, cache, measured[outlet.name], clock, on_step, trimmer.moved)
+            make_lane(outlet) if outlet.known.is_set() else LateLane(outlet.known, functools.partial(make_lane, outlet))
             for outlet in outlets
             if not outlet.broken
         ]
@@ -111,6 +124,8 @@ async def serve(
     showing = asyncio.create_task(board.run())
     running = [showing, *(asyncio.create_task(part.run()) for part in (census, forwarder, wakeup))]
     try:
+        for outlet in outlets:
+            outlet.start()
         _log.info("forwarder runs", sinks=[outlet.name for outlet in outlets], owner=owner)
         stopped = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait([stopped, *running], return_when=asyncio.FIRST_COMPLETED)

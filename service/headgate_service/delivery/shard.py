@@ -8,6 +8,7 @@ from redis.exceptions import ResponseError
 
 from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.lane import Lane
+from headgate_service.delivery.late_lane import LateLane
 from headgate_service.delivery.lease import Lease
 from headgate_service.delivery.shard_log import ShardLog
 from headgate_service.log.redis_pipeline import RedisUnavailable
@@ -91,7 +92,7 @@ class Trimmer:
 class Shard:
     """Runs until `stop`, or until the lease is found lost: then `run` raises a group with Fenced."""
 
-    def __init__(self, lease: Lease, log: ShardLog, lanes: Sequence[Lane], trimmer: Trimmer) -> None:
+    def __init__(self, lease: Lease, log: ShardLog, lanes: Sequence[Lane | LateLane], trimmer: Trimmer) -> None:
         self.lease = lease
         self.log = log
         self._lanes = lanes

@@ -132,6 +132,7 @@ class Rig:
             "expire_check": 0.1,
             "trim": 0.2,
             "drain": 5.0,
+            "isolate": False,
         }
         return Config(redis_url=self.redis_url, data_dir=self.data_dir, sinks=sinks, **{**quick, **changes})
 

@@ -1,0 +1,38 @@
+"""Runs a plugin's code and turns whatever happens into an outcome."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+from headgate_sinks import Misconfigured, Outcome, Result, Retry, TooLarge
+
+LONGEST_ERROR = 300
+
+
+async def attempt(call: Awaitable[Any], seconds: float | None) -> Any:
+    """What the call returns, or the outcome that it raised. Never raises but when cancelled. None: no deadline."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await call
+    except (Retry, Misconfigured, TooLarge) as outcome:
+        return outcome
+    except TimeoutError as error:
+        return Retry(f"the sink did not finish within {seconds:g} s" if seconds else f"TimeoutError: {error}")
+    # A plugin's code runs here and may raise anything: whatever it is, the batch comes again.
+    except Exception as error:  # noqa: BLE001
+        return Retry(f"{type(error).__name__}: {error}"[:LONGEST_ERROR])
+
+
+def checked(outcome: Any, events: int) -> Outcome:
+    """The outcome of a batch of so many events, or what is wrong with the plugin that returned it."""
+    match outcome:
+        case Retry(events=places) if places is not None and not all(0 <= place < events for place in places):
+            return Misconfigured("the sink's plugin retries events that are not in the batch: correct the plugin")
+        case Retry() | Misconfigured() | TooLarge():
+            return outcome
+        case Result(rejected=rejected):
+            if all(0 <= index < events for reject in rejected for index in reject.events):
+                return outcome
+            return Misconfigured("the sink's plugin rejected events that are not in the batch: correct the plugin")
+        case _:
+            return Misconfigured(f"the sink's plugin returned {type(outcome).__name__}, no outcome: correct the plugin")

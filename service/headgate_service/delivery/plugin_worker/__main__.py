@@ -1,0 +1,177 @@
+"""The process of one third-party sink. Its standard input is the pipe to the forwarder; what the plugin prints is the
+forwarder's to log."""
+
+import asyncio
+import contextlib
+import ctypes
+import faulthandler
+import json
+import logging
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from headgate.v1 import plugin_pb2
+from headgate_sinks import Place, Result, Sink
+from headgate_sinks.host import Broken, load
+
+from headgate_service.delivery.attempt import attempt, checked
+from headgate_service.delivery.configured_sink import make_sink
+from headgate_service.delivery.plugin_worker.frame import frame, read_frame, receive_frame
+from headgate_service.delivery.plugin_worker.messages import batch_of, description_of, outcome_message
+
+BEAT_SECONDS = 1.0
+# Behind everything that serves clients, when there is more to do than the machine can.
+_NICENESS = 10
+_ORPHAN_SECONDS = 5.0
+_CLOSE_SECONDS = 5.0
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    channel = _take_channel()
+    _end_with_parent(channel)
+    _say_what_is_printed()
+    content = receive_frame(channel)
+    if content is None:
+        return
+    request = plugin_pb2.PluginRequest.FromString(content)
+    _behave(request.setup.memory)
+    answer, sink = _made(request.setup)
+    answer.id = request.id
+    channel.sendall(frame(answer))
+    if sink is not None:
+        asyncio.run(Worker(sink).serve(channel))
+
+
+class Worker:
+    """Answers the forwarder's requests with a sink, each in a task of its own, until the forwarder is gone."""
+
+    def __init__(self, sink: Sink[Any]) -> None:
+        self._sink = sink
+        self._opened = False
+        self._running: dict[int, asyncio.Task[None]] = {}
+
+    async def serve(self, channel: socket.socket) -> None:
+        reader, self._writer = await asyncio.open_connection(sock=channel)
+        beating = asyncio.create_task(self._beat())
+        while (content := await read_frame(reader)) is not None:
+            self._take(plugin_pb2.PluginRequest.FromString(content))
+        for task in (beating, *self._running.values()):
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        if self._opened:
+            await attempt(self._sink.close(), _CLOSE_SECONDS)
+
+    def _take(self, request: plugin_pb2.PluginRequest) -> None:
+        if request.WhichOneof("call") == "cancel":
+            if task := self._running.get(request.cancel.id):
+                task.cancel()
+            return
+        task = self._running[request.id] = asyncio.create_task(self._answer(request))
+        task.add_done_callback(lambda _: self._running.pop(request.id, None))
+
+    async def _answer(self, request: plugin_pb2.PluginRequest) -> None:
+        outcome = plugin_pb2.SinkOutcome()
+        try:
+            outcome = await self._outcome(request)
+        finally:
+            # A call that was given up is answered too: it is over now.
+            answer = plugin_pb2.PluginAnswer(id=request.id, outcome=outcome)
+            self._writer.write(frame(answer))
+
+    async def _outcome(self, request: plugin_pb2.PluginRequest) -> plugin_pb2.SinkOutcome:
+        events = 0
+        match request.WhichOneof("call"):
+            case "open":
+                found = await attempt(self._open(), None)
+            case "check":
+                found = await attempt(self._sink.check(), None)
+            case "close":
+                found = await attempt(self._close(), None)
+            case _:
+                events = len(request.write.events)
+                found = checked(await attempt(self._sink.write(batch_of(request.write)), None), events)
+        return outcome_message(checked(Result() if found is None else found, events))
+
+    async def _open(self) -> None:
+        await self._sink.open()
+        self._opened = True
+
+    async def _close(self) -> None:
+        if self._opened:
+            self._opened = False
+            await self._sink.close()
+
+    async def _beat(self) -> None:
+        beat = frame(plugin_pb2.PluginAnswer(beat=plugin_pb2.PluginBeat()))
+        while True:
+            self._writer.write(beat)
+            await asyncio.sleep(BEAT_SECONDS)
+
+
+def _made(setup: plugin_pb2.PluginSetup) -> tuple[plugin_pb2.PluginAnswer, Sink[Any] | None]:
+    loaded = load([setup.use], plugins=() if setup.kind_only else setup.plugins)
+    if setup.kind_only and setup.use in loaded.sinks:
+        spec = loaded.sinks[setup.use].spec
+        return plugin_pb2.PluginAnswer(description=description_of(spec, spec.limits)), None
+    place = Place(setup.name, Path(setup.data_dir), time.time, dict(setup.environment), loaded.resolve_secret)
+    sink = make_sink(setup.use, json.loads(setup.config_json or "{}"), loaded, place)
+    if isinstance(sink, Broken):
+        broken = plugin_pb2.PluginBroken(reason=sink.reason, details=sink.details)
+        return plugin_pb2.PluginAnswer(broken=broken), None
+    return plugin_pb2.PluginAnswer(description=description_of(sink.spec, sink.limits)), sink
+
+
+def _take_channel() -> socket.socket:
+    channel = socket.socket(fileno=os.dup(0))
+    # A plugin that reads its standard input must find its end there, not the forwarder's messages.
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return channel
+
+
+def _end_with_parent(channel: socket.socket) -> None:
+    if sys.platform == "linux":
+        # A plugin that never lets go of the interpreter is ended too.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_watch, args=(channel.fileno(),), name="parent-watch", daemon=True).start()
+
+
+def _watch(channel: int) -> None:
+    poll = select.poll()
+    poll.register(channel, select.POLLHUP)
+    while not poll.poll():
+        pass
+    # Where the event loop runs, it has noticed as well and ends in order.
+    time.sleep(_ORPHAN_SECONDS + _CLOSE_SECONDS)
+    os._exit(1)
+
+
+def _behave(memory: int) -> None:
+    os.nice(_NICENESS)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("500")
+        if memory:
+            # The forwarder looks each second at what is in use; this stops what eats faster than that.
+            resource.setrlimit(resource.RLIMIT_DATA, (2 * memory, 2 * memory))
+
+
+def _say_what_is_printed() -> None:
+    faulthandler.enable()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+
+
+if __name__ == "__main__":
+    main()

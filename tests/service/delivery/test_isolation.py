@@ -1,0 +1,323 @@
+"""Third-party sinks that misbehave: nobody else notices, and nothing is lost."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from headgate_service.delivery.config import SinkConfig
+
+STRANGE = """
+import asyncio, ctypes, os, sys, time
+from pathlib import Path
+
+from headgate_sinks import Config, Result, Sink, Spec, hookimpl
+from pydantic import SecretStr
+
+
+class StrangeConfig(Config):
+    does: str = "write"
+    secret: SecretStr = SecretStr("")
+
+
+class StrangeSink(Sink[StrangeConfig]):
+    use = "strange"
+    Config = StrangeConfig
+
+    def __init__(self, config, place):
+        super().__init__(config, place)
+        self.spec = Spec(write_seconds=1.0 if config.does == "linger" else 60.0)
+        self.folder = place.data_dir / place.name
+        self.folder.mkdir(exist_ok=True)
+
+    async def write(self, batch):
+        (self.folder / "began").touch()
+        if not (self.folder / "cured").exists():
+            await getattr(self, self.config.does)()
+        with (self.folder / "taken").open("a") as taken:
+            for event in batch.events:
+                taken.write(f"{batch.id} {event.project_id} {event.name}\\n")
+        return Result()
+
+    async def linger(self):
+        await asyncio.sleep(3600)
+
+    async def block(self):
+        while True:
+            pass
+
+    async def sleep(self):
+        time.sleep(3600)
+
+    async def leave(self):
+        os._exit(3)
+
+    async def crash(self):
+        ctypes.string_at(0)
+
+    async def interrupt(self):
+        raise SystemExit("enough")
+
+    async def eat(self):
+        eaten = []
+        while True:
+            eaten.append(bytearray(b"x" * (1 << 20)))
+            await asyncio.sleep(0)
+
+    async def hoard(self):
+        self.hoarded = bytearray(b"x" * (400 << 20))
+        await asyncio.sleep(3600)
+
+    async def chatter(self):
+        print("to the operator", flush=True)
+        while True:
+            print("x" * 1000)
+
+    async def write_(self):
+        pass
+
+
+@hookimpl
+def headgate_register_sinks():
+    return [StrangeSink]
+"""
+
+
+class Neighbour:
+    """What a strange sink did, by the files that it writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def began(self) -> bool:
+        return (self.folder / "began").exists()
+
+    def cure(self) -> None:
+        (self.folder / "cured").touch()
+
+    def taken(self) -> dict[str, list[str]]:
+        """The names of the events by project, each batch once."""
+        batches: dict[str, list[str]] = {}
+        found: dict[str, list[str]] = {}
+        path = self.folder / "taken"
+        for line in path.read_text().splitlines() if path.exists() else []:
+            batch, project, name = line.split(" ", 2)
+            if name not in batches.setdefault(batch, []):
+                batches[batch].append(name)
+                found.setdefault(project, []).append(name)
+        return found
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch) -> Callable[[str, str], None]:
+    """Installs a package with one module under the entry point of the same name, where this process and those that it
+    starts find it."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", str(site))
+
+    def install(name: str, source: str) -> None:
+        module = f"isolated_{name}"
+        (site / f"{module}.py").write_text(source)
+        info = site / f"{module}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[headgate.sinks.v1]\n{name} = {module}\n")
+
+    return install
+
+
+@pytest.fixture
+def neighbour(tmp_path) -> Neighbour:
+    return Neighbour(tmp_path / "odd")
+
+
+def strange(does: str = "write_", *, memory: int | None = None, **settings: Any) -> SinkConfig:
+    return SinkConfig(name="odd", use="strange", settings={"max_age": 0.01, "does": does, **settings}, memory=memory)
+
+
+async def status(redis: Any) -> dict[str, str]:
+    found = await redis.hgetall("headgate:sink:odd:status")
+    return {key.decode(): value.decode() for key, value in found.items()}
+
+
+async def said(redis: Any, state: str, words: str) -> bool:
+    found = await status(redis)
+    return found.get("state") == state and words in found["last_error"]
+
+
+async def test_a_third_party_sink_delivers_from_its_own_process(rig, producer, redis, install, neighbour):
+    install("strange", STRANGE)
+    for _ in range(5):
+        await producer.append("a", 3)
+        await producer.append("b", 2)
+    async with rig.forwarding(rig.config(rig.jsonl(), strange(), isolate=True)):
+        await rig.eventually(lambda: neighbour.taken() == producer.sent, "delivery")
+        assert (await status(redis))["state"] == "RUNNING"
+    assert "isolated_strange" not in sys.modules
+
+
+BEHAVIOURS = {
+    "linger": ("RETRYING", "did not finish within 1 s"),
+    "block": ("RETRYING", "event loop did not run"),
+    "sleep": ("RETRYING", "event loop did not run"),
+    "leave": ("RETRYING", "exit status 3"),
+    "crash": ("RETRYING", "signal SIGSEGV"),
+    "interrupt": ("RETRYING", "exit status 1"),
+    "eat": ("RETRYING", ""),
+    "hoard": ("RETRYING", "more than its `memory` of 256 MiB"),
+    "chatter": ("RETRYING", "event loop did not run"),
+}
+
+
+@pytest.mark.parametrize("does", BEHAVIOURS)
+async def test_what_one_sink_does_no_other_notices(rig, producer, redis, install, neighbour, does):
+    install("strange", STRANGE)
+    state, words = BEHAVIOURS[does]
+    sink = strange(does, memory=256 << 20)
+    async with rig.forwarding(rig.config(rig.jsonl(), sink, isolate=True, plugin_silence=2.0)):
+        await producer.append("a", 3)
+        await rig.eventually(lambda: neighbour.began, "the strange sink to be written to")
+        for number in range(20):
+            await producer.append("ab"[number % 2], 2)
+        await rig.eventually(lambda: rig.lines() == producer.sent, "delivery to the other sink")
+        assert neighbour.taken() == {}
+        await rig.eventually(lambda: said(redis, state, words), f"{state}: {words}")
+        await producer.append("b", 2)
+        await rig.eventually(lambda: rig.lines() == producer.sent, "delivery to the other sink again")
+        assert neighbour.taken() == {}
+        neighbour.cure()
+        await rig.eventually(lambda: neighbour.taken() == producer.sent, "all of it, once it is cured")
+    assert rig.lines() == producer.sent
+
+
+IMPORTS = {
+    "raises": ("raise RuntimeError('no such luck')", "no such luck"),
+    "exits": ("import os\nos._exit(5)", "exit status 5"),
+    "crashes": ("import ctypes\nctypes.string_at(0)", "signal SIGSEGV"),
+    "hangs": ("while True: pass", "did not finish within 2 s"),
+    "registers nothing": ("", "registers no sink"),
+}
+
+
+@pytest.mark.parametrize("how", IMPORTS)
+async def test_a_plugin_that_cannot_be_loaded_is_broken_and_alone(rig, producer, redis, install, neighbour, how, capfd):
+    source, words = IMPORTS[how]
+    install("strange", source)
+    await producer.append("a", 3)
+    async with rig.forwarding(rig.config(rig.jsonl(), strange(), isolate=True, plugin_load=2.0)):
+        await rig.eventually(lambda: said(redis, "BROKEN", words), "it to be broken")
+        await producer.append("a", 3)
+        await rig.eventually(lambda: rig.lines() == producer.sent, "delivery to the other sink")
+    if how == "raises":
+        assert "RuntimeError: no such luck" in capfd.readouterr().out
+    assert "isolated_strange" not in sys.modules
+
+
+async def test_a_mended_plugin_goes_on_where_it_was(rig, producer, redis, install, neighbour, tmp_path):
+    install("strange", "raise RuntimeError('half an upgrade')")
+    await producer.append("a", 3)
+    async with rig.forwarding(rig.config(strange(), isolate=True)):
+        await rig.eventually(lambda: said(redis, "BROKEN", "half an upgrade"), "it to be broken")
+        (tmp_path / "site" / "isolated_strange.py").write_text(STRANGE)
+        await rig.eventually(lambda: neighbour.taken() == producer.sent, "delivery")
+        await rig.eventually(lambda: said(redis, "RUNNING", ""), "it to be well")
+
+
+async def test_secrets_cross_the_pipe_only(rig, producer, install, neighbour, capfd):
+    looks = STRANGE.replace(
+        "    async def write_(self):\n        pass",
+        """    async def write_(self):
+        seen = Path("/proc/self/cmdline").read_bytes() + Path("/proc/self/environ").read_bytes()
+        (self.folder / "seen").write_bytes(seen)
+        (self.folder / "secret").write_text(self.place.secret(self.config.secret) + os.environ.get("PWD", ""))""",
+    )
+    install("strange", looks)
+    await producer.append("a", 1)
+    config = rig.config(strange(secret="env:ODD_SECRET"), isolate=True, environment={"ODD_SECRET": "s3cr3t-value"})
+    async with rig.forwarding(config):
+        await rig.eventually(lambda: neighbour.taken() == producer.sent, "delivery")
+    assert (neighbour.folder / "secret").read_text().startswith("s3cr3t-value")
+    assert b"s3cr3t-value" not in (neighbour.folder / "seen").read_bytes()
+    printed = capfd.readouterr()
+    assert "s3cr3t-value" not in printed.out + printed.err
+
+
+async def test_the_variables_of_headgate_itself_are_no_plugins_business(rig, producer, install, neighbour, monkeypatch):
+    looks = STRANGE.replace(
+        "    async def write_(self):\n        pass",
+        """    async def write_(self):
+        (self.folder / "seen").write_text(os.environ.get("HEADGATE_REDIS_URL", "") + os.environ["ANOTHER"])""",
+    )
+    install("strange", looks)
+    monkeypatch.setenv("HEADGATE_REDIS_URL", "unix:///secret")
+    monkeypatch.setenv("ANOTHER", "a plugin's own")
+    await producer.append("a", 1)
+    async with rig.forwarding(rig.config(strange(), isolate=True)):
+        await rig.eventually(lambda: neighbour.taken() == producer.sent, "delivery")
+    assert (neighbour.folder / "seen").read_text() == "a plugin's own"
+
+
+async def test_what_a_plugin_prints_is_logged_with_its_sinks_name(rig, producer, install, neighbour, capfd):
+    prints = STRANGE.replace(
+        "    async def write_(self):\n        pass",
+        """    async def write_(self):
+        print("three", "words")
+        print("and an error", file=sys.stderr)
+        assert sys.stdin.read() == \"\"""",
+    )
+    install("strange", prints)
+    await producer.append("a", 1)
+    async with rig.forwarding(rig.config(strange(), isolate=True)):
+        await rig.eventually(lambda: neighbour.taken() == producer.sent, "delivery")
+    lines = [line for line in capfd.readouterr().out.splitlines() if "plugin printed" in line]
+    assert any("three words" in line and "odd" in line and "stdout" in line for line in lines)
+    assert any("and an error" in line and "stderr" in line for line in lines)
+
+
+async def test_a_killed_forwarder_leaves_no_worker_behind(rig, producer, install, neighbour):
+    install(
+        "strange",
+        STRANGE.replace('(self.folder / "began").touch()', '(self.folder / "began").write_text(str(os.getpid()))'),
+    )
+    await producer.append("a", 1)
+    sink = strange("block")
+    plan = {"sinks": [{"name": sink.name, "use": sink.use, "settings": sink.settings}]}
+    child = await rig.child(sink, **plan)
+    try:
+        pid = await rig.eventually(
+            lambda: neighbour.began and (neighbour.folder / "began").read_text(), "the write to begin"
+        )
+        assert state_of(pid) in "RSD"
+    finally:
+        child.kill()
+        await child.wait()
+    await rig.eventually(lambda: state_of(pid) == "Z", "the worker to end")
+
+
+def state_of(pid: str) -> str:
+    """As the kernel has it; Z also for a process that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return "Z"
+
+
+async def test_a_drained_forwarder_closes_the_sink_and_ends_its_process(rig, producer, install, neighbour):
+    closes = STRANGE.replace(
+        "    async def write_(self):\n        pass",
+        """    async def write_(self):
+        (self.folder / "pid").write_text(str(os.getpid()))
+
+    async def close(self):
+        (self.folder / "closed").touch()""",
+    )
+    install("strange", closes)
+    await producer.append("a", 1)
+    async with rig.forwarding(rig.config(strange(), isolate=True)):
+        await rig.eventually(lambda: neighbour.taken() == producer.sent, "delivery")
+    assert (neighbour.folder / "closed").exists()
+    assert state_of((neighbour.folder / "pid").read_text()) == "Z"
