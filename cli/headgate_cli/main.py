@@ -17,6 +17,7 @@ from headgate_cli.processes import Place, run_forwarder, run_gateway, run_servic
 from headgate_cli.project import project_app
 from headgate_cli.receipt import receipt
 from headgate_cli.settings import Settings, SettingsInvalid, read_settings
+from headgate_cli.sinks import sinks_app
 
 app = typer.Typer(
     name="headgate",
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.add_typer(project_app, name="project")
 app.add_typer(key_app, name="key")
 app.add_typer(events_app, name="events")
+app.add_typer(sinks_app, name="sinks")
 app.command()(receipt)
 
 DataDirOption = Annotated[Path, typer.Option("--data-dir", metavar="DIR", help="Where Headgate keeps everything.")]
