@@ -8,7 +8,7 @@ import asyncio
 import json
 import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,8 @@ class PostgresSink(Sink[PostgresConfig]):
             await pool.close()
 
     async def _make_pool(self) -> "Pool[Any]":
-        driver = _driver()
+        # Importing it takes a while.
+        driver = await asyncio.to_thread(_driver)
         pool: Pool[Any] = driver.create_pool(
             await asyncio.to_thread(self.place.secret, self.config.url),
             # Connects to nothing yet: a database that is down must not keep the sink from opening.
@@ -167,24 +168,23 @@ class PostgresSink(Sink[PostgresConfig]):
             raise Misconfigured(f"{table.quoted} lacks the columns {lacking}: add them, or set `create = true`")
 
     async def _write(self, connection: "Connection", batch: Batch) -> Result:
+        rows = await asyncio.to_thread(lambda: dict(enumerate(map(postgres_row, batch.events))))
         async with connection.transaction(isolation="read_committed"):
             await connection.execute(OPENING)
             if not await connection.fetchval(self._table.claim(), batch.id, len(batch.events)):
                 return _recorded(await connection.fetchval(self._table.rejected(), batch.id))
-            rejected = await self._fill(connection, batch.events)
+            rejected = _without_id(batch.events)
+            for reject in rejected:
+                del rows[reject.events[0]]
+            rejected += await self._fill(connection, rows)
             if rejected:
                 await connection.execute(self._table.note_rejected(), batch.id, _record(rejected))
-        return Result(rejected)
+        return Result(tuple(rejected))
 
-    async def _fill(self, connection: "Connection", events: Sequence[event_pb2.Event]) -> tuple[Reject, ...]:
-        """Inserts the events; what the database refuses is narrowed down, by halves, to the events that it is."""
-        rejected = [
-            Reject((place,), "nul_in_event_id", "PostgreSQL stores no NUL, and an id must not be changed")
-            for place, event in enumerate(events)
-            if "\0" in event.event_id
-        ]
-        unfit = {place for reject in rejected for place in reject.events}
-        rows = {place: postgres_row(event) for place, event in enumerate(events) if place not in unfit}
+    async def _fill(self, connection: "Connection", rows: Mapping[int, tuple[Any, ...]]) -> list[Reject]:
+        """Inserts the rows, by their events' places; what the database refuses is narrowed down, by halves, to the
+        events that it is."""
+        rejected = []
         parts = [list(rows)] if rows else []
         while parts:
             part = parts.pop()
@@ -199,11 +199,11 @@ class PostgresSink(Sink[PostgresConfig]):
                 if not _says_row_is_unfit(error.sqlstate):
                     raise
                 if len(part) == 1:
-                    rejected.append(Reject((part[0],), f"postgres_{error.sqlstate}", str(error)))
+                    rejected.append(Reject((part[0],), f"postgres_{error.sqlstate.lower()}", str(error)))
                 else:
                     middle = len(part) // 2
                     parts += [part[middle:], part[:middle]]
-        return tuple(rejected)
+        return rejected
 
 
 def postgres_row(event: event_pb2.Event) -> tuple[Any, ...]:
@@ -212,6 +212,14 @@ def postgres_row(event: event_pb2.Event) -> tuple[Any, ...]:
     if not any(isinstance(value, str) and ("\0" in value or "\\u0000" in value) for value in row):
         return row
     return tuple(_shown(column.kind, value) for column, value in zip(COLUMNS, row, strict=True))
+
+
+def _without_id(events: Sequence[event_pb2.Event]) -> list[Reject]:
+    return [
+        Reject((place,), "nul_in_event_id", "PostgreSQL stores no NUL, and another id would be another event")
+        for place, event in enumerate(events)
+        if "\0" in event.event_id
+    ]
 
 
 def _shown(kind: str, value: Any) -> Any:

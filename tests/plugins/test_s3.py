@@ -1,16 +1,18 @@
 """The s3 sink against a local S3 server, and against one that answers as it is told."""
 
 import asyncio
+import contextlib
 import gzip
 import io
 import json
 import logging
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import aiohttp
 import boto3
 import pyarrow
 import pytest
@@ -18,12 +20,27 @@ from aiohttp import web
 from botocore.client import BaseClient
 from headgate.v1 import event_pb2
 from headgate_sinks import Batch, Misconfigured, Place, Result, Retry, TooLarge, event_json
+from headgate_sinks.conformance import (
+    AnswerLost,
+    Fault,
+    NotAllowed,
+    Poison,
+    RateLimited,
+    Refuses,
+    Silent,
+    SinkConformance,
+    TakesOnly,
+    TakesSome,
+    Target,
+    Unavailable,
+)
 from headgate_sinks.event_row import COLUMNS
 from headgate_sinks.s3 import S3Config, S3Sink, object_key, outcome
 from headgate_sinks.s3_bucket import Answer, BucketAddress
 from moto.server import ThreadedMotoServer
 from pyarrow import parquet
 from pydantic import ValidationError
+from yarl import URL
 
 NOW = 1795262400.0
 KEYS = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": "s3cret-key"}
@@ -81,17 +98,88 @@ class Told:
         return web.Response(status=self.status, text=self.body, headers=self.headers)
 
 
-@pytest.fixture
-async def told() -> AsyncIterator[Told]:
-    told = Told()
+@contextlib.asynccontextmanager
+async def serving(handle: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
     app = web.Application(client_max_size=2**30)
-    app.router.add_route("*", "/{path:.*}", told.handle)
+    app.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    told.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield told
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     await runner.cleanup()
+
+
+@pytest.fixture
+async def told() -> AsyncIterator[Told]:
+    told = Told()
+    async with serving(told.handle) as told.url:
+        yield told
+
+
+class Door(Target):
+    """Stands before the server of the tests, and passes on what it does not refuse."""
+
+    def __init__(self, server: str) -> None:
+        self.server = server
+        self.s3 = client(server, "s3")
+        self.fault: Fault | None = None
+        self.url = ""
+
+    async def received(self) -> list[dict[str, Any]]:
+        found = await asyncio.to_thread(objects, self.s3)
+        return [json.loads(line) for content in found.values() for line in gzip.decompress(content).splitlines()]
+
+    async def arm(self, fault: Fault | None) -> None:
+        self.fault = fault
+
+    async def handle(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        match self.fault:
+            case Unavailable():
+                return web.Response(status=503, text="<Error><Code>InternalError</Code></Error>")
+            case RateLimited(after=after):
+                hint = {} if after is None else {"Retry-After": str(int(after))}
+                return web.Response(status=503, text="<Error><Code>SlowDown</Code></Error>", headers=hint)
+            case NotAllowed():
+                return web.Response(status=403, text="<Error><Code>AccessDenied</Code></Error>")
+            case TakesOnly(events=most) if gzip.decompress(body).count(b"\n") > most:
+                return web.Response(status=400, text="<Error><Code>EntityTooLarge</Code></Error>")
+            case Silent():
+                await asyncio.Event().wait()
+        url = URL(f"{self.server}{request.raw_path}", encoded=True)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(request.method, url, data=body, headers=request.headers) as answer,
+        ):
+            if self.fault == AnswerLost() and request.transport:
+                request.transport.close()
+            return web.Response(status=answer.status, body=await answer.read())
+
+
+class TestConformance(SinkConformance):
+    sink = S3Sink
+    cannot: ClassVar = {
+        Refuses: "a bucket knows no events, and refuses none for what is in it",
+        Poison: "a bucket knows no events, and refuses none for what is in it",
+        TakesSome: "an object is put as a whole",
+    }
+    server: ClassVar[str]
+
+    @pytest.fixture(autouse=True)
+    def _with_server(self, server: str, s3: BaseClient) -> None:
+        type(self).server = server
+
+    @contextlib.asynccontextmanager
+    async def target(self, folder: Path) -> AsyncIterator[Door]:
+        door = Door(self.server)
+        async with serving(door.handle) as door.url:
+            yield door
+
+    def config(self, target: Door) -> dict[str, Any]:
+        return {"bucket": "lake", "endpoint_url": target.url, **KEYS, "session_token": "env:TOKEN"}
+
+    def environment(self, target: Door) -> dict[str, str]:
+        return {"TOKEN": "t0ken-of-the-lake"}
 
 
 def make(url: str, environment: dict[str, str] | None = None, **config: Any) -> S3Sink:
