@@ -1,10 +1,15 @@
-"""`headgate sinks`: the sinks that there are, and the ones that are configured."""
+"""`headgate sinks`: the kinds of sinks that there are, and the sinks that are configured."""
 
 import typer
 
+from headgate_cli.sinks_check import check
+from headgate_cli.sinks_installed import list_kinds, schema
 from headgate_cli.sinks_new import new
 
 sinks_app = typer.Typer(help="Sinks.", no_args_is_help=True)
+sinks_app.command("list")(list_kinds)
+sinks_app.command()(schema)
+sinks_app.command()(check)
 sinks_app.command()(new)
 
 
