@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,9 @@ import structlog
 from headgate_cli.backoff import Backoff
 
 READY_POLL = 0.05
+LOOK_SECONDS = 1.0
+# What one look may count for: when this process was stopped or starved, so may its children have been.
+LONGEST_LOOK = 5.0
 log = structlog.get_logger()
 
 
@@ -27,7 +31,9 @@ class ChildSpec:
 
     `handover` is what it is given on its standard input, which then stays open: its end tells the child that its parent
     is gone. None: it reads nothing. `held` are file descriptors it inherits. `stale` are files that its last life may
-    have left behind. Times are in seconds.
+    have left behind. `silence`: once it serves, it is killed and started again when it has not answered for so long.
+    It answers by writing to its standard input, a socket, or where `alive` is given, by that. None: it may be silent.
+    Times are in seconds.
     """
 
     name: str
@@ -39,6 +45,8 @@ class ChildSpec:
     stale: tuple[Path, ...] = ()
     start_deadline: float = 60.0
     grace: float = 30.0
+    silence: float | None = None
+    alive: Callable[[], Awaitable[bool]] | None = None
 
 
 @dataclass
@@ -94,39 +102,46 @@ class Child:
     async def _run_once(self) -> str:
         for file in self.spec.stale:
             file.unlink(missing_ok=True)
-        process = await asyncio.create_subprocess_exec(
-            *self.spec.command,
-            stdin=asyncio.subprocess.DEVNULL if self.spec.handover is None else asyncio.subprocess.PIPE,
-            # Standard output is kept for the line that says everything serves.
-            stdout=sys.stderr,
-            pass_fds=self.spec.held,
-            # Ctrl-C reaches a terminal's whole group: only the parent may take it, to end its children in order.
-            start_new_session=True,
-        )
-        try:
-            _write_whole(self.spec.pid_file, f"{process.pid}\n")
-            log.info("child started", child=self.spec.name, pid=process.pid)
-            async with asyncio.TaskGroup() as tasks:
-                helpers = [tasks.create_task(self._watch(process)), tasks.create_task(self._end_when_asked(process))]
-                await self._hand_over(process)
-                await process.wait()
-                for helper in helpers:
-                    helper.cancel()
-            return exit_status(process.returncode)
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-            self.spec.pid_file.unlink(missing_ok=True)
+        own, theirs = socket.socketpair()
+        own.setblocking(False)
+        with own:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *self.spec.command,
+                    stdin=asyncio.subprocess.DEVNULL if self.spec.handover is None else theirs.fileno(),
+                    # Standard output is kept for the line that says everything serves.
+                    stdout=sys.stderr,
+                    pass_fds=self.spec.held,
+                    # Ctrl-C reaches a terminal's whole group: only the parent may take it, to end its children in
+                    # order.
+                    start_new_session=True,
+                )
+            try:
+                _write_whole(self.spec.pid_file, f"{process.pid}\n")
+                log.info("child started", child=self.spec.name, pid=process.pid)
+                async with asyncio.TaskGroup() as tasks:
+                    helpers = [
+                        tasks.create_task(self._watch(process, own)),
+                        tasks.create_task(self._end_when_asked(process)),
+                        tasks.create_task(self._hand_over(own)),
+                    ]
+                    await process.wait()
+                    for helper in helpers:
+                        helper.cancel()
+                return exit_status(process.returncode)
+            finally:
+                if process.returncode is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        process.kill()
+                self.spec.pid_file.unlink(missing_ok=True)
 
-    async def _hand_over(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdin is not None and self.spec.handover is not None:
-            process.stdin.write(self.spec.handover)
+    async def _hand_over(self, channel: socket.socket) -> None:
+        if self.spec.handover is not None:
             # A child that ended before it read shows by its status.
             with contextlib.suppress(ConnectionError):
-                await process.stdin.drain()
+                await asyncio.get_running_loop().sock_sendall(channel, self.spec.handover)
 
-    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+    async def _watch(self, process: asyncio.subprocess.Process, channel: socket.socket) -> None:
         try:
             async with asyncio.timeout(self.spec.start_deadline):
                 while not await self.spec.ready():  # noqa: ASYNC110 (another process sets no event of ours)
@@ -136,6 +151,20 @@ class Child:
             process.kill()
         else:
             self.serving.set()
+            if self.spec.silence is not None:
+                await self._until_silent(self.spec.silence, channel)
+                log.error("child does not answer and is killed", child=self.spec.name, seconds=self.spec.silence)
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+
+    async def _until_silent(self, seconds: float, channel: socket.socket) -> None:
+        silent, looked = 0.0, self.clock()
+        while silent < seconds:
+            await asyncio.sleep(LOOK_SECONDS)
+            alive = await self.spec.alive() if self.spec.alive else _has_written(channel)
+            since, looked = looked, self.clock()
+            # A child that ends is watched by its grace.
+            silent = 0.0 if alive or self._stop.is_set() else silent + min(looked - since, LONGEST_LOOK)
 
     async def _end_when_asked(self, process: asyncio.subprocess.Process) -> None:
         await self._stop.wait()
@@ -145,6 +174,13 @@ class Child:
         log.error("child did not end in time", child=self.spec.name, seconds=self.spec.grace)
         with contextlib.suppress(ProcessLookupError):
             process.kill()
+
+
+def _has_written(channel: socket.socket) -> bool:
+    try:
+        return bool(channel.recv(65536))
+    except OSError:
+        return False
 
 
 def _write_whole(file: Path, text: str) -> None:

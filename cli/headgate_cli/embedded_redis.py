@@ -162,6 +162,17 @@ class EmbeddedRedis:
         except redis.RedisError:
             return False
 
+    def alive(self) -> bool:
+        """Whether a server answers at all, be it that it has no room for one more client."""
+        try:
+            with self._client() as client:
+                client.ping()
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            return isinstance(error, redis.BusyLoadingError) or "max number of clients" in str(error)
+        except redis.RedisError:
+            return True
+        return True
+
     def stop_orphan(
         self,
         deadline: float = 60.0,

@@ -1,10 +1,16 @@
-"""What a child of `headgate up` is handed by its parent, and how it notices that the parent is gone."""
+"""What a child of `headgate up` is handed by its parent, how it notices that the parent is gone, and lets it know that
+it is alive itself."""
 
+import asyncio
+import contextlib
 import os
 import signal
+import socket
 import threading
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,6 +18,7 @@ from headgate_cli.settings import Settings
 
 # A child that has not drained by then ends all the same: the next `up` waits for it.
 ORPHAN_GRACE = 30.0
+BEAT_SECONDS = 2.0
 
 
 class Handover(BaseModel):
@@ -38,9 +45,29 @@ def take_handover(source: int = 0) -> Handover:
     return handover
 
 
+async def beating(serving: Coroutine[Any, Any, None], source: int = 0) -> None:
+    """Run `serving`, and let the parent hear meanwhile that the event loop runs."""
+    with socket.socket(fileno=os.dup(source)) as parent:
+        beats = asyncio.create_task(_beat(parent))
+        try:
+            await serving
+        finally:
+            beats.cancel()
+
+
+async def _beat(parent: socket.socket) -> None:
+    while True:
+        # A parent that was stopped has room for a while, and then heard enough; one that is gone shows elsewhere.
+        with contextlib.suppress(OSError):
+            parent.send(b".", socket.MSG_DONTWAIT)
+        await asyncio.sleep(BEAT_SECONDS)
+
+
 def _end_with(source: int) -> None:
-    while os.read(source, 1024):
-        pass
+    # What the parent had not heard yet when it ended makes its end an error.
+    with contextlib.suppress(ConnectionError):
+        while os.read(source, 1024):
+            pass
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(ORPHAN_GRACE)
     os._exit(1)

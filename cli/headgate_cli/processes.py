@@ -8,9 +8,9 @@ import contextlib
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvloop
@@ -18,6 +18,7 @@ import uvloop
 from headgate_cli.address import Address
 from headgate_cli.certificates import check_gateway, check_grpc, check_http
 from headgate_cli.data_dir import DataDir
+from headgate_cli.parent import beating
 from headgate_cli.settings import Rate, Settings, SettingsInvalid, SinkSettings
 
 if TYPE_CHECKING:
@@ -47,19 +48,23 @@ def run_service(settings: Settings, place: Place) -> None:
     """`headgate service`. Raises SettingsInvalid."""
     from headgate_service.main import serve
 
-    uvloop.run(serve(service_config(settings, place)))
+    _run(serve(service_config(settings, place)), place)
 
 
 def run_gateway(settings: Settings, place: Place) -> None:
     """`headgate gateway`. Raises SettingsInvalid."""
     from headgate_gateway.main import serve
 
-    uvloop.run(serve(gateway_config(settings, place)))
+    _run(serve(gateway_config(settings, place)), place)
 
 
 def run_forwarder(settings: Settings, place: Place, environ: Mapping[str, str]) -> None:
     """`headgate forward`. Raises SettingsInvalid."""
-    uvloop.run(_forward(settings, place, environ))
+    _run(_forward(settings, place, environ), place)
+
+
+def _run(serving: Coroutine[Any, Any, None], place: Place) -> None:
+    uvloop.run(beating(serving) if place.supervised else serving)
 
 
 async def _forward(settings: Settings, place: Place, environ: Mapping[str, str]) -> None:

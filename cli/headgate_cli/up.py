@@ -24,6 +24,8 @@ from headgate_cli.supervisor import supervise
 READY_PROBE_SECONDS = 2.0
 # Children end in this order, each within so many seconds.
 GRACE = {"gateway": 35.0, "service": 20.0, "forwarder": 30.0, "redis": 60.0}
+# A child that serves and has not answered for so many seconds is killed and started again.
+SILENCE = {"gateway": 30.0, "service": 30.0, "forwarder": 30.0, "redis": 60.0}
 
 FAILURES = (SettingsInvalid, DataDirHeld, RedisMissing, RedisUnusable, AddressTaken, ChildHopeless)
 
@@ -78,6 +80,9 @@ def _redis(embedded: EmbeddedRedis, data_dir: DataDir) -> Child:
     async def answers() -> bool:
         return await asyncio.to_thread(embedded.answers)
 
+    async def alive() -> bool:
+        return await asyncio.to_thread(embedded.alive)
+
     return Child(
         ChildSpec(
             "redis",
@@ -87,6 +92,8 @@ def _redis(embedded: EmbeddedRedis, data_dir: DataDir) -> Child:
             # It reads all its data before it answers.
             start_deadline=600.0,
             grace=GRACE["redis"],
+            silence=SILENCE["redis"],
+            alive=alive,
         )
     )
 
@@ -105,6 +112,7 @@ def _process(
             handover=handover,
             held=(children_fd,),
             grace=GRACE[name],
+            silence=SILENCE[name],
         )
     )
 

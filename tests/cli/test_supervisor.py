@@ -219,3 +219,72 @@ async def test_a_child_that_cannot_be_started_for_a_while_is_started_after_it(st
     await until(lambda: (stage.folder / "a.pid").exists() and stage.pid("a") != killed)
     stage.stop.set()
     await within(running)
+
+
+# Beats on its standard input, as Headgate's own do, until it is told not to.
+BEATING = """
+import os, sys, time
+name, diary, *mute = sys.argv[1:]
+sys.stdin.readline()
+with open(diary, "a") as file:
+    file.write(f"{name} started\\n")
+while True:
+    if not os.path.exists(f"{diary}.mute"):
+        os.write(0, b".")
+    time.sleep(0.05)
+"""
+
+
+async def test_a_child_that_falls_silent_is_killed_and_started_again(
+    stage: Stage, capfd: pytest.CaptureFixture[str]
+) -> None:
+    other = stage.child("gateway", BEATING, handover=b"\n", silence=30.0)
+    running = stage.run(stage.child("service", BEATING, handover=b"\n", silence=2.0), other)
+    await within(stage.said_ready.wait())
+    pid, others = stage.pid("service"), stage.pid("gateway")
+    os.kill(pid, signal.SIGSTOP)
+    await until(lambda: stage.lines().count("service started") == 2)
+    assert stage.pid("service") != pid
+    assert stage.pid("gateway") == others
+    assert "child does not answer and is killed" in capfd.readouterr().out
+    stage.stop.set()
+    await within(running)
+
+
+async def test_a_child_that_runs_and_says_nothing_is_killed_too(stage: Stage) -> None:
+    running = stage.run(stage.child("service", BEATING, handover=b"\n", silence=2.0))
+    await within(stage.said_ready.wait())
+    mute = stage.diary.with_name("diary.mute")
+    mute.touch()
+    await until(lambda: stage.lines().count("service started") == 2)
+    mute.unlink()
+    stage.stop.set()
+    await within(running)
+
+
+async def test_a_child_may_be_silent_while_it_starts_and_while_it_ends(stage: Stage) -> None:
+    script = STAND_IN.replace('write("started")', 'time.sleep(3)\nwrite("started")\nimport os\n').replace(
+        '    write("ended")', '    time.sleep(3)\n    write("ended")'
+    )
+    script = script.replace("    time.sleep(0.05)\n", "    os.write(0, b'.')\n    time.sleep(0.05)\n")
+    running = stage.run(stage.child("service", script, handover=b"\n", silence=1.5))
+    await within(stage.said_ready.wait())
+    stage.stop.set()
+    await within(running)
+    assert stage.lines() == ["service started", "service ended"]
+
+
+async def test_time_for_which_this_process_stood_still_is_not_held_against_a_child(stage: Stage) -> None:
+    moments = iter(range(0, 1_000_000, 1000))
+    child = stage.child("service", BEATING, handover=b"\n", silence=12.0)
+    child.clock = lambda: float(next(moments))
+    mute = stage.diary.with_name("diary.mute")
+    running = stage.run(child)
+    await within(stage.said_ready.wait())
+    mute.touch()
+    await asyncio.sleep(2.5)
+    mute.unlink()
+    await asyncio.sleep(2.5)
+    assert stage.lines() == ["service started"]
+    stage.stop.set()
+    await within(running)

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,11 +38,11 @@ def alive(pid: int) -> bool:
 class Up:
     """A running `headgate up`; its log goes to DATA/../log."""
 
-    def __init__(self, data_dir: Path, *flags: str) -> None:
+    def __init__(self, data_dir: Path, *flags: str, command: tuple[str, ...] = ("-m", "headgate_cli")) -> None:
         self.data_dir = data_dir
         with (data_dir.parent / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "headgate_cli", "up", "--data-dir", str(data_dir), *flags],
+                [sys.executable, *command, "up", "--data-dir", str(data_dir), *flags],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -76,9 +77,9 @@ def start(short_dir: Path) -> Iterator[Callable[..., Up]]:
     """Starts `headgate up` on one data directory, on free ports."""
     started: list[Up] = []
 
-    def start(*flags: str) -> Up:
+    def start(*flags: str, **how: Any) -> Up:
         chosen = flags or ("--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0")
-        started.append(Up(short_dir / "data", *chosen))
+        started.append(Up(short_dir / "data", *chosen, **how))
         return started[-1]
 
     yield start
@@ -192,3 +193,29 @@ def test_a_fault_of_the_settings_ends_it_with_the_setting(short_dir: Path) -> No
     assert ended.returncode == 1
     assert "headgate.toml: limits.rates: unknown setting; did you mean 'rate'?" in ended.stderr
     assert not (short_dir / "headgate-data").exists()
+
+
+# As `headgate up`, but that it waits for less long.
+IMPATIENT = """
+from headgate_cli import main, up
+up.SILENCE = dict.fromkeys(up.SILENCE, 7.0)
+main.app(prog_name="headgate")
+"""
+
+
+def test_a_stopped_child_is_noticed_and_started_again(start: Callable[..., Up]) -> None:
+    up = start(command=("-c", IMPATIENT))
+    url = up.wait_ready()
+    key = json.loads((up.data_dir / "first-start.json").read_text())["keys"]["public"]
+    for child in CHILDREN:
+        before = up.pids()
+        os.kill(before[child], signal.SIGSTOP)
+        until(lambda: not alive(before[child]), f"{child} to be killed")  # noqa: B023 (called at once)
+        until(lambda: readiness(url) == 200, f"{child} to be there again")
+        until(lambda: set(CHILDREN) <= {path.stem for path in (up.data_dir / "run").glob("*.pid")}, "all to run")
+        after = up.pids()
+        assert {name for name in CHILDREN if after[name] != before[name]} == {child}
+        assert f'event="child does not answer and is killed" child={child}' in up.log
+    assert store(url, key) == 200
+    assert up.log.count("child does not answer") == len(CHILDREN)
+    assert up.end() == 0
