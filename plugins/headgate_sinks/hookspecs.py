@@ -1,7 +1,8 @@
 """What a plugin may implement: functions of these names, marked with `headgate_sinks.hookimpl`, in the module of its
 entry point. A hook may take fewer arguments than are listed here; later versions may add some.
 
-A plugin is asked only where headgate.toml names it: as the `use` of a sink, or in `forwarder.plugins`.
+A plugin is asked only where headgate.toml names it: as the `use` of a sink, to register it and to resolve its secrets;
+in `forwarder.plugins`, to resolve those of every sink, and to observe.
 """
 
 import pluggy

@@ -13,9 +13,13 @@ class TestMine(SinkConformance):
 
 import pytest
 
-pytest.register_assert_rewrite("headgate_sinks.conformance.cases", "headgate_sinks.conformance.workbench")
+pytest.register_assert_rewrite(
+    *(
+        f"headgate_sinks.conformance.{module}"
+        for module in ("conduct_cases", "outcome_cases", "repeat_cases", "workbench")
+    )
+)
 
-from headgate_sinks.conformance.cases import SinkConformance  # noqa: E402
 from headgate_sinks.conformance.fault import (  # noqa: E402
     AnswerLost,
     Fault,
@@ -29,6 +33,7 @@ from headgate_sinks.conformance.fault import (  # noqa: E402
     TakesSome,
     Unavailable,
 )
+from headgate_sinks.conformance.sink_conformance import SinkConformance  # noqa: E402
 from headgate_sinks.conformance.target import Target  # noqa: E402
 
 __all__ = [
