@@ -50,6 +50,7 @@ _MISCONFIGURED = {
     "_AUTHENTICATION": _CREDENTIALS,
     "_SSL": _CREDENTIALS,
 }
+_UNREACHED = frozenset({"_ALL_BROKERS_DOWN", "_RESOLVE", "_TRANSPORT"})
 # Not a name of the client's: it has not said what became of the event.
 _LEFT = "_LEFT"
 _OWN_OPTIONS = frozenset(
@@ -211,6 +212,8 @@ class KafkaSink(SyncSink[KafkaConfig]):
         # As Java's clients do, so that a key is in the same partition whoever writes it.
         settings.setdefault("partitioner", "murmur2_random")
         settings.setdefault("client.id", "headgate")
+        # Failures become outcomes; it would log each attempt besides.
+        settings.setdefault("log_level", 2)
         if self.config.username is not None and self.config.password is not None:
             settings["sasl.mechanism"] = self.config.mechanism
             settings["sasl.username"] = self.config.username
@@ -236,7 +239,10 @@ def batch_outcome(errors: Mapping[int, str], events: int, trouble: str = "") -> 
     lost = {place: name for place, name in errors.items() if name not in _REJECTED}
     if not lost:
         return Result(_rejects(errors))
-    said = told(next((name for name in (*lost.values(), trouble) if name in _MISCONFIGURED), next(iter(lost.values()))))
+    names = (*lost.values(), trouble)
+    # What a person must act on says most, and that something took too long least.
+    known = [name for known in (_MISCONFIGURED, _UNREACHED, names) for name in names if name in known]
+    said = told(known[0])
     if len(errors) < events:
         # The others would be there twice if all came again.
         return Retry(said.message, events=errors)
@@ -254,8 +260,11 @@ def told(error: str) -> Retry | Misconfigured:
     """What an error of the client says of a batch, by its name."""
     if error in _MISCONFIGURED:
         return Misconfigured(_MISCONFIGURED[error])
-    said = "no answer in time" if error == _LEFT else error.lstrip("_").lower()
-    return Retry(f"the brokers did not take the batch: {said}")
+    if error in _UNREACHED:
+        return Retry("no broker can be reached")
+    if error in (_LEFT, "_MSG_TIMED_OUT", "_TIMED_OUT"):
+        return Retry("the brokers did not answer in time")
+    return Retry(f"the brokers answered with an error: {error.lstrip('_').lower()}")
 
 
 def _name(error: "KafkaError") -> str:

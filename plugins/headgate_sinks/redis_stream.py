@@ -127,7 +127,9 @@ def told(error: Exception) -> Retry | Misconfigured:
                 return Misconfigured(message)
     if isinstance(error, exceptions.OutOfMemoryError) or "OOM" in str(error):
         return Retry("the Redis is out of memory")
-    return Retry(f"the Redis did not take the batch: {type(error).__name__}")
+    if isinstance(error, exceptions.ResponseError):
+        return Retry(f"the Redis answered with an error: {type(error).__name__}")
+    return Retry(f"no answer from the Redis: {type(error).__name__}")
 
 
 @hookimpl

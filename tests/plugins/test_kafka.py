@@ -159,7 +159,7 @@ def test_no_broker_is_retried(cluster):
     made.open()
     answer = made.write(batch(event(1), event(2)))
     assert isinstance(answer, Retry)
-    assert answer.events is None
+    assert (answer.events, answer.message) == (None, "no broker can be reached")
     made.close()
     with pytest.raises(Retry):
         sink("127.0.0.1:9", timeout=0.5).check()
@@ -205,6 +205,7 @@ def test_without_its_client_it_says_what_to_install(monkeypatch):
         ({}, "", Result, None),
         ({0: "_MSG_TIMED_OUT", 1: "_MSG_TIMED_OUT", 2: "_MSG_TIMED_OUT"}, "_ALL_BROKERS_DOWN", Retry, None),
         ({0: "_MSG_TIMED_OUT", 1: "_MSG_TIMED_OUT", 2: "_MSG_TIMED_OUT"}, "_AUTHENTICATION", Misconfigured, None),
+        ({0: "_TRANSPORT", 1: "_TRANSPORT", 2: "_TRANSPORT"}, "_AUTHENTICATION", Misconfigured, None),
         ({0: "_LEFT", 1: "TOPIC_AUTHORIZATION_FAILED", 2: "_LEFT"}, "", Misconfigured, None),
         ({0: "_LEFT", 1: "_LEFT"}, "", Retry, (0, 1)),
         ({0: "_FATAL", 1: "_FATAL", 2: "_FATAL"}, "", Retry, None),
