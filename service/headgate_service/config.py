@@ -20,12 +20,14 @@ class TlsFiles:
 class SinkRule:
     """What the service must know of a sink: whom it serves, and whether it refuses events when it is too far behind.
 
-    `projects` are slugs or ids; None: all.
+    `projects` are slugs or ids; None: all. `use` is its kind. One that is not enabled is only shown.
     """
 
     name: str
     refuses_when_full: bool
     projects: frozenset[str] | None = None
+    use: str = ""
+    enabled: bool = True
 
     def serves(self, project_id: str, slug: str) -> bool:
         return self.projects is None or project_id in self.projects or slug in self.projects

@@ -5,6 +5,7 @@ import contextlib
 import secrets
 import signal
 import time
+import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -16,6 +17,7 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from headgate.v1 import admin_service_pb2_grpc as admin_grpc
+from headgate.v1 import delivery_service_pb2_grpc as delivery_grpc
 from headgate.v1 import ingest_service_pb2, ingest_service_pb2_grpc, receipt_service_pb2, receipt_service_pb2_grpc
 from redis.exceptions import ResponseError
 
@@ -24,6 +26,11 @@ from headgate_service.config import Config, SinkRule
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.schema import migrate
 from headgate_service.control_db.secrets import RECEIPT_SIGNING, Secrets
+from headgate_service.delivery_control.dead_letters import DeadLetters
+from headgate_service.delivery_control.delivery_servicer import DeliveryServicer
+from headgate_service.delivery_control.replays import Replays
+from headgate_service.delivery_control.sink_tests import SinkTests
+from headgate_service.delivery_control.sinks import Sinks
 from headgate_service.directory import Directory, DirectoryUnavailable
 from headgate_service.directory_snapshot import ControlChanges
 from headgate_service.entrance import Entrance
@@ -84,8 +91,9 @@ async def serve_until(stopped: asyncio.Event, config: Config) -> None:
     pipeline = RedisPipeline(config.redis_url)
     tail_redis = redis_asyncio.Redis.from_url(config.redis_url)
     refusals = RefusalLedger(pipeline, _now)
-    refusing = _SinksOf(directory, tuple(rule for rule in config.sinks if rule.refuses_when_full))
-    sinks_of = _SinksOf(directory, config.sinks)
+    enabled = tuple(rule for rule in config.sinks if rule.enabled)
+    refusing = _SinksOf(directory, tuple(rule for rule in enabled if rule.refuses_when_full))
+    sinks_of = _SinksOf(directory, enabled)
     ingest = Ingest(
         Entrance(directory, config.public_route),
         Appender(pipeline, refusing, config.log_bound_bytes, _now),
@@ -112,6 +120,17 @@ async def serve_until(stopped: asyncio.Event, config: Config) -> None:
     admin_grpc.add_AdminServiceServicer_to_server(AdminServicer(projects, directory, LogTail(tail_redis)), operator)
     receipt_service_pb2_grpc.add_ReceiptServiceServicer_to_server(
         ReceiptServicer(receipts, lookup, names_for_operator), operator
+    )
+    delivery_grpc.add_DeliveryServiceServicer_to_server(
+        DeliveryServicer(
+            directory,
+            Sinks(pipeline, config.sinks),
+            DeadLetters(pipeline),
+            Replays(pipeline, partial(secrets.token_hex, 4)),
+            SinkTests(pipeline, lambda: str(uuid.uuid4())),
+            lambda: time.time_ns() // 1_000_000,
+        ),
+        operator,
     )
     listen_on_socket(operator, config.admin_socket)
 

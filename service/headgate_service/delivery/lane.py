@@ -207,6 +207,9 @@ class Lane:
             if promised.lost:
                 await self._give_up_lost(promised)
                 continue
+            if hold := self._outlet.hold_seconds:
+                await self._pause(hold)
+                continue
             outcome = await self._write(promised)
             self._on_step("write")
             match outcome:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import redis.asyncio
 import structlog
+from headgate.v1.delivery_pb2 import StoredReplay
 from headgate_sinks.host import load, third_party
 from prometheus_client import CollectorRegistry, start_http_server
 from redis.asyncio.retry import Retry
@@ -18,6 +19,7 @@ from redis.backoff import NoBackoff
 from headgate_service.delivery.backoff import Backoff
 from headgate_service.delivery.census import Census
 from headgate_service.delivery.config import Config
+from headgate_service.delivery.errands import Errands
 from headgate_service.delivery.forwarder import Forwarder
 from headgate_service.delivery.harvest import EventCache
 from headgate_service.delivery.lane import Lane, LaneRules
@@ -27,6 +29,9 @@ from headgate_service.delivery.metrics import DeliveryMetrics
 from headgate_service.delivery.observers import Observers
 from headgate_service.delivery.outlet import Outlet, make_outlets
 from headgate_service.delivery.plugin_worker.isolated_sink import Isolation
+from headgate_service.delivery.replay import ReplayLog, ReplayMetrics, ReplayOutlet
+from headgate_service.delivery.retry_lane import RetryLane
+from headgate_service.delivery.retry_queue import RetryQueue
 from headgate_service.delivery.shard import Shard, Trimmer
 from headgate_service.delivery.shard_log import ShardLog
 from headgate_service.delivery.status import StatusBoard
@@ -97,7 +102,7 @@ async def serve(
         epoch = await shard_log.epoch(os.urandom(8).hex())
         trimmer = Trimmer(
             shard_log,
-            config.sinks,
+            readers_of,
             config.trim,
             int(config.keep_seconds * 1000),
             lambda: config.keep_bytes // census.projects,
@@ -112,17 +117,48 @@ async def serve(
             for outlet in outlets
             if not outlet.broken
         ]
-        return Shard(lease, shard_log, lanes, trimmer)
+        retry_lanes = [
+            RetryLane(
+                *(outlet, RetryQueue(log, lease, outlet.name), epoch, rules, measured[outlet.name], clock, on_step)
+            )
+            for outlet in outlets
+            if not outlet.broken
+        ]
+
+        def make_replay(stored: StoredReplay) -> Lane | None:
+            outlet = replay_outlet(stored)
+            if outlet is None:
+                return None
+            replayed = ReplayLog(log, lease, stored)
+            own_epoch = f"{epoch}-{stored.id}"
+            return Lane(outlet, replayed, own_epoch, rules, cache, ReplayMetrics(), clock, on_step, trimmer.moved)
+
+        return Shard(lease, shard_log, lanes, retry_lanes, trimmer, make_replay)
+
+    replay_outlets: dict[str, ReplayOutlet] = {}
+
+    def replay_outlet(stored: StoredReplay) -> ReplayOutlet | None:
+        """One for all shards, whose rate is theirs together; None: its sink is not here, or not known yet."""
+        if stored.id not in replay_outlets:
+            for outlet in outlets:
+                if outlet.name == stored.sink and not outlet.broken and outlet.known.is_set():
+                    replay_outlets[stored.id] = ReplayOutlet(outlet, stored, clock)
+        return replay_outlets.get(stored.id)
+
+    def readers_of(project_id: str) -> list[str]:
+        sinks = [sink.name for sink in config.sinks if sink.serves(project_id)]
+        return [*sinks, *errands.replays_of(project_id)]
 
     owner = config.owner or os.urandom(8).hex()
     forwarder = Forwarder(log, owner, config.lease, make_shard, on_step)
     wakeup = Wakeup(news, forwarder.shards, config.ready_poll, forwarder.lose)
+    errands = Errands(log, outlets, forwarder.shards, clock)
     board = StatusBoard(log, outlets)
     metrics_server = None
     if config.metrics_port is not None:
         metrics_server, _ = start_http_server(config.metrics_port, config.metrics_host, registry)
     showing = asyncio.create_task(board.run())
-    running = [showing, *(asyncio.create_task(part.run()) for part in (census, forwarder, wakeup))]
+    running = [showing, *(asyncio.create_task(part.run()) for part in (census, forwarder, wakeup, errands))]
     try:
         for outlet in outlets:
             outlet.start()

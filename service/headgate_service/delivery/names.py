@@ -1,7 +1,31 @@
-"""The names in Redis that only the forwarder writes."""
+"""The names in Redis by which forwarders, and those who control them, tell each other things."""
 
 # Sorted set of the forwarders that run, by owner; the score is when an entry is no longer believed, in milliseconds.
 FORWARDERS = "headgate:forwarders"
+
+# Hash of the sinks that an operator paused: since when, in milliseconds since 1970.
+PAUSED_SINKS = "headgate:sinks:paused"
+
+# Counter, raised when there are dead letters to send again or a replay was started or cancelled.
+ERRANDS = "headgate:errands"
+
+# Hash of replays by id: StoredReplay.
+REPLAYS = "headgate:replays"
+
+
+def sink_tests(sink: str) -> str:
+    """List of the ids of events that a forwarder is to try a sink with."""
+    return f"headgate:sink:{sink}:tests"
+
+
+def sink_test_answer(event_id: str) -> str:
+    """List of one: what came of a test, empty where it was delivered."""
+    return f"headgate:sink-test:{event_id}"
+
+
+def replay_sink(replay_id: str) -> str:
+    """What a replay is called where the name of a sink is asked for; no sink is called so."""
+    return f"replay.{replay_id}"
 
 
 def sink_status(sink: str) -> str:

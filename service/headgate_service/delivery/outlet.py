@@ -17,6 +17,8 @@ from headgate_service.delivery.observers import Observers
 from headgate_service.delivery.own_sink import OwnSink
 from headgate_service.delivery.plugin_worker.isolated_sink import IsolatedSink, Isolation
 
+_HOLD_SECONDS = 0.5
+
 _log = structlog.get_logger(__name__)
 
 
@@ -48,7 +50,7 @@ class Outlet:
     def __init__(
         self,
         config: SinkConfig,
-        sink: OwnSink | IsolatedSink | Broken,
+        sink: OwnSink | IsolatedSink | Broken | None,
         clock: Callable[[], float],
         observers: Observers | None = None,
     ) -> None:
@@ -59,6 +61,7 @@ class Outlet:
         self._sink = None if isinstance(sink, Broken) else sink
         self._slots: asyncio.Semaphore | None = None
         self._broken: Broken | None = None
+        self._held = False
         self.known = asyncio.Event() if self._sink is None else self._sink.known
         self.status = Status(State.RUNNING, "", clock())
         if isinstance(sink, Broken):
@@ -81,6 +84,22 @@ class Outlet:
     def expires(self) -> bool:
         """Whether a full backlog expires, rather than that events are refused."""
         return (self.config.when_full or ("refuse" if self._sink is None else self._sink.spec.when_full)) == "expire"
+
+    @property
+    def sink(self) -> OwnSink | IsolatedSink | None:
+        """None: it will never write."""
+        return self._sink
+
+    @property
+    def hold_seconds(self) -> float:
+        """0: there may be a write now; else look again after so many seconds."""
+        return _HOLD_SECONDS if self._held else 0.0
+
+    def hold(self, held: bool) -> None:
+        """Whether an operator wants no writes now."""
+        if held is not self._held:
+            self._held = held
+            self._show()
 
     def start(self) -> None:
         """Must be called before anything is written."""
@@ -124,6 +143,8 @@ class Outlet:
 
     def _show(self, previous: str | None = None) -> None:
         worst, last_error = max(self._troubles.values(), default=(State.RUNNING, ""))
+        if self._held and worst < State.PAUSED:
+            worst, last_error = State.PAUSED, "paused by an operator"
         if self._broken is not None:
             worst, last_error = State.BROKEN, self._broken.reason
         if worst is not self.status.state:

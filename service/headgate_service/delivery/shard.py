@@ -1,15 +1,16 @@
 """One shard while its lease is held: a lane for each sink, and the log kept short."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
+from headgate.v1.delivery_pb2 import StoredReplay
 from redis.exceptions import ResponseError
 
-from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.lane import Lane
 from headgate_service.delivery.late_lane import LateLane
 from headgate_service.delivery.lease import Lease
+from headgate_service.delivery.retry_lane import RetryLane
 from headgate_service.delivery.shard_log import ShardLog
 from headgate_service.log.redis_pipeline import RedisUnavailable
 
@@ -21,19 +22,20 @@ _log = structlog.get_logger(__name__)
 
 class Trimmer:
     """Removes from a shard's log what every sink is done with: of projects that moved every 16 batches, of all of them
-    every `seconds`. `keep_bytes` says how many settled payload bytes a project may keep at this time."""
+    every `seconds`. `sinks_of` names those that read a project; `keep_bytes` says how many settled payload bytes a
+    project may keep at this time."""
 
     def __init__(
         self,
         log: ShardLog,
-        sinks: Sequence[SinkConfig],
+        sinks_of: Callable[[str], Iterable[str]],
         seconds: float,
         keep_ms: int,
         keep_bytes: Callable[[], int],
         on_step: Callable[[str], None],
     ) -> None:
         self._log = log
-        self._sinks = sinks
+        self._sinks_of = sinks_of
         self._seconds = seconds
         self._keep_ms = keep_ms
         self._keep_bytes = keep_bytes
@@ -79,7 +81,7 @@ class Trimmer:
                 *(
                     self._log.trim(
                         project_id,
-                        [sink.name for sink in self._sinks if sink.serves(project_id)],
+                        self._sinks_of(project_id),
                         self._keep_ms,
                         keep_bytes,
                     )
@@ -92,20 +94,36 @@ class Trimmer:
 class Shard:
     """Runs until `stop`, or until the lease is found lost: then `run` raises a group with Fenced."""
 
-    def __init__(self, lease: Lease, log: ShardLog, lanes: Sequence[Lane | LateLane], trimmer: Trimmer) -> None:
+    def __init__(
+        self,
+        lease: Lease,
+        log: ShardLog,
+        lanes: Sequence[Lane | LateLane],
+        retry_lanes: Sequence[RetryLane],
+        trimmer: Trimmer,
+        make_replay: Callable[[StoredReplay], Lane | None],
+    ) -> None:
         self.lease = lease
         self.log = log
         self._lanes = lanes
+        self._retry_lanes = retry_lanes
+        self._replays: dict[str, Lane] = {}
         self._trimmer = trimmer
+        self._make_replay = make_replay
+        self._tasks: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             trimming = tasks.create_task(self._trimmer.run())
-            lanes = [tasks.create_task(lane.run()) for lane in self._lanes]
-            if lanes:
-                await asyncio.wait(lanes)
-                self._trimmer.stop()
-            await trimming
+            lanes = [tasks.create_task(lane.run()) for lane in self._all_lanes()]
+            self._tasks = tasks
+            try:
+                if lanes:
+                    await asyncio.wait(lanes)
+                    self._trimmer.stop()
+                await trimming
+            finally:
+                self._tasks = None
 
     def mark(self, project_ids: Iterable[str]) -> None:
         for project_id in project_ids:
@@ -116,7 +134,32 @@ class Shard:
         for lane in self._lanes:
             lane.scan_soon()
 
+    def retry_soon(self) -> None:
+        """An operator may have asked for dead letters to be sent again."""
+        for lane in self._retry_lanes:
+            lane.scan_soon()
+
+    def replay(self, replays: Mapping[str, StoredReplay]) -> None:
+        """Runs these replays, by id, and no others."""
+        for gone in self._replays.keys() - replays.keys():
+            self._replays.pop(gone).stop()
+        for replay_id in replays.keys() - self._replays.keys():
+            if self._tasks is not None and (lane := self._make_replay(replays[replay_id])) is not None:
+                running = lane.run()
+                try:
+                    self._tasks.create_task(running)
+                except RuntimeError:
+                    # The shard is about to end: its lease was found lost.
+                    running.close()
+                    return
+                self._replays[replay_id] = lane
+
     def stop(self) -> None:
         self._trimmer.stop()
-        for lane in self._lanes:
+        # No replay is begun from here on.
+        self._tasks = None
+        for lane in self._all_lanes():
             lane.stop()
+
+    def _all_lanes(self) -> list[Lane | LateLane | RetryLane]:
+        return [*self._lanes, *self._retry_lanes, *self._replays.values()]

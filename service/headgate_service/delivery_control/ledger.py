@@ -1,12 +1,15 @@
 """Reads the books of sinks from Redis."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from headgate.v1 import log_pb2
 
 from headgate_service.delivery.position import Position
 from headgate_service.delivery.script import Script
 from headgate_service.delivery_control.books import Books, EntryMark, pending
-from headgate_service.log.names import ProjectKeys
+from headgate_service.log.names import ProjectKeys, ShardKeys
 from headgate_service.log.redis_pipeline import RedisPipeline
 
 # So much at a time keeps Redis for a few milliseconds only.
@@ -22,26 +25,48 @@ class Ledger:
     def __init__(self, redis: RedisPipeline, entries_at_once: int = ENTRIES_AT_ONCE) -> None:
         self._redis = redis
         self._entries_at_once = entries_at_once
+        # By the seals' key: their version, and what they say was counted already, by project.
+        self._counted: dict[str, tuple[bytes, Mapping[str, int]]] = {}
 
-    async def books(self, project: ProjectKeys, sinks: Sequence[str]) -> list[Books]:
+    async def books(self, shard: ShardKeys, project_id: str, sinks: Sequence[str]) -> list[Books]:
         """The books of each sink in a project, in order, as of one moment."""
-        keys = [project.cursors, project.use, project.log]
+        project = shard.project(project_id)
+        seals = [shard.seals(sink) for sink in sinks]
+        keys = [project.cursors, project.use, project.log, *seals]
         for _ in range(_TRIES):
-            last, trimmed, rows, marks, more = await _BOOKS.run(self._redis, keys, self._entries_at_once, *sinks)
+            known = (self._counted.get(key, (b"", {}))[0] for key in seals)
+            asked = [part for pair in zip(sinks, known, strict=True) for part in pair]
+            last, trimmed, rows, marks, more = await _BOOKS.run(self._redis, keys, self._entries_at_once, *asked)
+            for key, row in zip(seals, rows, strict=True):
+                if self._counted.get(key, (b"",))[0] != row[5]:
+                    self._counted[key] = row[5], _counted(row[6])
+            counted = [self._counted[key][1].get(project_id, 0) for key in seals]
             found = _marks(marks)
             while more and found[-1].id != (through := more.decode()):
-                added = await self.marks(project, found[-1].id, through)
+                added = await self._more(project, found[-1].id, through)
                 if not added:
                     break
                 found += added
             # Where the log was trimmed between two reads, entries may be missing from what was read.
             if not more or int(await self._redis.execute("HGET", project.use, "trimmed_seq") or 0) == int(trimmed):
                 break
-        return [_books(sink, project.project_id, int(last), int(trimmed), row, found) for sink, row in zip(sinks, rows, strict=True)]
+        return [
+            _books(sink, project_id, int(last), int(trimmed), row, already, found)
+            for sink, row, already in zip(sinks, rows, counted, strict=True)
+        ]
 
-    async def marks(self, project: ProjectKeys, after: str, through: str) -> list[EntryMark]:
-        """The next entries of a range: after one id through another."""
+    async def _more(self, project: ProjectKeys, after: str, through: str) -> list[EntryMark]:
         return _marks(await _MARKS.run(self._redis, [project.log], after, through, self._entries_at_once))
+
+
+def _counted(seals: Sequence[bytes]) -> Mapping[str, int]:
+    """Of events after a sink's cursor, how many were settled before those that it waits for, by project."""
+    counted: dict[str, int] = defaultdict(int)
+    for seal in seals:
+        for one in log_pb2.SealedBatch.FromString(seal).ranges:
+            if one.counted:
+                counted[one.project_id] += one.counted
+    return counted
 
 
 def _marks(raw: Sequence[bytes]) -> list[EntryMark]:
@@ -53,11 +78,17 @@ def _marks(raw: Sequence[bytes]) -> list[EntryMark]:
 
 
 def _books(
-    sink: str, project_id: str, last: int, trimmed: int, row: Sequence[Any], marks: Sequence[EntryMark]
+    sink: str,
+    project_id: str,
+    last: int,
+    trimmed: int,
+    row: Sequence[Any],
+    already: int,
+    marks: Sequence[EntryMark],
 ) -> Books:
-    cursor, start, delivered, filtered, dead = row
+    cursor, start, delivered, filtered, dead = row[:5]
     settled = Position.parse(cursor.decode()).seq if cursor else trimmed
     # A sink that has settled nothing starts with what is there.
     begin = int(start) if start else trimmed if not cursor else 0
     waiting, oldest_ms = pending(marks, settled)
-    return Books(sink, project_id, begin, last, int(delivered), int(filtered), int(dead), waiting, oldest_ms)
+    return Books(sink, project_id, begin, last, int(delivered), int(filtered), int(dead), waiting - already, oldest_ms)

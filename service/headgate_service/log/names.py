@@ -29,6 +29,9 @@ class ShardKeys:
     def seals(self, sink: str) -> str:
         return f"{self.tag}:seal:{sink}"
 
+    def retries(self, sink: str) -> str:
+        return f"{self.tag}:retry:{sink}"
+
     def project(self, project_id: str) -> "ProjectKeys":
         return project_keys(self.tag, project_id)
 

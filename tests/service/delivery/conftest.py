@@ -182,7 +182,7 @@ class Rig:
 async def books(producer: Producer, *sinks: str) -> list[Books]:
     """The books of each sink in each project that the producer appended to."""
     ledger = Ledger(producer.pipeline, entries_at_once=7)
-    rows = [await ledger.books(shard_keys(shard_of(one)).project(one), sinks) for one in sorted(producer.sent)]
+    rows = [await ledger.books(shard_keys(shard_of(one)), one, sinks) for one in sorted(producer.sent)]
     return [book for row in rows for book in row]
 
 

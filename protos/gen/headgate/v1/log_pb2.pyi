@@ -28,7 +28,7 @@ class SealedBatch(_message.Message):
     def __init__(self, ranges: _Optional[_Iterable[_Union[SealedRange, _Mapping]]] = ..., config_version: _Optional[int] = ..., spec_hash: _Optional[bytes] = ..., seal_time_ms: _Optional[int] = ...) -> None: ...
 
 class SealedRange(_message.Message):
-    __slots__ = ("project_id", "after_entry", "last_entry", "after_seq", "last_seq", "bytes", "last_bytes", "selection")
+    __slots__ = ("project_id", "after_entry", "last_entry", "after_seq", "last_seq", "bytes", "last_bytes", "selection", "counted", "route_errors")
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_ENTRY_FIELD_NUMBER: _ClassVar[int]
     LAST_ENTRY_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +37,8 @@ class SealedRange(_message.Message):
     BYTES_FIELD_NUMBER: _ClassVar[int]
     LAST_BYTES_FIELD_NUMBER: _ClassVar[int]
     SELECTION_FIELD_NUMBER: _ClassVar[int]
+    COUNTED_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_ERRORS_FIELD_NUMBER: _ClassVar[int]
     project_id: str
     after_entry: str
     last_entry: str
@@ -45,4 +47,6 @@ class SealedRange(_message.Message):
     bytes: int
     last_bytes: int
     selection: bytes
-    def __init__(self, project_id: _Optional[str] = ..., after_entry: _Optional[str] = ..., last_entry: _Optional[str] = ..., after_seq: _Optional[int] = ..., last_seq: _Optional[int] = ..., bytes: _Optional[int] = ..., last_bytes: _Optional[int] = ..., selection: _Optional[bytes] = ...) -> None: ...
+    counted: int
+    route_errors: int
+    def __init__(self, project_id: _Optional[str] = ..., after_entry: _Optional[str] = ..., last_entry: _Optional[str] = ..., after_seq: _Optional[int] = ..., last_seq: _Optional[int] = ..., bytes: _Optional[int] = ..., last_bytes: _Optional[int] = ..., selection: _Optional[bytes] = ..., counted: _Optional[int] = ..., route_errors: _Optional[int] = ...) -> None: ...

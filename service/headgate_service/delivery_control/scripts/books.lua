@@ -1,7 +1,8 @@
 -- Reads one project's books at one moment. Writes nothing.
--- KEYS 1 P:cur  2 P:use  3 P:log   ARGV 1 entries at most   then names of sinks
--- Returns {accepted, trimmed events, {per sink: {cursor or '', start or '', delivered, filtered, dead}}, marks, more}
--- where marks are {id, m, id, m, ...} of the entries after the lowest cursor, and more is the last entry's id where the
+-- KEYS 1 P:cur  2 P:use  3 P:log   then per sink: T:seal:<sink>
+-- ARGV 1 entries at most   then per sink: its name, the version of its seals that is known
+-- Returns {accepted, trimmed events, {per sink: {cursor or '', start or '', delivered, filtered, dead, version,
+-- SealedBatches where the version is another one than is known}}, marks, more}, where marks are {id, m, id, m, ...} of the entries after the lowest cursor, and more is the last entry's id where the
 -- marks end before it, else ''.
 local use = redis.call('HMGET', KEYS[2], 'seq', 'trimmed_seq')
 local function before(a, b)
@@ -11,8 +12,18 @@ local function before(a, b)
 end
 
 local rows, lowest = {}, nil
-for i = 2, #ARGV do
-  local sink = ARGV[i]
+for i = 2, #ARGV, 2 do
+  local sink, seals = ARGV[i], {}
+  local sealed = KEYS[3 + i / 2]
+  local version = redis.call('HGET', sealed, 'v') or '0'
+  if version ~= ARGV[i + 1] then
+    local fields = redis.call('HGETALL', sealed)
+    for f = 1, #fields, 2 do
+      if fields[f] ~= 'v' and fields[f] ~= 'n' then
+        seals[#seals + 1] = fields[f + 1]
+      end
+    end
+  end
   local row = redis.call(
     'HMGET', KEYS[1], 'c:' .. sink, 'start:' .. sink, 'delivered:' .. sink, 'filtered:' .. sink, 'dead:' .. sink
   )
@@ -20,7 +31,7 @@ for i = 2, #ARGV do
   if not lowest or before(entry, lowest) then
     lowest = entry
   end
-  rows[#rows + 1] = {row[1] or '', row[2] or '', row[3] or '0', row[4] or '0', row[5] or '0'}
+  rows[#rows + 1] = {row[1] or '', row[2] or '', row[3] or '0', row[4] or '0', row[5] or '0', version, seals}
 end
 
 local marks, more = {}, ''

@@ -1,0 +1,152 @@
+"""Sends dead letters' events to their sink once more, when an operator asked for it, beside what comes in.
+
+Each is a batch of its own, so that one that is refused again keeps none of the others from being delivered. It is in
+Redis with its number before it is sent, and until its end is recorded: a resend after a crash has the same id.
+"""
+
+import asyncio
+import traceback
+from collections.abc import Callable
+
+import structlog
+from headgate_sinks import Batch, Misconfigured, Outcome, Result, Retry, TooLarge
+
+from headgate_service.delivery.lane import LaneRules
+from headgate_service.delivery.metrics import SinkMetrics
+from headgate_service.delivery.outlet import Outlet
+from headgate_service.delivery.promised import batch_id
+from headgate_service.delivery.retry_queue import QueuedRetry, RetryQueue
+from headgate_service.delivery.script import Fenced, Stale
+from headgate_service.log.redis_pipeline import RedisUnavailable
+
+_log = structlog.get_logger(__name__)
+
+
+class RetryLane:
+    """Runs until `stop`, or raises Fenced. Its batches have an epoch of their own, apart from the log's."""
+
+    def __init__(
+        self,
+        outlet: Outlet,
+        queue: RetryQueue,
+        epoch: str,
+        rules: LaneRules,
+        metrics: SinkMetrics,
+        clock: Callable[[], float],
+        on_step: Callable[[str], None],
+    ) -> None:
+        self._outlet = outlet
+        self._queue = queue
+        self._epoch = f"{epoch}-retry"
+        self._rules = rules
+        self._metrics = metrics
+        self._clock = clock
+        self._on_step = on_step
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    def mark(self, project_id: str) -> None:
+        """News of the log are none to it."""
+
+    def scan_soon(self) -> None:
+        """Something may have been asked for."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Ends the lane once the write under way, if any, is recorded."""
+        self._stopping.set()
+        self._wake.set()
+
+    async def run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                await self._send_all()
+                failures = 0
+            except Fenced:
+                raise
+            except Stale:
+                # What was asked for is looked at again at once.
+                continue
+            except RedisUnavailable as error:
+                failures += 1
+                _log.warning("retries wait for Redis", shard=self._queue.shard, error=str(error))
+            # As in a lane: a fault of ours must not stop the shard's other lanes.
+            except Exception:  # noqa: BLE001
+                failures += 1
+                _log.error("retries failed", sink=self._outlet.name, details=traceback.format_exc())
+            await self._sleep(self._rules.backoff.seconds(failures) if failures else self._rules.scan)
+
+    async def _send_all(self) -> None:
+        for retry in await self._queue.load():
+            while not self._stopping.is_set():
+                if hold := self._outlet.hold_seconds:
+                    await self._pause(hold)
+                elif await self._send(retry):
+                    break
+
+    async def _send(self, retry: QueuedRetry) -> bool:
+        """Whether it came to an end."""
+        retry.attempts += 1
+        outcome = await self._outlet.write(self._batch(retry))
+        self._on_step("write")
+        reason = _rejected(outcome)
+        match outcome:
+            case Misconfigured():
+                await self._pause(self._rules.pause)
+                return False
+            case Retry(after=after):
+                self._metrics.retried()
+                await self._pause(self._rules.backoff.seconds(retry.attempts, after))
+                return False
+        now_ms = int(self._clock() * 1000)
+        if reason is None:
+            await self._queue.delivered(retry)
+            self._metrics.settled(1, 0)
+        else:
+            await self._queue.dead(retry, *reason, retry.stored.attempts + retry.attempts, now_ms)
+        self._on_step("settle")
+        self._outlet.observers.batch_settled(
+            sink=self._outlet.name,
+            batch_id=self._batch(retry).id,
+            delivered=int(reason is None),
+            dead=int(reason is not None),
+            attempts=retry.attempts,
+        )
+        return True
+
+    def _batch(self, retry: QueuedRetry) -> Batch:
+        return Batch(
+            id=batch_id(self._epoch, self._outlet.name, self._queue.shard, retry.number),
+            epoch=self._epoch,
+            shard=self._queue.shard,
+            number=retry.number,
+            seal_time_ms=retry.number,
+            events=[retry.stored.event],
+            attempt=retry.attempts,
+        )
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+
+def _rejected(outcome: Outcome) -> tuple[str, str] | None:
+    """The code and the message, where the sink will not have the event."""
+    match outcome:
+        case Result(rejected=(first, *_)):
+            return first.code, first.message
+        case TooLarge(message=message):
+            return "too_large", message
+    return None

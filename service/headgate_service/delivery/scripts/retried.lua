@@ -1,0 +1,38 @@
+-- Records what became of a dead letter's event that was sent again.
+-- KEYS 1 T:lease  2 T:retry:<sink>  3 P:cur  4 P:dead  5 P:dx:<sink>
+-- ARGV 1 token  2 lease milliseconds  3 its field in the hash  4 sink  5 the letter's id  6 the event's ordinal
+--      then, where it is dead again, the fields and values of the letter that takes the old one's place
+-- Returns 1. Errors: FENCED, GONE (it was recorded before)
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return redis.error_reply('FENCED the lease is another one')
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if redis.call('HDEL', KEYS[2], ARGV[3]) == 0 then
+  return redis.error_reply('GONE the event is not to be sent again')
+end
+local there = redis.call('XDEL', KEYS[4], ARGV[5]) == 1
+if #ARGV > 6 then
+  if there then
+    redis.call('XADD', KEYS[4], '*', unpack(ARGV, 7))
+  end
+  return 1
+end
+redis.call('HINCRBY', KEYS[3], 'dead:' .. ARGV[4], -1)
+redis.call('HINCRBY', KEYS[3], 'delivered:' .. ARGV[4], 1)
+-- The range of dead ordinals that it is in, without it.
+local ordinal = tonumber(ARGV[6])
+local range = redis.call('ZRANGEBYSCORE', KEYS[5], ARGV[6], '+inf', 'LIMIT', 0, 1)[1]
+if range then
+  local lo, hi = string.match(range, '^(%d+)-(%d+)$')
+  if tonumber(lo) < ordinal then
+    redis.call('ZREM', KEYS[5], range)
+    local before = string.format('%d', ordinal - 1)
+    if tonumber(lo) < ordinal - 1 then
+      redis.call('ZADD', KEYS[5], before, lo .. '-' .. before)
+    end
+    if tonumber(hi) > ordinal then
+      redis.call('ZADD', KEYS[5], hi, ARGV[6] .. '-' .. hi)
+    end
+  end
+end
+return 1

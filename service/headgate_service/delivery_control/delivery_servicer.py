@@ -1,0 +1,269 @@
+"""DeliveryService over the admin socket, whose mode is the only credential."""
+
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import grpc
+from google.rpc import code_pb2, status_pb2
+from grpc_status import rpc_status
+from headgate.v1 import delivery_pb2, delivery_service_pb2_grpc
+from headgate.v1 import delivery_service_pb2 as wire
+from redis.exceptions import ResponseError
+
+from headgate_service.config import SinkRule
+from headgate_service.delivery_control.books import Books
+from headgate_service.delivery_control.dead_letters import DeadLetter, DeadLetters, DeadLetterUnknown
+from headgate_service.delivery_control.replays import Replays, ReplayUnknown, ReplayView
+from headgate_service.delivery_control.sink_tests import SinkTests, TestUnanswered
+from headgate_service.delivery_control.sinks import Sinks, SinkUnknown, SinkView
+from headgate_service.directory import Directory, DirectoryUnavailable
+from headgate_service.log.reader import timestamp
+from headgate_service.log.redis_pipeline import RedisUnavailable
+from headgate_service.project_fields import InvalidArgument
+from headgate_service.projects import Project, ProjectUnknown
+
+MOST_LETTERS, LETTERS = 1_000, 100
+# Later than any entry of a log.
+_END_OF_TIME_MS = 1 << 52
+
+STATUS_CODES: dict[type[Exception], int] = {
+    SinkUnknown: code_pb2.NOT_FOUND,
+    ProjectUnknown: code_pb2.NOT_FOUND,
+    DeadLetterUnknown: code_pb2.NOT_FOUND,
+    ReplayUnknown: code_pb2.NOT_FOUND,
+    InvalidArgument: code_pb2.INVALID_ARGUMENT,
+    TestUnanswered: code_pb2.DEADLINE_EXCEEDED,
+    RedisUnavailable: code_pb2.UNAVAILABLE,
+    ResponseError: code_pb2.UNAVAILABLE,
+    DirectoryUnavailable: code_pb2.UNAVAILABLE,
+}
+_STATES = {
+    "RUNNING": wire.SINK_STATE_RUNNING,
+    "RETRYING": wire.SINK_STATE_RETRYING,
+    "PAUSED": wire.SINK_STATE_PAUSED,
+    "BROKEN": wire.SINK_STATE_BROKEN,
+    "DISABLED": wire.SINK_STATE_DISABLED,
+}
+_ENDS = {
+    delivery_pb2.StoredReplay.END_UNSPECIFIED: wire.REPLAY_STATE_RUNNING,
+    delivery_pb2.StoredReplay.END_DONE: wire.REPLAY_STATE_DONE,
+    delivery_pb2.StoredReplay.END_CANCELLED: wire.REPLAY_STATE_CANCELLED,
+}
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
+_Call = Callable[["DeliveryServicer", _Request, _Context], Awaitable[_Response]]
+
+
+def _answered(call: "_Call[_Request, _Response]") -> "_Call[_Request, _Response]":
+    """Turns the causes in STATUS_CODES into the call's status."""
+
+    @functools.wraps(call)
+    async def answered(servicer: "DeliveryServicer", request: _Request, context: _Context) -> _Response:
+        try:
+            return await call(servicer, request, context)
+        except tuple(STATUS_CODES) as error:
+            code = next(STATUS_CODES[kind] for kind in type(error).__mro__ if kind in STATUS_CODES)
+            await context.abort_with_status(rpc_status.to_status(status_pb2.Status(code=code, message=str(error))))
+            raise AssertionError("abort raises") from None
+
+    return answered
+
+
+class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
+    """Translates between the wire and what acts. `now_ms` is milliseconds since 1970."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        sinks: Sinks,
+        dead_letters: DeadLetters,
+        replays: Replays,
+        tests: SinkTests,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._directory = directory
+        self._sinks = sinks
+        self._dead_letters = dead_letters
+        self._replays = replays
+        self._tests = tests
+        self._now_ms = now_ms
+
+    @_answered
+    async def ListSinks(self, request: wire.ListSinksRequest, context: _Context) -> wire.ListSinksResponse:  # noqa: N802
+        views = await self._sinks.view(self._projects(request.projects))
+        now_ms = self._now_ms()
+        return wire.ListSinksResponse(sinks=[row for view in views for row in _rows(view, now_ms)])
+
+    @_answered
+    async def PauseSink(self, request: wire.PauseSinkRequest, context: _Context) -> wire.PauseSinkResponse:  # noqa: N802
+        await self._sinks.pause(request.sink)
+        return wire.PauseSinkResponse()
+
+    @_answered
+    async def ResumeSink(self, request: wire.ResumeSinkRequest, context: _Context) -> wire.ResumeSinkResponse:  # noqa: N802
+        await self._sinks.resume(request.sink)
+        return wire.ResumeSinkResponse()
+
+    @_answered
+    async def TestSink(self, request: wire.TestSinkRequest, context: _Context) -> wire.TestSinkResponse:  # noqa: N802
+        rule = self._sinks.rule(request.sink)
+        event_id, fault = await self._tests.run(rule.name)
+        return wire.TestSinkResponse(event_id=event_id, delivered=not fault, message=fault)
+
+    @_answered
+    async def ListDeadLetters(  # noqa: N802
+        self, request: wire.ListDeadLettersRequest, context: _Context
+    ) -> wire.ListDeadLettersResponse:
+        if not 0 <= request.limit <= MOST_LETTERS:
+            raise InvalidArgument("limit", f"must be 0 to {MOST_LETTERS}")
+        rule, limit = self._sinks.rule(request.sink), request.limit or LETTERS
+        response = wire.ListDeadLettersResponse()
+        for project in self._projects_of(rule, [request.project] if request.project else []):
+            async for letter in self._dead_letters.of(project, rule.name):
+                if len(response.dead_letters) == limit:
+                    return response
+                response.dead_letters.append(_dead_letter(letter, with_event=False))
+        return response
+
+    @_answered
+    async def GetDeadLetter(  # noqa: N802
+        self, request: wire.GetDeadLetterRequest, context: _Context
+    ) -> wire.GetDeadLetterResponse:
+        letter = await self._dead_letters.get(self._project(request.project), request.id)
+        return wire.GetDeadLetterResponse(dead_letter=_dead_letter(letter, with_event=True))
+
+    @_answered
+    async def RetryDeadLetters(  # noqa: N802
+        self, request: wire.RetryDeadLettersRequest, context: _Context
+    ) -> wire.RetryDeadLettersResponse:
+        rule, projects, ids = self._chosen_letters(request.sink, request.project, request.ids)
+        counts = [await self._dead_letters.retry(project, rule.name, ids) for project in projects]
+        return wire.RetryDeadLettersResponse(queued=sum(one for one, _ in counts), skipped=sum(no for _, no in counts))
+
+    @_answered
+    async def PurgeDeadLetters(  # noqa: N802
+        self, request: wire.PurgeDeadLettersRequest, context: _Context
+    ) -> wire.PurgeDeadLettersResponse:
+        rule, projects, ids = self._chosen_letters(request.sink, request.project, request.ids)
+        counts = [await self._dead_letters.purge(project, rule.name, ids) for project in projects]
+        return wire.PurgeDeadLettersResponse(purged=sum(one for one, _ in counts), skipped=sum(no for _, no in counts))
+
+    @_answered
+    async def PreviewReplay(  # noqa: N802
+        self, request: wire.PreviewReplayRequest, context: _Context
+    ) -> wire.PreviewReplayResponse:
+        _, parts = await self._selected(request.range)
+        return wire.PreviewReplayResponse(
+            events=sum(part.last_seq - part.after_seq for _, part in parts), projects=len(parts)
+        )
+
+    @_answered
+    async def StartReplay(self, request: wire.StartReplayRequest, context: _Context) -> wire.StartReplayResponse:  # noqa: N802
+        if request.rate < 0:
+            raise InvalidArgument("rate", "must be at least 1, or absent")
+        rule, parts = await self._selected(request.range)
+        if not rule.enabled:
+            raise InvalidArgument("range.sink", f"the sink {rule.name!r} is disabled")
+        return wire.StartReplayResponse(replay=_replay(await self._replays.start(rule.name, parts, request.rate)))
+
+    @_answered
+    async def ListReplays(self, request: wire.ListReplaysRequest, context: _Context) -> wire.ListReplaysResponse:  # noqa: N802
+        views = await self._replays.view()
+        return wire.ListReplaysResponse(
+            replays=[_replay(view) for view in views if request.sink in ("", view.stored.sink)]
+        )
+
+    @_answered
+    async def CancelReplay(self, request: wire.CancelReplayRequest, context: _Context) -> wire.CancelReplayResponse:  # noqa: N802
+        await self._replays.cancel(request.id)
+        return wire.CancelReplayResponse()
+
+    async def _selected(self, chosen: wire.ReplayRange) -> tuple[SinkRule, Sequence[Any]]:
+        rule = self._sinks.rule(chosen.sink)
+        from_ms = chosen.from_time.ToMilliseconds() if chosen.HasField("from_time") else 0
+        to_ms = chosen.to_time.ToMilliseconds() if chosen.HasField("to_time") else _END_OF_TIME_MS
+        if not 0 <= from_ms < to_ms:
+            raise InvalidArgument("range.from_time", "must be before `to_time` and not before 1970")
+        return rule, await self._replays.ranges(self._projects_of(rule, chosen.projects), from_ms, to_ms)
+
+    def _chosen_letters(
+        self, sink: str, project: str, ids: Sequence[str]
+    ) -> tuple[SinkRule, Sequence[Project], frozenset[str] | None]:
+        if ids and not project:
+            raise InvalidArgument("project", "must be named where letters are: their ids are those of one project")
+        rule = self._sinks.rule(sink)
+        return rule, self._projects_of(rule, [project] if project else []), frozenset(ids) or None
+
+    def _projects_of(self, rule: SinkRule, named: Sequence[str]) -> Sequence[Project]:
+        # One that is named may have been the sink's before.
+        return self._projects(named) if named else [one for one in self._projects(()) if rule.serves(one.id, one.slug)]
+
+    def _projects(self, named: Sequence[str]) -> Sequence[Project]:
+        if named:
+            return [self._project(name) for name in dict.fromkeys(named)]
+        return sorted(self._directory.projects(), key=lambda project: project.slug)
+
+    def _project(self, name: str) -> Project:
+        project = self._directory.project(name)
+        if project is None:
+            raise ProjectUnknown(f"no project {name}: give its slug or id")
+        return project
+
+
+def _rows(view: SinkView, now_ms: int) -> list[wire.SinkRow]:
+    def row(**counts: Any) -> wire.SinkRow:
+        return wire.SinkRow(
+            name=view.rule.name,
+            use=view.rule.use,
+            state=_STATES.get(view.state, wire.SINK_STATE_UNSPECIFIED),
+            last_error=view.last_error,
+            **counts,
+        )
+
+    return [row(project=project.slug, **_counts(books, now_ms)) for project, books in view.books] or [row()]
+
+
+def _counts(books: Books, now_ms: int) -> dict[str, Any]:
+    return {
+        "accepted": books.accepted,
+        "delivered": books.delivered,
+        "filtered": books.filtered,
+        "dead": books.dead,
+        "pending": books.pending,
+        "difference": books.difference,
+        "lag_seconds": 0.0 if books.oldest_ms is None else max(0, now_ms - books.oldest_ms) / 1000,
+    }
+
+
+def _dead_letter(letter: DeadLetter, with_event: bool) -> wire.DeadLetter:
+    return wire.DeadLetter(
+        id=letter.id,
+        project=letter.project.slug,
+        sink=letter.sink,
+        code=letter.code,
+        message=letter.message,
+        attempts=letter.attempts,
+        first_attempt_time=timestamp(letter.first_ms),
+        dead_time=timestamp(letter.ms),
+        events=letter.events,
+        event=letter.event if with_event else None,
+        retrying=letter.retrying,
+    )
+
+
+def _replay(view: ReplayView) -> wire.Replay:
+    return wire.Replay(
+        id=view.stored.id,
+        sink=view.stored.sink,
+        state=_ENDS[view.stored.end],
+        start_time=timestamp(view.stored.start_ms),
+        selected=view.selected,
+        delivered=view.delivered,
+        filtered=view.filtered,
+        dead=view.dead,
+        pending=view.pending,
+        rate=view.stored.rate,
+    )

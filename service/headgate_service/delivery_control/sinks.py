@@ -1,0 +1,88 @@
+"""The sinks as an operator sees them, and stops and starts them."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from headgate_service.config import SinkRule
+from headgate_service.delivery.names import PAUSED_SINKS, sink_status
+from headgate_service.delivery_control.books import Books
+from headgate_service.delivery_control.ledger import Ledger
+from headgate_service.log.names import shard_keys
+from headgate_service.log.redis_pipeline import RedisPipeline
+from headgate_service.projects import Project
+
+_PROJECTS_AT_ONCE = 32
+PAUSED, DISABLED = "PAUSED", "DISABLED"
+PAUSED_BY_OPERATOR = "paused by an operator: `headgate sinks resume` lets it go on"
+
+
+class SinkUnknown(Exception):
+    """No sink of the configuration has that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkView:
+    """How a sink fares, with its books in each project. `state` is one of the forwarder's, DISABLED, or empty where no
+    forwarder has run it."""
+
+    rule: SinkRule
+    state: str
+    last_error: str
+    books: Sequence[tuple[Project, Books]]
+
+
+class Sinks:
+    """Every method raises RedisUnavailable, ResponseError."""
+
+    def __init__(self, redis: RedisPipeline, rules: Sequence[SinkRule], clock: Callable[[], float] = time.time) -> None:
+        self._redis = redis
+        self._rules = rules
+        self._clock = clock
+        self._ledger = Ledger(redis)
+
+    def rule(self, name: str) -> SinkRule:
+        """Raises SinkUnknown."""
+        for rule in self._rules:
+            if rule.name == name:
+                return rule
+        known = ", ".join(rule.name for rule in self._rules) or "none"
+        raise SinkUnknown(f"no sink is called {name!r}; configured: {known}")
+
+    async def pause(self, name: str) -> None:
+        """Raises SinkUnknown."""
+        self.rule(name)
+        await self._redis.execute("HSETNX", PAUSED_SINKS, name, int(self._clock() * 1000))
+
+    async def resume(self, name: str) -> None:
+        """Raises SinkUnknown."""
+        self.rule(name)
+        await self._redis.execute("HDEL", PAUSED_SINKS, name)
+
+    async def view(self, projects: Sequence[Project]) -> list[SinkView]:
+        """Every sink, with its books in those of the projects that it serves."""
+        books: dict[tuple[str, str], Books] = {}
+        for first in range(0, len(projects), _PROJECTS_AT_ONCE):
+            some = projects[first : first + _PROJECTS_AT_ONCE]
+            for found in await asyncio.gather(*map(self._books, some)):
+                books.update(((one.sink, one.project_id), one) for one in found)
+        paused = {name.decode() for name in await self._redis.execute("HKEYS", PAUSED_SINKS)}
+        views = []
+        for rule in self._rules:
+            state, error = await self._state(rule, rule.name in paused)
+            own = [(one, books[rule.name, one.id]) for one in projects if rule.serves(one.id, one.slug)]
+            views.append(SinkView(rule, state, error, own))
+        return views
+
+    async def _books(self, project: Project) -> list[Books]:
+        sinks = [rule.name for rule in self._rules if rule.serves(project.id, project.slug)]
+        return await self._ledger.books(shard_keys(project.shard), project.id, sinks) if sinks else []
+
+    async def _state(self, rule: SinkRule, paused: bool) -> tuple[str, str]:
+        if not rule.enabled:
+            return DISABLED, ""
+        if paused:
+            return PAUSED, PAUSED_BY_OPERATOR
+        state, error = await self._redis.execute("HMGET", sink_status(rule.name), "state", "last_error")
+        return (state or b"").decode(), (error or b"").decode()
