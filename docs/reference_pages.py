@@ -21,7 +21,18 @@ from pydantic import ByteSize
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-BUILT_IN_SINKS = ("jsonl", "kafka", "mixpanel", "postgres", "posthog", "redis_stream", "s3", "segment", "webhook")
+BUILT_IN_SINKS = (
+    "clickhouse",
+    "jsonl",
+    "kafka",
+    "mixpanel",
+    "postgres",
+    "posthog",
+    "redis_stream",
+    "s3",
+    "segment",
+    "webhook",
+)
 FOLDER = Path(__file__).parent / "reference"
 KINDS: list[tuple[Any, str]] = [
     (settings.RateSetting, 'rate, as `"1000/60s"`'),
