@@ -235,13 +235,13 @@ class SinkSettings(Section):
     """Its name: 1 to 40 of a-z, 0-9 and inner hyphens. It is the sink's identity: a new name is a new sink."""
 
     use: str = ""
-    """The plugin that writes it: `jsonl`, `webhook`, or one that an installed package brings. Absent: the one called as the sink is."""  # noqa: E501
+    """The plugin that writes it: a built-in one, such as `webhook`, or one that an installed package brings. Absent: the one called as the sink is."""  # noqa: E501
 
     projects: tuple[str, ...] = ("*",)
     """Slugs of the projects it gets, or `["*"]` for all."""
 
     when_full: Literal["refuse", "expire"] | None = None
-    """When `limits.log_bytes` of a project wait for it: `refuse` answers that project's events 503, `expire` gives up the oldest, counted as dead. Absent: what the plugin does, `refuse` for `jsonl` and `expire` for `webhook`."""  # noqa: E501
+    """When `limits.log_bytes` of a project wait for it: `refuse` answers that project's events 503, `expire` gives up the oldest, counted as dead. Absent: what the plugin does, `refuse` for `jsonl` and `expire` for the other built-in ones."""  # noqa: E501
 
     enabled: bool = True
     """False: it gets nothing, and the log keeps nothing for it."""

@@ -74,6 +74,21 @@ async def test_a_batch_is_one_signed_request_whose_body_never_changes(receiver):
     }
 
 
+async def test_the_documented_example(receiver, documented):
+    import time
+
+    environment = {
+        "CRM_HOOK_SECRET": NEW_SECRET,
+        "CRM_HOOK_SECRET_BEFORE": SECRET,
+        "CRM_HOOK_AUTHORIZATION": "Bearer k",
+    }
+    config = {**documented("webhook"), "url": receiver.url}
+    assert await write(clock=time.time, environment=environment, **config) == Result()
+    headers, body = receiver.requests[0]
+    assert Webhook(SECRET).verify(body, headers)
+    assert headers["Authorization"] == "Bearer k"
+
+
 async def test_each_of_several_secrets_signs_every_request(receiver):
     import time
 
