@@ -1,10 +1,12 @@
 """Says where the events of a receipt are, from each sink's cursor and its dead letters; the log itself is not read."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from headgate.v1.receipt_service_pb2 import GetReceiptResponse, SinkProgress
 
+from headgate_service.log.filtered_bits import count_set, spans
 from headgate_service.log.names import ProjectKeys, shard_keys
 from headgate_service.log.reader import timestamp
 from headgate_service.log.redis_pipeline import RedisPipeline
@@ -43,9 +45,13 @@ class ReceiptLookup:
         for before, last in receipt.ranges:
             done = min(max(settled - before, 0), last - before)
             progress.pending += last - before - done
-            dead = await self._dead(keys, sink, before, before + done) if done else 0
-            progress.dead += dead
-            progress.delivered += done - dead
+            if done:
+                dead, filtered = await asyncio.gather(
+                    self._dead(keys, sink, before, before + done), self._filtered(keys, sink, before, before + done)
+                )
+                progress.dead += dead
+                progress.filtered += filtered
+                progress.delivered += done - dead - filtered
         return progress
 
     async def _dead(self, keys: ProjectKeys, sink: str, before: int, last: int) -> int:
@@ -55,6 +61,17 @@ class ReceiptLookup:
         )
         bounds = (member.decode().split("-") for member in found)
         return sum(max(min(int(high), last) - max(int(low), before), 0) for low, high in bounds)
+
+    async def _filtered(self, keys: ProjectKeys, sink: str, before: int, last: int) -> int:
+        """How many of these ordinals the sink's route kept from it."""
+        places = spans(before, last)
+        found = await asyncio.gather(
+            *(
+                self._redis.execute("GETRANGE", keys.filtered(sink, block), low >> 3, high >> 3)
+                for block, low, high in places
+            )
+        )
+        return sum(count_set(raw, low, high) for raw, (_, low, high) in zip(found, places, strict=True))
 
 
 def _settled_through(cursor: bytes | None) -> int:

@@ -10,6 +10,8 @@ from typing import Any
 
 from headgate_sinks.sink import WhenFull
 
+from headgate_service.route import Route
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
@@ -19,7 +21,7 @@ class SinkConfig:
 
     `use` names its kind, `settings` is its `[sinks.config]`. `projects` are ids; None: all projects. A sink that is not
     enabled runs no batch and keeps its place in the log. `when_full` None: what its kind says. `memory`: how many bytes
-    the process of a third-party sink may use; None: as many as it likes.
+    the process of a third-party sink may use; None: as many as it likes. `route` picks its events; None: all of them.
     """
 
     name: str
@@ -29,6 +31,7 @@ class SinkConfig:
     enabled: bool = True
     when_full: WhenFull | None = None
     memory: int | None = 512 * 1024 * 1024
+    route: Route | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -40,8 +43,8 @@ class SinkConfig:
         return self.projects is None or project_id in self.projects
 
     def spec_hash(self) -> bytes:
-        """SHA-256 of its name, use and settings as written."""
-        spec = [self.name, self.use, self.settings]
+        """SHA-256 of its name, use, settings and route as written."""
+        spec = [self.name, self.use, self.settings, self.route.source if self.route else None]
         return hashlib.sha256(json.dumps(spec, sort_keys=True, default=str).encode()).digest()
 
 

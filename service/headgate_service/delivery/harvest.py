@@ -3,20 +3,25 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 
-from headgate.v1 import event_pb2
+from headgate.v1 import event_pb2, log_pb2
 from headgate_sinks import Limits
 
-from headgate_service.delivery.portion import Mark, Portion
+from headgate_service.delivery.portion import Mark, Portion, as_sealed, start_of
 from headgate_service.delivery.position import Position
 from headgate_service.delivery.script import Stale
 from headgate_service.delivery.shard_log import ShardLog
 from headgate_service.log.reader import Entry
+from headgate_service.route import Route, RouteFailed
 
 _PROJECTS_AT_ONCE = 16
 _READ_BYTES = 4 * 1024 * 1024
 _MOST_ENTRIES = 2000
+# A batch ends here too, so that one with a selective route is not made of a whole day.
+_EVENTS_SCANNED = 5000
+_BYTES_SCANNED = 8 * 1024 * 1024
 
 
 class EventCache:
@@ -44,63 +49,101 @@ class EventCache:
 
 
 class Basket:
-    """A batch that fills up. What does not fit stays in the log.
+    """A batch that fills up. What does not fit stays in the log. Of what it takes, `route` picks the sink's; None: all.
 
     `gaps` are, by project, from where to where the log lacks what follows a position; nothing is taken from beyond one.
     """
 
-    def __init__(self, limits: Limits, cache: EventCache) -> None:
+    def __init__(self, limits: Limits, cache: EventCache, route: Route | None = None) -> None:
         self._events_left = limits.events
         self._bytes_left = limits.bytes
+        self._scans_left = limits.events if route is None else max(limits.events, _EVENTS_SCANNED)
+        self._scan_bytes_left = limits.bytes if route is None else max(limits.bytes, _BYTES_SCANNED)
         self._cache = cache
+        self._route = route
+        self._empty = True
         self.full = False
         self.portions: list[Portion] = []
         self.gaps: dict[str, tuple[Position, Position]] = {}
 
     @property
-    def events_left(self) -> int:
-        return self._events_left
+    def scans_left(self) -> int:
+        """How many events more it may look at."""
+        return self._scans_left
 
     def add(self, project_id: str, start: Position, entries: Sequence[Entry]) -> Position:
         """Takes events after `start` while they fit; returns where it ended. Raises Stale where the entries are from
         before it, which is no position in this log, then."""
         marks: list[Mark] = []
         events: list[event_pb2.Event] = []
+        ordinals: list[int] = []
+        done, errors = start.seq, 0
         for entry in entries:
             found = self._cache.events(entry)
-            before, done = entry.seq - len(found), start.seq + len(events)
+            before = entry.seq - len(found)
             if entry.seq <= done:
                 raise Stale
             if before > done:
-                if not events and not self._has(project_id):
+                if done == start.seq and not self._has(project_id):
                     end = Position(start.entry, before, entry.log_bytes - len(entry.payload))
                     self.gaps[project_id] = (start, end)
                 break
-            taken = 0
+            before_entry = done
             for event in islice(found, done - before, None):
-                size = event.ByteSize()
-                # An event that is larger than the limit goes alone.
-                first = not events and not self.portions
-                if self._events_left < 1 or (size > self._bytes_left and not first):
+                if self._scans_left < 1:
                     self.full = True
                     break
-                events.append(event)
-                taken += 1
-                self._events_left -= 1
-                self._bytes_left -= size
-            if taken:
+                takes, failed = self._takes(event)
+                if takes and not self._put(event.ByteSize()):
+                    self.full = True
+                    break
+                done += 1
+                errors += failed
+                self._scans_left -= 1
+                if takes:
+                    events.append(event)
+                    ordinals.append(done)
+            if done > before_entry:
                 marks.append(Mark(entry.id, entry.seq, entry.log_bytes))
+            if self._route is not None:
+                self._scan_bytes_left -= len(entry.payload)
+                self.full = self.full or self._scan_bytes_left < 1
             if self.full:
                 break
-        if not events:
+        if done == start.seq:
             return start
-        portion = Portion(project_id, start, marks, events)
+        portion = Portion(project_id, start, marks, events, ordinals, done, route_errors=errors)
         if self._has(project_id):
             last = self.portions[-1]
-            self.portions[-1] = Portion(project_id, last.start, [*last.marks, *marks], [*last.events, *events])
+            self.portions[-1] = replace(
+                last,
+                marks=[*last.marks, *marks],
+                events=[*last.events, *events],
+                ordinals=[*last.ordinals, *ordinals],
+                last=done,
+                route_errors=last.route_errors + errors,
+            )
         else:
             self.portions.append(portion)
         return portion.end
+
+    def _takes(self, event: event_pb2.Event) -> tuple[bool, bool]:
+        """Whether the sink gets the event, and whether its route could not tell."""
+        if self._route is None:
+            return True, False
+        try:
+            return self._route.takes(event), False
+        except RouteFailed:
+            return False, True
+
+    def _put(self, size: int) -> bool:
+        """Whether there is room for an event of so many bytes. One that is larger than the limit goes alone."""
+        if self._events_left < 1 or (size > self._bytes_left and not self._empty):
+            return False
+        self._empty = False
+        self._events_left -= 1
+        self._bytes_left -= size
+        return True
 
     def _has(self, project_id: str) -> bool:
         # All of a project is added before the next one.
@@ -110,10 +153,11 @@ class Basket:
 class Harvest:
     """Reads one shard for one sink; learns how large entries are, so as to read about what a batch takes."""
 
-    def __init__(self, log: ShardLog, limits: Limits, cache: EventCache) -> None:
+    def __init__(self, log: ShardLog, limits: Limits, cache: EventCache, route: Route | None = None) -> None:
         self._log = log
         self._limits = limits
         self._cache = cache
+        self._route = route
         self._entry_bytes = 128 * 1024.0
         self._entry_events = 1.0
 
@@ -124,7 +168,7 @@ class Harvest:
         A project that is marked meanwhile waits for the next batch: its position moves only when this one is settled,
         and reading on from it now would take the same events twice.
         """
-        basket = Basket(self._limits, self._cache)
+        basket = Basket(self._limits, self._cache, self._route)
         waiting = list(news)
         while waiting and not basket.full:
             group, waiting = waiting[:_PROJECTS_AT_ONCE], waiting[_PROJECTS_AT_ONCE:]
@@ -157,7 +201,7 @@ class Harvest:
 
     def _count(self, basket: Basket, projects: int) -> int:
         by_bytes = _READ_BYTES / projects / self._entry_bytes
-        by_events = basket.events_left / self._entry_events + 1
+        by_events = basket.scans_left / self._entry_events + 1
         return max(1, min(_MOST_ENTRIES, int(by_bytes), int(by_events)))
 
     def _learn(self, entries: Sequence[Entry], position: Position) -> None:
@@ -166,11 +210,34 @@ class Harvest:
         self._entry_events += (max(entries[-1].seq - position.seq, 1) / count - self._entry_events) / 2
 
 
-async def rebuild(log: ShardLog, cache: EventCache, project_id: str, start: Position, last: str, seq: int) -> Portion:
-    """The portion that was promised: from `start` through the event `seq` in the entry `last`. It may come out shorter
-    where the log no longer holds all of it."""
-    entries = await log.read_range(project_id, start.entry, last)
-    basket = Basket(Limits(events=seq - start.seq, bytes=1 << 62), cache)
+async def rebuild(log: ShardLog, cache: EventCache, sealed: log_pb2.SealedRange) -> Portion:
+    """The portion that was promised. It may come out shorter where the log no longer holds all of it."""
+    start = start_of(sealed)
+    whole = await read_range(log, cache, sealed.project_id, start, Position(sealed.last_entry, sealed.last_seq, 0))
+    return as_sealed(whole, sealed)
+
+
+async def read_range(
+    log: ShardLog, cache: EventCache, project_id: str, start: Position, end: Position, route: Route | None = None
+) -> Portion:
+    """What a route picks from `start` through `end`, whatever its size. It may end earlier where the log no longer
+    holds all of it."""
+    entries = await log.read_range(project_id, start.entry, end.entry)
+    basket = Basket(Limits(events=end.seq - start.seq, bytes=1 << 62), cache)
     if entries and entries[0].seq - len(cache.events(entries[0])) <= start.seq:
         basket.add(project_id, start, entries)
-    return basket.portions[0] if basket.portions else Portion(project_id, start, [], [])
+    whole = basket.portions[0] if basket.portions else Portion.whole(project_id, start, [], [])
+    return whole if route is None else _routed(whole, route)
+
+
+def _routed(whole: Portion, route: Route) -> Portion:
+    picked: list[int] = []
+    errors = 0
+    for place, event in enumerate(whole.events):
+        try:
+            if route.takes(event):
+                picked.append(place)
+        except RouteFailed:
+            errors += 1
+    events, ordinals = [whole.events[one] for one in picked], [whole.ordinals[one] for one in picked]
+    return replace(whole, events=events, ordinals=ordinals, route_errors=errors)

@@ -5,18 +5,18 @@ Lanes share nothing but the process, so that none waits for another's target.
 
 import asyncio
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 from headgate_sinks import Misconfigured, Outcome, Reject, Result, Retry, TooLarge
 
 from headgate_service.delivery.backoff import Backoff
-from headgate_service.delivery.expiry import overdue
+from headgate_service.delivery.expiry import Expiry
 from headgate_service.delivery.harvest import EventCache, Harvest
 from headgate_service.delivery.metrics import SinkMetrics
 from headgate_service.delivery.outlet import Outlet, State
-from headgate_service.delivery.portion import halves, without
+from headgate_service.delivery.portion import events_of, halves, without
 from headgate_service.delivery.position import Position
 from headgate_service.delivery.promised import Promised, Promises
 from headgate_service.delivery.script import Fenced, Stale
@@ -24,9 +24,12 @@ from headgate_service.delivery.settlement import (
     BACKLOG_EXPIRED,
     LOG_LOST,
     Attempts,
+    GivenUp,
     ProjectSettlement,
     given_up,
+    of_filtered,
     of_result,
+    of_retry,
 )
 from headgate_service.delivery.shard_log import ShardLog
 from headgate_service.log.redis_pipeline import RedisUnavailable
@@ -66,7 +69,8 @@ class Lane:
         self._sink = outlet.name
         self._log = log
         self._rules = rules
-        self._harvest = Harvest(log, outlet.limits, cache)
+        self._harvest = Harvest(log, outlet.limits, cache, outlet.config.route)
+        self._expiry = Expiry(log, cache, outlet.config.route, rules.backlog_bytes)
         self._metrics = metrics
         self._clock = clock
         self._on_step = on_step
@@ -184,8 +188,11 @@ class Lane:
         if not basket.portions:
             return
         self._on_step("read")
-        await self._promises.seal(basket.portions)
-        await self._deliver()
+        if any(portion.events for portion in basket.portions):
+            await self._promises.seal(basket.portions)
+            await self._deliver()
+        else:
+            await self._record(of_filtered(basket.portions))
 
     async def _wait_for_news(self) -> None:
         """Until there is enough for a batch, or what there is has waited long enough, or a scan is due."""
@@ -222,9 +229,11 @@ class Lane:
                 case Misconfigured(message=message):
                     self._outlet.note(self._log.shard, State.PAUSED, message)
                     await self._pause(self._rules.pause)
-                case Retry(message=message, after=after):
+                case Retry(message=message, after=after, events=places):
                     self._metrics.retried()
                     self._outlet.note(self._log.shard, State.RETRYING, message)
+                    if places is not None and len(places) < len(promised.events):
+                        promised = await self._keep_only(promised, places)
                     await self._pause(self._rules.backoff.seconds(promised.attempts, after))
 
     async def _write(self, promised: Promised) -> Outcome:
@@ -257,12 +266,24 @@ class Lane:
         message = "the events left the log while the sink was switched off, or not for this project"
         _log.warning(message, sink=self._sink, shard=self._log.shard, projects=len(gaps))
         now_ms = self._now_ms()
-        await self._record(given_up(self._sink, gaps, LOG_LOST, message, Attempts(0, now_ms, now_ms)))
+        lost = {project_id: GivenUp.whole(*ends) for project_id, ends in gaps.items()}
+        await self._record(given_up(self._sink, lost, LOG_LOST, message, Attempts(0, now_ms, now_ms)))
 
     async def _halve(self, promised: Promised) -> None:
         first, second = halves(promised.portions)
         later = [one.portions for one in self._promises if one is not promised]
         await self._promises.replace([first, second, *later], [])
+
+    async def _keep_only(self, promised: Promised, places: Sequence[int]) -> Promised:
+        """Settles what was written of a batch, and promises the rest as one of its own."""
+        settled, remaining = of_retry(promised.portions, places)
+        later = [one.portions for one in self._promises if one is not promised]
+        await self._promises.replace([remaining, *later], settled)
+        self._moved(settled)
+        rest = self._promises.oldest
+        assert rest is not None  # noqa: S101 - it was just promised
+        rest.attempts, rest.first_ms = promised.attempts, promised.first_ms
+        return rest
 
     async def _record(self, settled: list[ProjectSettlement], gone: Promised | None = None) -> None:
         await self._promises.settle(settled, gone)
@@ -271,7 +292,12 @@ class Lane:
     def _moved(self, settled: list[ProjectSettlement]) -> None:
         for one in settled:
             self._positions[one.project_id] = one.position
-        self._metrics.settled(sum(one.delivered for one in settled), sum(one.dead for one in settled))
+        self._metrics.settled(
+            sum(one.delivered for one in settled),
+            sum(one.dead for one in settled),
+            sum(len(one.filtered) for one in settled),
+            sum(one.route_errors for one in settled),
+        )
         self._on_settled([one.project_id for one in settled])
 
     async def _pause(self, seconds: float) -> None:
@@ -294,19 +320,22 @@ class Lane:
         )
         if not self._outlet.expires:
             return
-        ends = await overdue(self._log, self._positions, uses, self._rules.backlog_bytes)
-        if not ends:
+        promised = [portion for one in self._promises for portion in one.portions]
+        overdue = await self._expiry.overdue(self._positions, uses, promised)
+        if not overdue:
             return
         oldest = self._promises.oldest
         attempts = self._attempts(oldest) if oldest else Attempts(0, self._now_ms(), self._now_ms())
         message = f"the project's backlog went over {self._rules.backlog_bytes} bytes while the sink did not take it"
-        settled = given_up(self._sink, ends, BACKLOG_EXPIRED, message, attempts)
-        expired = {project_id: end for project_id, (_, end) in ends.items()}
+        settled = given_up(self._sink, overdue, BACKLOG_EXPIRED, message, attempts)
+        expired = {project_id: one.end for project_id, one in overdue.items()}
         _log.warning("backlog expired", sink=self._sink, shard=self._log.shard, events=sum(one.dead for one in settled))
         if any(self._promises.hold(project_id) for project_id in expired):
             batches = [without(promised.portions, expired) for promised in self._promises]
-            await self._promises.replace([batch for batch in batches if batch], settled)
+            await self._promises.replace([batch for batch in batches if events_of(batch)], settled)
             self._moved(settled)
+            for portion in (portion for batch in batches if not events_of(batch) for portion in batch):
+                self.mark(portion.project_id)
         else:
             await self._record(settled)
 

@@ -19,6 +19,15 @@ class DeliveryMetrics:
         self.dead = Counter(
             "headgate_sink_dead_events", "Events that became dead letters of a sink.", labels, registry=registry
         )
+        self.filtered = Counter(
+            "headgate_sink_filtered_events", "Events that a sink's route kept from it.", labels, registry=registry
+        )
+        self.route_errors = Counter(
+            "headgate_sink_route_errors",
+            "Filtered events that a sink's route could not tell, such as those without a property that it compares.",
+            labels,
+            registry=registry,
+        )
         self.retries = Counter(
             "headgate_sink_retries", "Writes that did not succeed and come again.", labels, registry=registry
         )
@@ -49,6 +58,8 @@ class SinkMetrics:
         self._clock = clock
         self._delivered = metrics.delivered.labels(outlet.name)
         self._dead = metrics.dead.labels(outlet.name)
+        self._filtered = metrics.filtered.labels(outlet.name)
+        self._route_errors = metrics.route_errors.labels(outlet.name)
         self._retries = metrics.retries.labels(outlet.name)
         self._pending = metrics.pending.labels(outlet.name)
         self._waiting: dict[int, int] = {}
@@ -56,9 +67,11 @@ class SinkMetrics:
         metrics.lag.labels(outlet.name).set_function(self._lag)
         metrics.state.labels(outlet.name).set_function(lambda: float(State(outlet.status.state)))
 
-    def settled(self, delivered: int, dead: int) -> None:
+    def settled(self, delivered: int, dead: int, filtered: int = 0, route_errors: int = 0) -> None:
         self._delivered.inc(delivered)
         self._dead.inc(dead)
+        self._filtered.inc(filtered)
+        self._route_errors.inc(route_errors)
 
     def retried(self) -> None:
         self._retries.inc()

@@ -1,7 +1,8 @@
 """Events of one project that follow one another, as a part of a batch."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headgate.v1 import event_pb2, log_pb2
 
@@ -19,16 +20,46 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """The events right after `start`. `marks` are those of the entries that hold them, in order."""
+    """The project's events right after `start` through the ordinal `last`, of which the sink gets `events`.
+
+    `marks` are those of the entries that hold them, in order. `ordinals` are those of `events`. What lies between them
+    is filtered, or, where `counted`, was counted when another batch was settled. `route_errors`: about how many events
+    the sink's route could not tell.
+    """
 
     project_id: str
     start: Position
     marks: Sequence[Mark]
     events: Sequence[event_pb2.Event]
+    ordinals: Sequence[int]
+    last: int
+    counted: bool = False
+    route_errors: int = 0
+
+    @classmethod
+    def whole(
+        cls, project_id: str, start: Position, marks: Sequence[Mark], events: Sequence[event_pb2.Event]
+    ) -> "Portion":
+        """All events right after `start`."""
+        last = start.seq + len(events)
+        return cls(project_id, start, marks, events, range(start.seq + 1, last + 1), last)
 
     @property
     def end(self) -> Position:
-        return self.position(self.start.seq + len(self.events))
+        return self.position(self.last)
+
+    @property
+    def filtered(self) -> Sequence[int]:
+        """The ordinals of those that the sink is not to get, unless they were counted before."""
+        if self.counted or len(self.ordinals) == self.last - self.start.seq:
+            return ()
+        selected = set(self.ordinals)
+        return [ordinal for ordinal in range(self.start.seq + 1, self.last + 1) if ordinal not in selected]
+
+    @property
+    def done(self) -> int:
+        """How many of its events are counted already."""
+        return self.last - self.start.seq - len(self.ordinals) if self.counted else 0
 
     def position(self, seq: int) -> Position:
         """The position at which the project's events through `seq`, which is in this portion, are done."""
@@ -41,31 +72,73 @@ class Portion:
 
     def divided(self, count: int) -> "tuple[Portion, Portion]":
         """Its first `count` events and the rest; neither is empty where 0 < count < len(events)."""
-        middle = self.position(self.start.seq + count)
-        first = [mark for mark in self.marks if mark.seq <= middle.seq]
-        rest = [mark for mark in self.marks if mark.seq > middle.seq]
-        if (first[-1].seq if first else self.start.seq) < middle.seq:
-            first.append(rest[0])
-        return (
-            Portion(self.project_id, self.start, first, self.events[:count]),
-            Portion(self.project_id, middle, rest, self.events[count:]),
+        return self.through(self.ordinals[count - 1]), self.after(self.ordinals[count - 1])
+
+    def through(self, seq: int) -> "Portion":
+        """What there is of it through an ordinal in it."""
+        marks = [mark for mark in self.marks if mark.seq <= seq]
+        if (marks[-1].seq if marks else self.start.seq) < seq:
+            marks.append(self.marks[len(marks)])
+        count = bisect_right(self.ordinals, seq)
+        return replace(self, marks=marks, events=self.events[:count], ordinals=self.ordinals[:count], last=seq)
+
+    def after(self, seq: int) -> "Portion":
+        """What there is of it after an ordinal in it."""
+        count = bisect_right(self.ordinals, seq)
+        return replace(
+            self,
+            start=self.position(seq),
+            marks=[mark for mark in self.marks if mark.seq > seq],
+            events=self.events[count:],
+            ordinals=self.ordinals[count:],
+            route_errors=0,
         )
 
+    def only(self, places: Sequence[int]) -> "Portion":
+        """It with only the events at these places, where all others have been counted; from the first of them on."""
+        rest = self.after(self.ordinals[places[0]] - 1)
+        events, ordinals = [self.events[one] for one in places], [self.ordinals[one] for one in places]
+        return replace(rest, events=events, ordinals=ordinals, counted=True, route_errors=0)
+
     def sealed(self) -> log_pb2.SealedRange:
-        last = self.marks[-1]
+        last, count = self.marks[-1], self.last - self.start.seq
         return log_pb2.SealedRange(
             project_id=self.project_id,
             after_entry=self.start.entry,
             last_entry=last.entry,
             after_seq=self.start.seq,
-            last_seq=self.start.seq + len(self.events),
+            last_seq=self.last,
             bytes=last.bytes - self.start.bytes,
             last_bytes=last.bytes,
+            selection=b"" if len(self.ordinals) == count else _bits(self.ordinals, self.start.seq, count),
+            counted=self.done,
+            route_errors=self.route_errors,
         )
 
 
 def start_of(sealed: log_pb2.SealedRange) -> Position:
     return Position(sealed.after_entry, sealed.after_seq, sealed.last_bytes - sealed.bytes)
+
+
+def selected_in(sealed: log_pb2.SealedRange) -> Sequence[int]:
+    """The ordinals of the events that the sink is to get."""
+    whole = range(sealed.after_seq + 1, sealed.last_seq + 1)
+    if not sealed.selection:
+        return whole
+    bits = bytes(sealed.selection)
+    return [ordinal for place, ordinal in enumerate(whole) if bits[place >> 3] >> (place & 7) & 1]
+
+
+def as_sealed(portion: Portion, sealed: log_pb2.SealedRange) -> Portion:
+    """The portion that was sealed, out of all the events of its range, of which some may be missing at its end."""
+    selected = [one for one in selected_in(sealed) if one <= portion.last]
+    return replace(
+        portion,
+        events=[portion.events[ordinal - portion.start.seq - 1] for ordinal in selected],
+        ordinals=selected,
+        counted=sealed.counted > 0,
+        route_errors=sealed.route_errors,
+    )
 
 
 def events_of(portions: Iterable[Portion]) -> list[event_pb2.Event]:
@@ -93,9 +166,16 @@ def without(portions: Sequence[Portion], expired: dict[str, Position]) -> list[P
     remaining: list[Portion] = []
     for portion in portions:
         limit = expired.get(portion.project_id)
-        count = 0 if limit is None else limit.seq - portion.start.seq
-        if count <= 0:
+        if limit is None or limit.seq <= portion.start.seq:
             remaining.append(portion)
-        elif count < len(portion.events):
-            remaining.append(portion.divided(count)[1])
+        elif limit.seq < portion.last:
+            remaining.append(portion.after(limit.seq))
     return remaining
+
+
+def _bits(ordinals: Iterable[int], before: int, count: int) -> bytes:
+    bits = bytearray((count + 7) // 8)
+    for ordinal in ordinals:
+        place = ordinal - before - 1
+        bits[place >> 3] |= 1 << (place & 7)
+    return bytes(bits)

@@ -7,9 +7,9 @@ from headgate.v1 import event_pb2, log_pb2
 from headgate_sinks import Batch
 
 from headgate_service.delivery.harvest import EventCache, rebuild
-from headgate_service.delivery.portion import Portion, events_of, start_of
+from headgate_service.delivery.portion import Portion, events_of, selected_in
 from headgate_service.delivery.position import Position
-from headgate_service.delivery.settlement import ProjectSettlement, Settlement
+from headgate_service.delivery.settlement import GivenUp, ProjectSettlement, Settlement
 from headgate_service.delivery.shard_log import ShardLog
 
 
@@ -22,7 +22,7 @@ class Promised:
     portions: list[Portion]
     # What the log no longer held when the batch was rebuilt; such a batch is not sent, since it would not be the same.
     lost: bool = False
-    ranges: dict[str, tuple[Position, Position]] = field(default_factory=dict)
+    ranges: dict[str, GivenUp] = field(default_factory=dict)
     attempts: int = 0
     first_ms: int = 0
 
@@ -131,14 +131,13 @@ class Promises:
     async def _rebuilt(self, number: int, sealed: log_pb2.SealedBatch) -> Promised:
         promised = Promised(number, sealed.seal_time_ms, [])
         for one in sealed.ranges:
-            start = start_of(one)
-            portion = await rebuild(self._log, self._cache, one.project_id, start, one.last_entry, one.last_seq)
+            portion = await rebuild(self._log, self._cache, one)
             promised.portions.append(portion)
             end = portion.end
             if end.seq != one.last_seq:
                 promised.lost = True
                 end = await self._end_of_lost(one)
-            promised.ranges[one.project_id] = (start, end)
+            promised.ranges[one.project_id] = _given_up(one, end)
         return promised
 
     async def _end_of_lost(self, one: log_pb2.SealedRange) -> Position:
@@ -150,6 +149,15 @@ class Promises:
         if not done:
             return Position(one.after_entry, one.last_seq, one.last_bytes - one.bytes)
         return Position(done[-1].id, one.last_seq, done[-1].log_bytes)
+
+
+def _given_up(sealed: log_pb2.SealedRange, end: Position) -> GivenUp:
+    selected = selected_in(sealed)
+    filtered: Sequence[int] = ()
+    if not sealed.counted:
+        chosen = set(selected)
+        filtered = [one for one in range(sealed.after_seq + 1, sealed.last_seq + 1) if one not in chosen]
+    return GivenUp(end, selected, sealed.bytes, filtered, sealed.route_errors)
 
 
 def batch_id(epoch: str, sink: str, shard: int, number: int) -> str:

@@ -26,9 +26,10 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class ProjectSettlement:
-    """One project's share: where its cursor goes and how many events were delivered or are dead since the last one.
+    """One project's share: where its cursor goes and what became of events, each of which is counted once.
 
-    `dead_ranges` are ordinals, the first of each exclusive.
+    `dead_ranges` are ordinals, the first of each exclusive, and `filtered` are ordinals, ascending. `route_errors` are
+    how many of those filtered the sink's route could not tell.
     """
 
     project_id: str
@@ -37,6 +38,24 @@ class ProjectSettlement:
     dead: int = 0
     dead_ranges: Sequence[tuple[int, int]] = ()
     letters: Sequence[Letter] = ()
+    filtered: Sequence[int] = ()
+    route_errors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Events of one project that will not be written: those of the ordinals `dead`, which the sink was to get."""
+
+    end: Position
+    dead: Sequence[int]
+    payload_bytes: int
+    filtered: Sequence[int] = ()
+    route_errors: int = 0
+
+    @classmethod
+    def whole(cls, start: Position, end: Position) -> "GivenUp":
+        """All from one position to another."""
+        return cls(end, range(start.seq + 1, end.seq + 1), end.bytes - start.bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,36 +92,80 @@ def of_result(sink: str, portions: Sequence[Portion], result: Result, attempts: 
         dead = [index - first for index in sorted(reasons) if first <= index < first + count]
         letters: list[Letter] = []
         for index in dead:
-            reason, ordinal = reasons[first + index], portion.start.seq + index + 1
+            reason, ordinal = reasons[first + index], portion.ordinals[index]
             fields = [
                 *("sink", sink, "lo", ordinal - 1, "hi", ordinal),
                 *("code", reason.code, "message", reason.message, *attempts.fields()),
             ]
             letters.append(Letter(fields, portion.events[index].SerializeToString(deterministic=True)))
-        ranges = _ranges([portion.start.seq + index + 1 for index in dead])
+        ranges = _ranges([portion.ordinals[index] for index in dead])
         settled.append(
-            ProjectSettlement(portion.project_id, portion.end, count - len(dead), len(dead), ranges, letters)
+            ProjectSettlement(
+                *(portion.project_id, portion.end, count - len(dead), len(dead), ranges, letters),
+                *(portion.filtered, portion.route_errors),
+            )
         )
         first += count
     return settled
 
 
-def given_up(
-    sink: str, ends: Mapping[str, tuple[Position, Position]], code: str, message: str, attempts: Attempts
-) -> list[ProjectSettlement]:
-    """Of events that will not be written, in summary: per project from one position to another."""
+def of_retry(portions: Sequence[Portion], places: Sequence[int]) -> tuple[list[ProjectSettlement], list[Portion]]:
+    """Of a batch that was written but for the events at these places, which are what remains of it."""
     settled: list[ProjectSettlement] = []
-    for project_id, (start, end) in ends.items():
-        count = end.seq - start.seq
-        fields = [
-            *("sink", sink, "lo", start.seq, "hi", end.seq, "code", code, "message", message, *attempts.fields()),
-            *("events", count, "bytes", end.bytes - start.bytes),
-        ]
-        settled.append(ProjectSettlement(project_id, end, 0, count, [(start.seq, end.seq)], [Letter(fields)]))
+    remaining: list[Portion] = []
+    first = 0
+    for portion in portions:
+        count = len(portion.events)
+        kept = [place - first for place in places if first <= place < first + count]
+        position = portion.end
+        if kept:
+            remaining.append(portion.only(kept))
+            position = remaining[-1].start
+        settled.append(
+            ProjectSettlement(
+                *(portion.project_id, position, count - len(kept)),
+                filtered=portion.filtered,
+                route_errors=portion.route_errors,
+            )
+        )
+        first += count
+    return settled, remaining
+
+
+def given_up(
+    sink: str, projects: Mapping[str, GivenUp], code: str, message: str, attempts: Attempts
+) -> list[ProjectSettlement]:
+    """Of events that will not be written, in summary."""
+    settled: list[ProjectSettlement] = []
+    for project_id, one in projects.items():
+        letters: list[Letter] = []
+        if one.dead:
+            fields = [
+                *("sink", sink, "lo", one.dead[0] - 1, "hi", one.dead[-1]),
+                *("code", code, "message", message, *attempts.fields()),
+                *("events", len(one.dead), "bytes", one.payload_bytes),
+            ]
+            letters.append(Letter(fields))
+        settled.append(
+            ProjectSettlement(
+                *(project_id, one.end, 0, len(one.dead), _ranges(one.dead), letters),
+                *(one.filtered, one.route_errors),
+            )
+        )
     return settled
 
 
+def of_filtered(portions: Sequence[Portion]) -> list[ProjectSettlement]:
+    """Of portions without an event for the sink."""
+    return [
+        ProjectSettlement(one.project_id, one.end, filtered=one.filtered, route_errors=one.route_errors)
+        for one in portions
+    ]
+
+
 def _ranges(ordinals: Sequence[int]) -> list[tuple[int, int]]:
+    if ordinals and ordinals[-1] - ordinals[0] + 1 == len(ordinals):
+        return [(ordinals[0] - 1, ordinals[-1])]
     ranges: list[tuple[int, int]] = []
     for ordinal in ordinals:
         if ranges and ranges[-1][1] == ordinal - 1:

@@ -12,6 +12,7 @@ from headgate_service.delivery.lease import Lease
 from headgate_service.delivery.position import Position, oldest
 from headgate_service.delivery.script import Script
 from headgate_service.delivery.settlement import Settlement
+from headgate_service.log.filtered_bits import KEPT_MS, filtered_bits
 from headgate_service.log.names import EPOCH
 from headgate_service.log.reader import Entry, entry
 from headgate_service.log.redis_pipeline import RedisPipeline
@@ -117,6 +118,9 @@ class ShardLog:
             project = self._keys.project(one.project_id)
             keys += [project.cursors, project.dead, project.dead_ranges(sink), project.use]
         blobs: list[bytes] = []
+        pieces = [filtered_bits(one.filtered) for one in settlement.projects]
+        for one, bits in zip(settlement.projects, pieces, strict=True):
+            keys += [self._keys.project(one.project_id).filtered(sink, piece.block) for piece in bits]
 
         def place(blob: bytes) -> int:
             blobs.append(blob)
@@ -135,9 +139,13 @@ class ShardLog:
                         one.dead,
                         one.dead_ranges,
                         [[*letter.fields, place(letter.event) if letter.event else 0] for letter in one.letters],
+                        len(one.filtered),
+                        one.route_errors,
+                        [[piece.offset, place(piece.bits)] for piece in bits],
                     ]
-                    for one in settlement.projects
+                    for one, bits in zip(settlement.projects, pieces, strict=True)
                 ],
+                KEPT_MS,
             ]
         )
         version, *numbers = await _SETTLE.run(

@@ -57,6 +57,10 @@ class ProjectKeys:
     def dead_ranges(self, sink: str) -> str:
         return f"{self.prefix}:dx:{sink}"
 
+    def filtered(self, sink: str, block: int) -> str:
+        """The key of one block of FilteredBits."""
+        return f"{self.prefix}:fx:{sink}:{block}"
+
 
 @lru_cache(maxsize=SHARDS)
 def shard_keys(shard: int) -> ShardKeys:

@@ -14,7 +14,7 @@ def portion(project: str = "a", sizes: tuple[int, ...] = (2, 3), start: Position
         seq, size = seq + count, size + 7
         marks.append(Mark(f"{index}-0", seq, size))
     events = [event_pb2.Event(name=f"{project}{number}") for number in range(start.seq + 1, seq + 1)]
-    return Portion(project, start, marks, events)
+    return Portion.whole(project, start, marks, events)
 
 
 def test_a_position_inside_an_entry_leaves_the_entry_undone():

@@ -6,10 +6,10 @@ import pytest
 from headgate.v1 import event_pb2
 from headgate_service.delivery.backoff import Backoff
 from headgate_service.delivery.config import Config, SinkConfig
-from headgate_service.delivery.promised import batch_id
 from headgate_service.delivery.lease import fair_share
 from headgate_service.delivery.portion import Mark, Portion
 from headgate_service.delivery.position import Position
+from headgate_service.delivery.promised import batch_id
 from headgate_service.delivery.settlement import Attempts, of_result
 from headgate_sinks import Reject, Result
 
@@ -46,7 +46,7 @@ def test_a_batch_id_fits_its_bound():
 def test_rejected_events_are_dead_by_ordinal_and_the_others_delivered():
     def part(project: str, seq: int, count: int) -> Portion:
         events = [event_pb2.Event(name=f"{project}{index}") for index in range(count)]
-        return Portion(project, Position("0-0", seq, 0), [Mark("1-0", seq + count, 9)], events)
+        return Portion.whole(project, Position("0-0", seq, 0), [Mark("1-0", seq + count, 9)], events)
 
     result = Result((Reject((1, 2, 4), "bad", "no"), Reject((2,), "worse", "never")))
     first, second = of_result("hook", [part("a", 10, 4), part("b", 0, 2)], result, Attempts(3, 1, 2))

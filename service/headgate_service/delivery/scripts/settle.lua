@@ -1,10 +1,13 @@
 -- Records what became of events at a sink: promised batches go, others come in their place, cursors move, dead letters
 -- are kept, all in one step.
 -- KEYS 1 T:lease  2 T:seal:<sink>   then four per project: P:cur, P:dead, P:dx:<sink>, P:use
+--      then, by project, P:fx:<sink>:<block> for each of its pieces of bits
 -- ARGV 1 token  2 lease milliseconds  3 version  4 msgpack:
 --      [sink, [numbers to delete], [SealedBatches to add, by place], dead letters a project keeps at most,
 --       per project: [cursor, delivered, dead, [[lo, hi] dead ordinals, lo exclusive],
---                     [[field, value, ... of a dead letter, the event's place, or 0 where it has none]]]]
+--                     [[field, value, ... of a dead letter, the event's place, or 0 where it has none]],
+--                     filtered, how many of these the route could not tell, [[byte offset, place] of pieces of bits]],
+--       milliseconds that blocks of bits are kept]
 --      then what the places, from 1, stand for: bytes, which this msgpack has no type for
 -- Returns {version, numbers of the batches added}. Errors: FENCED, STALE, GONE (a batch to delete is not there)
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
@@ -13,7 +16,7 @@ end
 if (redis.call('HGET', KEYS[2], 'v') or '0') ~= ARGV[3] then
   return redis.error_reply('STALE the seals were changed')
 end
-local sink, deletes, adds, keep, projects = unpack(cmsgpack.unpack(ARGV[4]))
+local sink, deletes, adds, keep, projects, bits_kept = unpack(cmsgpack.unpack(ARGV[4]))
 for _, number in ipairs(deletes) do
   if redis.call('HEXISTS', KEYS[2], string.format('%d', number)) == 0 then
     return redis.error_reply('GONE a sealed batch is not there')
@@ -34,8 +37,9 @@ for _, place in ipairs(adds) do
   redis.call('HSET', KEYS[2], 'n', field, field, ARGV[4 + place])
   answer[#answer + 1] = number
 end
+local next_bits = 3 + 4 * #projects
 for i, project in ipairs(projects) do
-  local cursor, delivered, dead, ranges, letters = unpack(project)
+  local cursor, delivered, dead, ranges, letters, filtered, route_errors, pieces = unpack(project)
   local cursors, dead_letters, dead_ranges = KEYS[4 * i - 1], KEYS[4 * i], KEYS[4 * i + 1]
   if redis.call('HSET', cursors, 'c:' .. sink, cursor) == 1 then
     -- Its first cursor: nothing was trimmed before it, and the ledger counts from here.
@@ -46,6 +50,24 @@ for i, project in ipairs(projects) do
   end
   if dead > 0 then
     redis.call('HINCRBY', cursors, 'dead:' .. sink, string.format('%d', dead))
+  end
+  if filtered > 0 then
+    redis.call('HINCRBY', cursors, 'filtered:' .. sink, string.format('%d', filtered))
+  end
+  if route_errors > 0 then
+    redis.call('HINCRBY', cursors, 'route_errors:' .. sink, string.format('%d', route_errors))
+  end
+  for _, piece in ipairs(pieces) do
+    local key, offset, bits = KEYS[next_bits], piece[1], ARGV[4 + piece[2]]
+    next_bits = next_bits + 1
+    -- Only the outer bytes may hold bits of other events, and no piece is empty.
+    local last = offset + #bits - 1
+    local head = string.byte(redis.call('GETRANGE', key, offset, offset)) or 0
+    local tail = string.byte(redis.call('GETRANGE', key, last, last)) or 0
+    bits = string.char(bit.bor(string.byte(bits), head)) .. string.sub(bits, 2)
+    bits = string.sub(bits, 1, -2) .. string.char(bit.bor(string.byte(bits, -1), tail))
+    redis.call('SETRANGE', key, offset, bits)
+    redis.call('PEXPIRE', key, string.format('%d', bits_kept))
   end
   for _, range in ipairs(ranges) do
     local lo, hi = string.format('%d', range[1]), string.format('%d', range[2])

@@ -1,0 +1,88 @@
+"""Routes: which events a sink gets, as a CEL expression over the event and its properties."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from headgate.v1 import event_pb2
+
+if TYPE_CHECKING:
+    from cel_expr_python.cel import Env
+
+LONGEST = 4096
+# A name of its own, not a field: where an expression does not hold it, properties need not be parsed.
+_PROPERTIES = re.compile(r"(?<![\w.])properties\b")
+_FAULT = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
+_environments: "list[Env]" = []
+
+
+class RouteInvalid(Exception):
+    """What was given is no route; the message says where and why."""
+
+
+class RouteFailed(Exception):
+    """The route cannot tell about an event, as one that lacks a property the route compares."""
+
+
+class Route:
+    """A checked route. `event` in it is a `headgate.v1.Event`, `properties` its properties as a map.
+
+    Integers in properties are exact up to 64 bits, and doubles beyond.
+    """
+
+    def __init__(self, source: str) -> None:
+        """Raises RouteInvalid."""
+        self.source = source
+        if len(source) > LONGEST:
+            raise RouteInvalid(f"is longer than {LONGEST} characters: shorten it")
+        env = _environment()
+        try:
+            self._expression = env.compile(source)
+        # What the library raises for a source it does not take, and for text that is no Unicode.
+        except (RuntimeError, TypeError) as error:
+            raise RouteInvalid(_fault(str(error))) from None
+        found = self._expression.return_type().name()
+        if found not in ("BOOL", "DYN"):
+            raise RouteInvalid(f'says {found}, not BOOL: make it a condition, such as `event.name == "purchase"`')
+        self._reads_properties = _PROPERTIES.search(source) is not None
+
+    def __repr__(self) -> str:
+        return f"Route({self.source!r})"
+
+    def takes(self, event: event_pb2.Event) -> bool:
+        """Whether the sink gets the event. Raises RouteFailed."""
+        data: dict[str, Any] = {"event": event}
+        if self._reads_properties:
+            data["properties"] = orjson.loads(event.properties_json) if event.properties_json else {}
+        answer = self._expression.eval(data=data)
+        kind = answer.type().name()
+        if kind == "BOOL":
+            return bool(answer.value())
+        if kind == "ERROR":
+            raise RouteFailed(str(answer.value()))
+        raise RouteFailed(f"it says {kind} of this event, not BOOL")
+
+
+def _environment() -> "Env":
+    # Made once: the library takes 7 MB, and only where there is a route.
+    if not _environments:
+        try:
+            from cel_expr_python import cel
+        except ImportError:
+            raise RouteInvalid(
+                "needs the package cel-expr-python, which is not installed, as there is no wheel of it for this "
+                "platform: leave `route` out, or run the forwarder and the service on Linux or an Apple Silicon Mac"
+            ) from None
+        variables = {"event": cel.Type("headgate.v1.Event"), "properties": cel.Type("map<string, dyn>")}
+        _environments.append(cel.NewEnv(variables=variables))
+    return _environments[0]
+
+
+def _fault(text: str) -> str:
+    """The library's first complaint, with its place, in one line."""
+    found = _FAULT.search(text)
+    if found is None:
+        return text.partition("\n")[0]
+    line, column, message = found.groups()
+    place = f"column {column}" if line == "1" else f"line {line}, column {column}"
+    return f"{place}: {message}".replace(" (in container '')", "")
