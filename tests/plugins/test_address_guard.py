@@ -9,7 +9,7 @@ import pytest
 from aiohttp import ClientSession, TCPConnector
 from aiohttp.abc import AbstractResolver
 from headgate_sinks import Misconfigured, Retry
-from headgate_sinks.address_guard import AddressGuard, AddressRefused, Reach, reach
+from headgate_sinks.address_guard import AddressGuard, AddressRefused, GuardedResolver, Reach, reach
 from headgate_sinks.http_target import HttpConfig, HttpTarget
 
 PRIVATE_IPV4 = [
@@ -172,9 +172,13 @@ async def test_localhost_gives_leave_for_this_machine_alone():
 
 async def test_a_name_with_one_private_address_among_public_ones_is_refused(reached):
     port, sent = reached
+    mixed = ["8.8.8.8", "127.0.0.1"]
     with pytest.raises(Misconfigured, match="private"):
-        await post(f"http://shop.example:{port}/", None, Resolver(["8.8.8.8", "127.0.0.1"]))
+        await post(f"http://shop.example:{port}/", None, Resolver(mixed))
     assert not sent
+    # Before anything connects to the public one.
+    with pytest.raises(AddressRefused):
+        await GuardedResolver(AddressGuard("shop.example", None), Resolver(mixed)).resolve("shop.example", port)
 
 
 async def test_a_name_is_resolved_once_for_its_check_and_its_connection(reached):
