@@ -73,7 +73,8 @@ class RedisStreamSink(Sink[RedisStreamConfig]):
                 kind = await client.type(self.config.stream)
             except (exceptions.RedisError, OSError) as error:
                 raise told(error) from None
-        if kind not in (b"none", b"stream"):
+        # As text where the URL asks for that.
+        if kind not in (b"none", b"stream", "none", "stream"):
             raise Misconfigured(_NO_STREAM)
 
     async def write(self, batch: Batch) -> Outcome:

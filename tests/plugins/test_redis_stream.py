@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from headgate.v1 import event_pb2
 from headgate_sinks import Batch, Misconfigured, Place, Result, Retry
-from headgate_sinks.redis_stream import RedisStreamConfig, RedisStreamSink, record_key
+from headgate_sinks.redis_stream import RedisStreamConfig, RedisStreamSink, record_key, told
 from pydantic import ValidationError
+from redis import exceptions
 
 
 def batch(number: int, shard: int = 7, epoch: str = "e", events: int = 3) -> Batch:
@@ -157,8 +158,31 @@ async def test_a_url_that_only_a_person_can_mend(target, url):
     assert "s3cret" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("error", "expected", "words"),
+    [
+        (exceptions.MovedError("1 127.0.0.1:7000"), Misconfigured, "Cluster"),
+        (exceptions.NoPermissionError("s3cret"), Misconfigured, "rights"),
+        (exceptions.ResponseError("ERR unknown command `EVALSHA`"), Misconfigured, "Redis 5"),
+        (exceptions.ResponseError("ERR Error running script: @user_script: WRONGTYPE s3cret"), Misconfigured, "stream"),
+        (exceptions.ResponseError("MISCONF s3cret"), Retry, "ResponseError"),
+        (exceptions.ReadOnlyError("s3cret"), Retry, "ReadOnlyError"),
+        (exceptions.OutOfMemoryError("s3cret"), Retry, "memory"),
+        (exceptions.BusyLoadingError("s3cret"), Retry, "BusyLoadingError"),
+        (exceptions.TimeoutError("s3cret"), Retry, "no answer"),
+        (ConnectionResetError("s3cret"), Retry, "no answer"),
+    ],
+)
+def test_what_an_error_says(error, expected, words):
+    answer = told(error)
+    assert isinstance(answer, expected)
+    assert words in answer.message
+    assert "s3cret" not in answer.message
+
+
 async def test_checking_writes_nothing(target, redis):
     await target.sink().check()
+    await target.sink(url=target.url + ("&" if "?" in target.url else "?") + "decode_responses=True").check()
     assert await redis.keys() == []
 
 
