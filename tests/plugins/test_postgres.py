@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -397,6 +398,15 @@ async def test_what_a_person_must_correct_pauses_the_sink(server, database, url,
     assert "s3cret@" not in answer.message
     with pytest.raises(Misconfigured, match=said):
         await sink.check()
+
+
+async def test_a_client_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    answer = await once(make("postgresql:///d"), batch(event()))
+    assert isinstance(answer, Misconfigured)
+    assert "headgate[postgres]" in answer.message
+    with pytest.raises(Misconfigured, match="is not installed"):
+        await make("postgresql:///d").check()
 
 
 async def test_missing_rights_pause_the_sink(server, database):

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import logging
+import sys
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ from headgate_sinks.conformance import (
     Target,
     Unavailable,
 )
+from headgate_sinks.event_file import event_file
 from headgate_sinks.event_row import COLUMNS
 from headgate_sinks.s3 import S3Config, S3Sink, object_key, outcome
 from headgate_sinks.s3_bucket import Answer, BucketAddress
@@ -268,6 +270,20 @@ async def test_a_resend_is_the_same_object_whenever_it_comes(told, file_format):
     (first, content), (second, again) = told.requests
     assert (first.path, content) == (second.path, again)
     assert first.headers["If-None-Match"] == second.headers["If-None-Match"] == "*"
+
+
+def test_a_compressed_file_does_not_tell_when_it_was_made():
+    assert event_file("jsonl.gz").encode(EVENTS)[4:8] == bytes(4)
+
+
+@pytest.mark.parametrize("module", ["botocore.session", "pyarrow"])
+async def test_a_client_that_is_not_installed_is_named(monkeypatch, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    answer = await once(make("http://127.0.0.1:9", format="parquet"))
+    assert isinstance(answer, Misconfigured)
+    assert "headgate[s3,parquet]" in answer.message
+    with pytest.raises(Misconfigured, match="is not installed"):
+        await make("http://127.0.0.1:9", format="parquet").check()
 
 
 async def test_signatures_and_rights_are_checked_by_the_server(server, s3):
