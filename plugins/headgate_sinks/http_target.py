@@ -45,14 +45,20 @@ class Answer:
 class HttpTarget:
     """Posts to one URL, over connections that stay open, to addresses that were checked, and follows no redirect.
 
-    `body_bytes`: how much of an answer's body is read. Raises Misconfigured where the URL itself is refused.
+    `body_bytes`: how much of an answer's body is read. `secret` is taken out of it, should the target repeat it.
     """
 
     def __init__(
-        self, url: str, config: HttpConfig, body_bytes: int = 64 * 1024, resolver: AbstractResolver | None = None
+        self,
+        url: str,
+        config: HttpConfig,
+        body_bytes: int = 64 * 1024,
+        secret: str = "",
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self._url = URL(url)
         self._body_bytes = body_bytes
+        self._secret = secret.encode()
         self._guard = AddressGuard(self._url.host or "", config.allow_private)
         self._resolver = GuardedResolver(self._guard, resolver)
         self._session = aiohttp.ClientSession(
@@ -66,6 +72,8 @@ class HttpTarget:
         try:
             async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
                 start = await _start_of_body(response, self._body_bytes)
+                if self._secret:
+                    start = start.replace(self._secret, b"...")
                 return Answer(response.status, response.headers.get("Retry-After"), start)
         except AddressRefused as error:
             raise Misconfigured(str(error)) from None

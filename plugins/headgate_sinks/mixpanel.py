@@ -81,12 +81,18 @@ class MixpanelSink(Sink[MixpanelConfig]):
     _headers: dict[str, str]
 
     async def open(self) -> None:
-        self._headers = await asyncio.to_thread(self._made_headers)
-        self._target = self._to()
+        user, password = await asyncio.to_thread(self._credentials)
+        self._headers = {
+            "authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode(),
+            "content-type": "application/json",
+            "content-encoding": "gzip",
+            "user-agent": "headgate-mixpanel/1",
+        }
+        self._target = self._to(password or user)
 
     async def check(self) -> None:
-        await asyncio.to_thread(self._made_headers)
-        target = self._to()
+        user, password = await asyncio.to_thread(self._credentials)
+        target = self._to(password or user)
         try:
             await target.check()
         finally:
@@ -103,22 +109,16 @@ class MixpanelSink(Sink[MixpanelConfig]):
     async def close(self) -> None:
         await self._target.close()
 
-    def _to(self) -> HttpTarget:
+    def _to(self, secret: str) -> HttpTarget:
         query = {"strict": "1"} | ({"project_id": self.config.project_id} if self.config.project_id else {})
         url = URL(self.config.host.rstrip("/") + "/import").with_query(query)
-        return HttpTarget(str(url), self.config, _ANSWER_BYTES)
+        return HttpTarget(str(url), self.config, _ANSWER_BYTES, secret)
 
-    def _made_headers(self) -> dict[str, str]:
+    def _credentials(self) -> tuple[str, str]:
+        """A user and a password; a token is a user without one."""
         if self.config.token is not None:
-            user, password = self.place.secret(self.config.token), ""
-        else:
-            user, password = self.config.username or "", self.place.secret(self.config.secret or "")
-        return {
-            "authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode(),
-            "content-type": "application/json",
-            "content-encoding": "gzip",
-            "user-agent": "headgate-mixpanel/1",
-        }
+            return self.place.secret(self.config.token), ""
+        return self.config.username or "", self.place.secret(self.config.secret or "")
 
 
 def packed(events: Sequence[event_pb2.Event], seal_time_ms: int) -> bytes | None:

@@ -67,11 +67,10 @@ class PosthogSink(Sink[PosthogConfig]):
 
     async def open(self) -> None:
         self._api_key = await asyncio.to_thread(self.place.secret, self.config.api_key)
-        self._target = self._to()
+        self._target = self._to(self._api_key)
 
     async def check(self) -> None:
-        await asyncio.to_thread(self.place.secret, self.config.api_key)
-        target = self._to()
+        target = self._to(await asyncio.to_thread(self.place.secret, self.config.api_key))
         try:
             await target.check()
         finally:
@@ -88,8 +87,8 @@ class PosthogSink(Sink[PosthogConfig]):
     async def close(self) -> None:
         await self._target.close()
 
-    def _to(self) -> HttpTarget:
-        return HttpTarget(self.config.host.rstrip("/") + "/batch/", self.config)
+    def _to(self, api_key: str) -> HttpTarget:
+        return HttpTarget(self.config.host.rstrip("/") + "/batch/", self.config, secret=api_key)
 
     def _body(self, events: Sequence[event_pb2.Event]) -> bytes:
         always = self.config.person_profiles == "always"

@@ -189,6 +189,14 @@ async def test_an_id_that_mixpanel_would_refuse_is_made_one_that_it_takes(mixpan
     assert len(mixpanel.kept) == 6
 
 
+@pytest.mark.parametrize("config", [{"token": TOKEN}, ACCOUNT])
+async def test_a_dead_letter_never_shows_a_secret(mixpanel, config):
+    error = f"{TOKEN} {ACCOUNT['secret']}"
+    mixpanel.answer = web.json_response({"code": 400, "error": error}, status=400)
+    (reject,) = (await write(mixpanel, event(), **config)).rejected
+    assert (config.get("token") or config["secret"]) not in reject.message
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -192,6 +192,12 @@ async def test_a_wrong_token_pauses(posthog):
     assert isinstance(await write(posthog, event(), api_key="phc_other"), Misconfigured)
 
 
+async def test_a_dead_letter_never_shows_the_token(posthog):
+    posthog.answer = web.Response(status=400, text=f"cannot parse {KEY}")
+    (reject,) = (await write(posthog, event())).rejected
+    assert reject.message == "PostHog answered 400: cannot parse ..."
+
+
 async def test_no_answer_is_retried(posthog):
     assert isinstance(await write(posthog, event(), host="http://127.0.0.1:9"), Retry)
 
