@@ -113,6 +113,7 @@ def service_config(settings: Settings, place: Place) -> "ServiceConfig":
     from headgate_service.config import Config, SinkRule, TlsFiles
     from headgate_service.entrance import PublicRoute
     from headgate_service.limits import RateLimits
+    from headgate_service.route import Route
 
     listen = Address.parse(settings.grpc.address)
     check_grpc(settings)
@@ -136,7 +137,10 @@ def service_config(settings: Settings, place: Place) -> "ServiceConfig":
         ),
         public_route=PublicRoute(settings.codcompass.project, settings.codcompass.origins),
         sinks=tuple(
-            SinkRule(sink.name, when_full == "refuse", sink.only_projects)
+            SinkRule(
+                *(sink.name, when_full == "refuse", sink.only_projects),
+                route=Route(sink.route) if sink.route else None,
+            )
             for sink, when_full in _when_full(settings.running_sinks)
         ),
         log_bound_bytes=int(settings.limits.log_bytes),
@@ -173,6 +177,7 @@ def forwarder_config(
 ) -> "ForwarderConfig":
     """What a forwarder is told. `environ` is where sinks' `env:` secrets are."""
     from headgate_service.delivery.config import Config, SinkConfig
+    from headgate_service.route import Route
 
     metrics = settings.forwarder.metrics and Address.parse(settings.forwarder.metrics)
     return Config(
@@ -186,6 +191,7 @@ def forwarder_config(
                 projects=None if sink.only_projects is None else projects_named(sink.only_projects),
                 when_full=sink.when_full,
                 memory=int(sink.memory),
+                route=Route(sink.route) if sink.route else None,
             )
             for sink in settings.running_sinks
         ),

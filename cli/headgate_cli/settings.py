@@ -240,6 +240,9 @@ class SinkSettings(Section):
     projects: tuple[str, ...] = ("*",)
     """Slugs of the projects it gets, or `["*"]` for all."""
 
+    route: str | None = None
+    """CEL expression over `event` and `properties`, such as `event.name == "purchase" && properties.amount > 100.0`: the sink gets the events of which it is true. Absent: all. Its fields are those of `headgate.v1.Event`."""  # noqa: E501
+
     when_full: Literal["refuse", "expire"] | None = None
     """When `limits.log_bytes` of a project wait for it: `refuse` answers that project's events 503, `expire` gives up the oldest, counted as dead. Absent: what the plugin does, `refuse` for `jsonl` and `expire` for the other built-in ones."""  # noqa: E501
 
@@ -256,6 +259,18 @@ class SinkSettings(Section):
     def only_projects(self) -> frozenset[str] | None:
         """The slugs it is limited to; None: it gets all."""
         return None if "*" in self.projects else frozenset(self.projects)
+
+    @model_validator(mode="after")
+    def _compiles_route(self) -> "SinkSettings":
+        if self.route is not None:
+            # The library of routes takes 7 MB: it is loaded only where there is one.
+            from headgate_service.route import Route, RouteInvalid
+
+            try:
+                Route(self.route)
+            except RouteInvalid as error:
+                raise ValueError(f"`route` of the sink {self.name!r}: {error}") from None
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -5,12 +5,14 @@ import typer
 from headgate_cli.sinks_check import check
 from headgate_cli.sinks_installed import list_kinds, schema
 from headgate_cli.sinks_new import new
+from headgate_cli.sinks_route import route
 
 sinks_app = typer.Typer(help="Sinks.", no_args_is_help=True)
 sinks_app.command("list")(list_kinds)
 sinks_app.command()(schema)
 sinks_app.command()(check)
 sinks_app.command()(new)
+sinks_app.command()(route)
 
 
 @sinks_app.callback()

@@ -3,8 +3,11 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from headgate.v1 import event_pb2
+
 from headgate_service.entrance import PublicRoute
 from headgate_service.limits import RateLimits
+from headgate_service.route import Route, RouteFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,8 @@ class TlsFiles:
 class SinkRule:
     """What the service must know of a sink: whom it serves, and whether it refuses events when it is too far behind.
 
-    `projects` are slugs or ids; None: all. `use` is its kind. One that is not enabled is only shown.
+    `projects` are slugs or ids; None: all. `use` is its kind. One that is not enabled is only shown. `route` picks its
+    events; None: all of them.
     """
 
     name: str
@@ -28,9 +32,17 @@ class SinkRule:
     projects: frozenset[str] | None = None
     use: str = ""
     enabled: bool = True
+    route: Route | None = None
 
     def serves(self, project_id: str, slug: str) -> bool:
         return self.projects is None or project_id in self.projects or slug in self.projects
+
+    def takes(self, event: event_pb2.Event) -> bool:
+        """Whether its route takes the event."""
+        try:
+            return self.route is None or self.route.takes(event)
+        except RouteFailed:
+            return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class Taken:
 
 
 class Ingest:
-    """Takes requests in. `sinks_of` names the sinks of a project."""
+    """Takes requests in. `reached` names the sinks that some of a project's events would reach."""
 
     def __init__(
         self,
@@ -64,14 +64,14 @@ class Ingest:
         receipts: ReceiptMaker,
         refusals: RefusalLedger,
         limits: RateLimits,
-        sinks_of: Callable[[str], Sequence[str]],
+        reached: Callable[[str, Sequence[event_pb2.Event]], Sequence[str]],
     ) -> None:
         self._entrance = entrance
         self._appender = appender
         self._receipts = receipts
         self._refusals = refusals
         self._limits = limits
-        self._sinks_of = sinks_of
+        self._reached = reached
 
     async def take(self, submission: Submission) -> Taken:
         """Raises Refused. An answer means that what it calls accepted is durable and counted."""
@@ -125,8 +125,8 @@ class Ingest:
         if submission.each:
             _add_results(response, submission, project, verdict)
         if submission.dry_run:
-            sinks = self._sinks_of(project.id) if caller.sees_sinks else ()
-            return Taken(response, _as_stored(submission, project, verdict), sinks)
+            events = _as_stored(submission, project, verdict)
+            return Taken(response, events, self._reached(project.id, events) if caller.sees_sinks else ())
         if not submission.events:
             # Nothing is stored but that its key was used.
             return Taken(response)

@@ -18,7 +18,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from headgate.v1 import admin_service_pb2_grpc as admin_grpc
 from headgate.v1 import delivery_service_pb2_grpc as delivery_grpc
-from headgate.v1 import ingest_service_pb2, ingest_service_pb2_grpc, receipt_service_pb2, receipt_service_pb2_grpc
+from headgate.v1 import (
+    event_pb2,
+    ingest_service_pb2,
+    ingest_service_pb2_grpc,
+    receipt_service_pb2,
+    receipt_service_pb2_grpc,
+)
 from redis.exceptions import ResponseError
 
 from headgate_service.admin_servicer import AdminServicer
@@ -100,7 +106,7 @@ async def serve_until(stopped: asyncio.Event, config: Config) -> None:
         receipts,
         refusals,
         config.limits,
-        sinks_of,
+        sinks_of.reached,
     )
     lookup = ReceiptLookup(pipeline, sinks_of)
     health = Health({REDIS: partial(_answers, pipeline), CONTROL_DB: partial(_healthy, directory)}, frozenset({REDIS}))
@@ -170,13 +176,20 @@ class _SinksOf:
         self._rules = rules
 
     def __call__(self, project_id: str) -> Sequence[str]:
+        return [rule.name for rule in self._serving(project_id)]
+
+    def reached(self, project_id: str, events: Sequence[event_pb2.Event]) -> Sequence[str]:
+        """Of these, the names of those whose routes take one of the events."""
+        return [rule.name for rule in self._serving(project_id) if any(map(rule.takes, events))]
+
+    def _serving(self, project_id: str) -> list[SinkRule]:
         try:
             project = self._directory.project(project_id)
         except DirectoryUnavailable:
             # Whoever asks was let in a moment ago. Only sinks of projects named by slug are not known to be theirs.
             project = None
         slug = project.slug if project else ""
-        return [rule.name for rule in self._rules if rule.serves(project_id, slug)]
+        return [rule for rule in self._rules if rule.serves(project_id, slug)]
 
 
 async def _answers(pipeline: RedisPipeline) -> bool:

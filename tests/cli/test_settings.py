@@ -87,7 +87,7 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
     [
         ("[limit]\n", "limit: unknown setting; did you mean 'limits'?"),
         ('[http]\nadress = "x"\n', "http.adress: unknown setting; did you mean 'address'?"),
-        ('[[sinks]]\nname = "a"\nroute = "x"\n', "sinks.0.route: unknown setting; known here: name, use, projects"),
+        ('[[sinks]]\nname = "a"\ntopic = "x"\n', "sinks.0.topic: unknown setting; known here: name, use, projects"),
         ('[tls.http]\nkey = "k"\n', "tls.http.certificate: is required: add it"),
         ('[tls.grpc]\ncertificate = "c"\nkey = "k"\nca = "x"\n', "tls.grpc.ca: unknown setting"),
         ('[http]\naddress = "8080"\n', "http.address: '8080' is no address: write HOST:PORT, as 127.0.0.1:8080"),
