@@ -91,15 +91,17 @@ class GatheredIngestClient:
             self._waiting and self._waiting_bytes + len(frame) > gathering.waiting_bytes
         ):
             raise ServiceUnavailable("too many requests wait for the service")
-        waiting = _Waiting(frame, self._clock(), asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(frame, self._clock(), loop.create_future())
         self._waiting.append(waiting)
         self._waiting_bytes += len(frame)
         self._send_waiting()
+        # A third of what asyncio.timeout costs, which must be able to cancel any await; here is but one future.
+        late = loop.call_later(gathering.answer_seconds, self._fail_late, waiting)
         try:
-            async with asyncio.timeout(gathering.answer_seconds):
-                return await waiting.answer
-        except TimeoutError:
-            raise ServiceUnavailable("the service did not answer in time") from None
+            return await waiting.answer
+        finally:
+            late.cancel()
 
     async def admitted(self, seconds: float) -> bool:
         """Ask with a call that carries nothing."""
@@ -169,6 +171,11 @@ class GatheredIngestClient:
         for waiting in batch:
             if not waiting.answer.done():
                 waiting.answer.set_exception(ServiceUnavailable(reason))
+
+    @staticmethod
+    def _fail_late(waiting: _Waiting) -> None:
+        if not waiting.answer.done():
+            waiting.answer.set_exception(ServiceUnavailable("the service did not answer in time"))
 
     def _note(self, *, failing: bool, reason: str) -> None:
         # The turn of events is logged, not every call: an outage at full load would fill a disk.

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import re
 import traceback
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -102,13 +101,15 @@ class Ingestion:
 
     def _gathered(self, parsed: Parsed, caller: _Caller, body: bytes) -> ingest_service_pb2.GatheredRequest:
         headers = caller.headers
-        request = ingest_service_pb2.GatheredRequest(
-            dialect=self.dialect.kind,
-            credential=parsed.credential,
-            project=parsed.project,
-            origin=headers.get("origin", ""),
-            client_address=caller.address,
-        )
+        if parsed.request is None:
+            request = ingest_service_pb2.GatheredRequest(events=parsed.events)
+        else:
+            request = parsed.request
+        request.dialect = self.dialect.kind
+        request.credential = parsed.credential
+        request.project = parsed.project
+        request.origin = headers.get("origin", "")
+        request.client_address = caller.address
         if "headgate-dry-run" in headers:
             request.dry_run = asks_dry_run(headers["headgate-dry-run"])
         if "idempotency-key" in headers and not request.dry_run:
@@ -117,7 +118,6 @@ class Ingestion:
         if parsed.refused:
             request.refused = parsed.refused
             request.refused_reason = outcome_pb2.REASON_INVALID
-        request.events.extend(parsed.events)
         return request
 
     def _accepted(self, parsed: Parsed, answer: ingest_service_pb2.GatheredAnswer, *, dry_run: bool) -> Reply:
@@ -133,12 +133,13 @@ class Ingestion:
         return Reply(worded, headers)
 
     def _count(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> None:
-        outcomes = Counter(result.outcome for result in response.results)
         # The service names no results of a batch that it took whole.
-        outcomes[outcome_pb2.OUTCOME_ACCEPTED] += len(parsed.events) - len(response.results)
-        outcomes[outcome_pb2.OUTCOME_REFUSED] += parsed.refused
-        for outcome, events in outcomes.items():
-            self._metrics.judged(self.dialect.name, outcome, events)
+        if unnamed := len(parsed.events) - len(response.results):
+            self._metrics.judged(self.dialect.name, outcome_pb2.OUTCOME_ACCEPTED, unnamed)
+        for result in response.results:
+            self._metrics.judged(self.dialect.name, result.outcome, 1)
+        if parsed.refused:
+            self._metrics.judged(self.dialect.name, outcome_pb2.OUTCOME_REFUSED, parsed.refused)
 
     def _refused(self, refusal: outcome_pb2.Refusal, limits: outcome_pb2.LimitState) -> Reply:
         cause = outcome_pb2.Cause.Name(refusal.cause).removeprefix("CAUSE_").lower()

@@ -66,12 +66,13 @@ class Codcompass:
             raise Unparsable(Rejection.INVALID, [Fault(None, "events", "must be an array")])
         if len(values) > document.MAX_EVENTS:
             raise Unparsable(Rejection.TOO_LARGE, refused=len(values), limit=document.MAX_EVENTS)
-        events = ingest_service_pb2.GatheredRequest().events
+        request = ingest_service_pb2.GatheredRequest()
+        events = request.events
         client_time = _client_time(envelope.get("timestamp"))
         for value in values:
             if isinstance(value, dict) and document.oversize(value, inbound.body) is None:
                 _write(value, client_time, events.add())
-        return Parsed(events)
+        return Parsed(events, request=request)
 
     def accepted(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> Answer:
         return Answer(200, {"success": True, "received": len(parsed.events)})

@@ -39,6 +39,7 @@ class Parsed:
 
     `events` are valid, in order; `places` are their places in the request, from 0 (empty: each is at its own index).
     `faults` belong to the `refused` events beside them. `project` is the one the client names beside its credential.
+    `request` is the message that `events` are part of, where they are of one: they are then sent without being copied.
     """
 
     events: Sequence[event_pb2.Event]
@@ -47,6 +48,7 @@ class Parsed:
     faults: Sequence[Fault] = ()
     refused: int = 0
     places: Sequence[int] = ()
+    request: ingest_service_pb2.GatheredRequest | None = None
 
 
 class Rejection(enum.StrEnum):

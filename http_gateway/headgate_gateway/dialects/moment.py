@@ -3,6 +3,7 @@
 import re
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -68,12 +69,11 @@ def unix(number: float) -> Moment:
 
 def _moment(match: re.Match[str], *, last_midnight: bool) -> Moment | None:
     day, hour, minute, second, fraction, zone = match.groups("0")
-    try:
-        days = date.fromisoformat(day).toordinal() - _EPOCH_DAY
-    except ValueError:
+    days = _days(day)
+    if days is None:
         return None
     hours, minutes, seconds = int(hour), int(minute), int(second)
-    nanos = int(fraction[:9].ljust(9, "0"))
+    nanos = int(fraction[:9].ljust(9, "0")) if fraction != "0" else 0
     if hours > 23 and not (last_midnight and hours == 24 and minutes == seconds == nanos == 0):
         return None
     offset = 0 if zone in _UTC else _offset_minutes(zone)
@@ -84,6 +84,16 @@ def _moment(match: re.Match[str], *, last_midnight: bool) -> Moment | None:
     if seconds == 60 and total % 86_400:
         return None
     return Moment(total, nanos)
+
+
+# Clients send the events of a few days.
+@lru_cache(maxsize=64)
+def _days(day: str) -> int | None:
+    """Days since 1970; None for a day that does not exist."""
+    try:
+        return date.fromisoformat(day).toordinal() - _EPOCH_DAY
+    except ValueError:
+        return None
 
 
 def _offset_minutes(zone: str) -> int | None:

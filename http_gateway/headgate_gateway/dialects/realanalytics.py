@@ -83,11 +83,12 @@ class RealAnalytics:
         if not 1 <= len(values) <= MAX_EVENTS:
             fault = Fault(None, "events", f"must hold 1 to {MAX_EVENTS} events, not {len(values)}")
             raise Unparsable(Rejection.INVALID, [fault], credential=key, refused=len(values))
-        events = ingest_service_pb2.GatheredRequest().events
+        request = ingest_service_pb2.GatheredRequest()
+        events = request.events
         for value in values:
             if not _write(value, events, inbound.body):
                 raise Unparsable(Rejection.INVALID, _faults(values, inbound.body), credential=key, refused=len(values))
-        return Parsed(events, key)
+        return Parsed(events, key, request=request)
 
     def accepted(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> Answer:
         return Answer(200, {"success": True, "events": len(parsed.events)})

@@ -139,7 +139,8 @@ def _require_public(key: object) -> str:
 
 
 def _parsed(values: list[Any], key: str, body: bytes) -> Parsed:
-    events = ingest_service_pb2.GatheredRequest().events
+    request = ingest_service_pb2.GatheredRequest()
+    events = request.events
     places: list[int] = []
     faults: list[Fault] = []
     for index, value in enumerate(values):
@@ -152,7 +153,7 @@ def _parsed(values: list[Any], key: str, body: bytes) -> Parsed:
     refused = len(values) - len(places)
     if not places:
         raise Unparsable(Rejection.INVALID, faults, credential=key, refused=refused)
-    return Parsed(events, key, faults=faults, refused=refused, places=places if refused else ())
+    return Parsed(events, key, faults=faults, refused=refused, places=places if refused else (), request=request)
 
 
 def _faults(value: object, body: bytes) -> list[tuple[str, str]]:
