@@ -118,6 +118,7 @@ def service_config(settings: Settings, place: Place) -> "ServiceConfig":
     listen = Address.parse(settings.grpc.address)
     check_grpc(settings)
     tls = settings.tls.grpc
+    refusing = {sink.name for sink, when_full in _when_full(settings.running_sinks) if when_full == "refuse"}
     return Config(
         grpc_host=listen.host,
         grpc_port=listen.port,
@@ -138,10 +139,10 @@ def service_config(settings: Settings, place: Place) -> "ServiceConfig":
         public_route=PublicRoute(settings.codcompass.project, settings.codcompass.origins),
         sinks=tuple(
             SinkRule(
-                *(sink.name, when_full == "refuse", sink.only_projects),
+                *(sink.name, sink.name in refusing, sink.only_projects, sink.use, sink.enabled),
                 route=Route(sink.route) if sink.route else None,
             )
-            for sink, when_full in _when_full(settings.running_sinks)
+            for sink in settings.known_sinks
         ),
         log_bound_bytes=int(settings.limits.log_bytes),
     )

@@ -297,8 +297,12 @@ class Settings(Section):
     @property
     def running_sinks(self) -> tuple[SinkSettings, ...]:
         """The sinks to run: the defaults, replaced by those of the same name, without the disabled ones."""
-        chosen = {sink.name: sink for sink in (*DEFAULT_SINKS, *self.sinks)}
-        return tuple(sink for sink in chosen.values() if sink.enabled)
+        return tuple(sink for sink in self.known_sinks if sink.enabled)
+
+    @property
+    def known_sinks(self) -> tuple[SinkSettings, ...]:
+        """The sinks to run and those that are disabled."""
+        return tuple({sink.name: sink for sink in (*DEFAULT_SINKS, *self.sinks)}.values())
 
 
 DEFAULT_SINKS = (SinkSettings(name="jsonl", use="jsonl"),)

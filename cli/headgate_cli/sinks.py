@@ -2,10 +2,13 @@
 
 import typer
 
+from headgate_cli.dead_letters import dead_letters_app
+from headgate_cli.replay import replay
 from headgate_cli.sinks_check import check
 from headgate_cli.sinks_installed import list_kinds, schema
 from headgate_cli.sinks_new import new
 from headgate_cli.sinks_route import route
+from headgate_cli.sinks_status import pause, resume, status, try_sink
 
 sinks_app = typer.Typer(help="Sinks.", no_args_is_help=True)
 sinks_app.command("list")(list_kinds)
@@ -13,6 +16,12 @@ sinks_app.command()(schema)
 sinks_app.command()(check)
 sinks_app.command()(new)
 sinks_app.command()(route)
+sinks_app.command()(status)
+sinks_app.command()(pause)
+sinks_app.command()(resume)
+sinks_app.command("test")(try_sink)
+sinks_app.command()(replay)
+sinks_app.add_typer(dead_letters_app, name="dead-letters")
 
 
 @sinks_app.callback()

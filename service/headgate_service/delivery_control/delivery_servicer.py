@@ -33,7 +33,7 @@ STATUS_CODES: dict[type[Exception], int] = {
     DeadLetterUnknown: code_pb2.NOT_FOUND,
     ReplayUnknown: code_pb2.NOT_FOUND,
     InvalidArgument: code_pb2.INVALID_ARGUMENT,
-    TestUnanswered: code_pb2.DEADLINE_EXCEEDED,
+    TestUnanswered: code_pb2.FAILED_PRECONDITION,
     RedisUnavailable: code_pb2.UNAVAILABLE,
     ResponseError: code_pb2.UNAVAILABLE,
     DirectoryUnavailable: code_pb2.UNAVAILABLE,

@@ -126,7 +126,7 @@ class DeliveryServiceServicer:
 
     def TestSink(self, request, context):
         """Sends one event, marked as a test, through a sink, and says what came of it. It is in no books and not in the log.
-        NOT_FOUND: no such sink. DEADLINE_EXCEEDED: no forwarder took it up in time.
+        NOT_FOUND: no such sink. FAILED_PRECONDITION: no forwarder took it up in time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

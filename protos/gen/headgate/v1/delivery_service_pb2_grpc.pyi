@@ -43,7 +43,7 @@ class DeliveryServiceStub:
     """Lets a paused sink go on. NOT_FOUND: no such sink. Resuming one that runs is no error."""
     TestSink: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.TestSinkRequest, _delivery_service_pb2.TestSinkResponse]
     """Sends one event, marked as a test, through a sink, and says what came of it. It is in no books and not in the log.
-    NOT_FOUND: no such sink. DEADLINE_EXCEEDED: no forwarder took it up in time.
+    NOT_FOUND: no such sink. FAILED_PRECONDITION: no forwarder took it up in time.
     """
     ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListDeadLettersRequest, _delivery_service_pb2.ListDeadLettersResponse]
     """Dead letters, the oldest first, without their events. NOT_FOUND: no such sink or project."""
@@ -81,7 +81,7 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     """Lets a paused sink go on. NOT_FOUND: no such sink. Resuming one that runs is no error."""
     TestSink: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.TestSinkRequest, _delivery_service_pb2.TestSinkResponse]  # type: ignore[assignment]
     """Sends one event, marked as a test, through a sink, and says what came of it. It is in no books and not in the log.
-    NOT_FOUND: no such sink. DEADLINE_EXCEEDED: no forwarder took it up in time.
+    NOT_FOUND: no such sink. FAILED_PRECONDITION: no forwarder took it up in time.
     """
     ListDeadLetters: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListDeadLettersRequest, _delivery_service_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
     """Dead letters, the oldest first, without their events. NOT_FOUND: no such sink or project."""
@@ -140,7 +140,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.TestSinkResponse, _abc.Awaitable[_delivery_service_pb2.TestSinkResponse]]:
         """Sends one event, marked as a test, through a sink, and says what came of it. It is in no books and not in the log.
-        NOT_FOUND: no such sink. DEADLINE_EXCEEDED: no forwarder took it up in time.
+        NOT_FOUND: no such sink. FAILED_PRECONDITION: no forwarder took it up in time.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,128 @@
+"""`headgate sinks dead-letters`: the events that a sink will not get, to look at, send again or delete."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from headgate.v1 import delivery_service_pb2 as wire
+from headgate.v1.delivery_service_pb2_grpc import DeliveryServiceStub
+
+from headgate_cli.admin_socket import CALL_SECONDS, DEFAULT_DATA_DIR, AsJson, DataDir, admin_channel, fail
+from headgate_cli.columns import columns
+from headgate_cli.sinks_status import SinkName
+
+# Of as many letters as there may be.
+ALL_SECONDS = 120.0
+SHOWN = ("id", "project", "deadAt", "attempts", "events", "code", "message")
+
+dead_letters_app = typer.Typer(help="Events that a sink will not get.", no_args_is_help=True)
+
+ProjectOption = Annotated[str | None, typer.Option("--project", help="Only of this project, by slug or id.")]
+Letters = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID]...", help="Dead letters; name their --project, too. Default: all.")
+]
+
+
+@dead_letters_app.callback()
+def dead_letters() -> None:
+    """Events that a sink will not get."""
+
+
+@dead_letters_app.command("list")
+def list_letters(
+    sink: SinkName,
+    project: ProjectOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, the oldest first.")] = 100,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """List a sink's dead letters."""
+    request = wire.ListDeadLettersRequest(sink=sink, project=project or "", limit=limit)
+    with admin_channel(data_dir) as channel:
+        answer: wire.ListDeadLettersResponse = DeliveryServiceStub(channel).ListDeadLetters(
+            request, timeout=ALL_SECONDS
+        )
+    rows = [letter_json(letter) for letter in answer.dead_letters]
+    if as_json:
+        typer.echo(json.dumps({"deadLetters": rows}))
+    else:
+        typer.echo("\n".join(columns(SHOWN, rows)) if rows else f"{sink} has no dead letters")
+
+
+@dead_letters_app.command()
+def show(
+    letter_id: Annotated[str, typer.Argument(metavar="ID", help="A dead letter, as `list` shows it.")],
+    project: Annotated[str, typer.Option("--project", help="Its project, by slug or id.")],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Show a dead letter with its event."""
+    # Loaded here, as every other command does without the SDK.
+    from headgate_sinks.event_json import event_json
+
+    with admin_channel(data_dir) as channel:
+        answer: wire.GetDeadLetterResponse = DeliveryServiceStub(channel).GetDeadLetter(
+            wire.GetDeadLetterRequest(project=project, id=letter_id), timeout=CALL_SECONDS
+        )
+    letter = answer.dead_letter
+    shown = {**letter_json(letter), "event": event_json(letter.event) if letter.HasField("event") else None}
+    typer.echo(json.dumps(shown) if as_json else json.dumps(shown, indent=2, ensure_ascii=False))
+
+
+@dead_letters_app.command()
+def retry(
+    sink: SinkName,
+    ids: Letters = None,
+    project: ProjectOption = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Send dead letters' events again, with the same event ids. Those that are delivered are dead letters no more."""
+    request = wire.RetryDeadLettersRequest(sink=sink, project=project or "", ids=ids or [])
+    with admin_channel(data_dir) as channel:
+        answer: wire.RetryDeadLettersResponse = DeliveryServiceStub(channel).RetryDeadLetters(
+            request, timeout=ALL_SECONDS
+        )
+    if as_json:
+        typer.echo(json.dumps({"queued": answer.queued, "skipped": answer.skipped}))
+    else:
+        typer.echo(f"{answer.queued} are sent again, {answer.skipped} are not (no event in them, or gone)")
+
+
+@dead_letters_app.command()
+def purge(
+    sink: SinkName,
+    ids: Letters = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    project: ProjectOption = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Delete dead letters for good. Their events stay counted as dead."""
+    if not ids and not everything:
+        fail("name dead letters to delete, or give --all", 2)
+    request = wire.PurgeDeadLettersRequest(sink=sink, project=project or "", ids=ids or [])
+    with admin_channel(data_dir) as channel:
+        answer: wire.PurgeDeadLettersResponse = DeliveryServiceStub(channel).PurgeDeadLetters(
+            request, timeout=ALL_SECONDS
+        )
+    if as_json:
+        typer.echo(json.dumps({"purged": answer.purged, "skipped": answer.skipped}))
+    else:
+        typer.echo(f"{answer.purged} are deleted, {answer.skipped} are not (about to be sent again, or gone)")
+
+
+def letter_json(letter: wire.DeadLetter) -> dict[str, Any]:
+    """A dead letter as JSON, without its event."""
+    return {
+        "id": letter.id,
+        "project": letter.project,
+        "sink": letter.sink,
+        "code": letter.code,
+        "message": letter.message,
+        "attempts": letter.attempts,
+        "firstAttemptAt": letter.first_attempt_time.ToJsonString(),
+        "deadAt": letter.dead_time.ToJsonString(),
+        "events": letter.events,
+        "retrying": letter.retrying,
+    }
