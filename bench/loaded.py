@@ -46,6 +46,7 @@ def under_load(server: Server, load: HttpLoad | GrpcLoad, events: int, stage: St
         "p50 ms at 70 %": timed.p50_ms,
         "p99 ms at 70 %": timed.p99_ms,
         "p99.9 ms at 70 %": timed.p999_ms,
+        "load busy %": most.load_busy * 100,
         "CPU us/request": sum(cpu.values()),
         **cpu,
     }

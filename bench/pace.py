@@ -24,13 +24,17 @@ class Lane(Protocol):
 
 @dataclass
 class Measured:
-    """Answers by status, those that came in time per second, and how long they took, in milliseconds."""
+    """Answers by status, those that came in time per second, and how long they took, in milliseconds.
+
+    `load_busy`: the share of the time for which the load itself had its core; near 1, it is the load that was measured.
+    """
 
     statuses: dict[str, int] = field(default_factory=dict)
     per_second: float = 0.0
     p50_ms: float = 0.0
     p99_ms: float = 0.0
     p999_ms: float = 0.0
+    load_busy: float = 0.0
 
 
 class Pace:
@@ -73,7 +77,7 @@ class Pace:
 
     async def run(self, lanes: Sequence[Lane]) -> Measured:
         self._idle = list(lanes)
-        start = time.perf_counter()
+        start, own = time.perf_counter(), time.process_time()
         self._ends = start + self._seconds
         if self._rate is None:
             while self._idle:
@@ -81,10 +85,11 @@ class Pace:
             await asyncio.sleep(self._seconds)
         else:
             await self._send_when_due(start, self._rate)
+        busy = (time.process_time() - own) / self._seconds
         await self._drain()
         took = sorted(self._took)
-        at = [took[min(len(took) * share // 1000, len(took) - 1)] * 1000 for share in (500, 990, 999)] if took else []
-        return Measured(dict(self._statuses), self._in_time / self._seconds, *at)
+        p50, p99, p999 = (_at(took, share) * 1000 for share in (0.5, 0.99, 0.999))
+        return Measured(dict(self._statuses), self._in_time / self._seconds, p50, p99, p999, busy)
 
     async def _send_when_due(self, start: float, rate: float) -> None:
         gaps = random.Random(0)  # noqa: S311 (the same arrivals in every run)
@@ -106,3 +111,7 @@ class Pace:
             await asyncio.sleep(0.01)
         if unanswered := len(self._due) + len(self._waiting):
             self._statuses["unanswered"] = unanswered
+
+
+def _at(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else 0.0

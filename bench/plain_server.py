@@ -1,17 +1,22 @@
 """Peers and ceilings: HTTP servers of one command each."""
 
+import contextlib
 import os
 import shutil
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
+from http.client import HTTPConnection
 from pathlib import Path
 
 from bench.cores import Cores
 from bench.durable_redis import DurableRedis
 from bench.server import end, start, wait_until
 
+# How long after one worker of a server answers its others may still be loading.
+_OTHER_WORKERS_SECONDS = 1.0
 NGINX = """
 worker_processes 1; daemon off; pid {folder}/pid; error_log stderr;
 events {{ worker_connections 1024; }}
@@ -39,7 +44,8 @@ class PlainServer:
         log = self.folder / "log"
         settings = [f"{name}={value}" for name, value in environment.items()]
         self._process = start(cores.serving(["env", *settings, *words]), log)
-        wait_until(self._listens, self._process, log)
+        wait_until(self._answers, self._process, log)
+        time.sleep(_OTHER_WORKERS_SECONDS)
 
     def pids(self) -> dict[str, int]:
         return {"server": self._process.pid} | ({"redis": self._redis.pid} if self._redis else {})
@@ -53,9 +59,15 @@ class PlainServer:
         end(self._process)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex((self.host, self.port)) == 0
+    def _answers(self) -> bool:
+        # That it listens says little: gunicorn's master does before its workers have loaded anything.
+        try:
+            with contextlib.closing(HTTPConnection(self.host, self.port, timeout=5)) as connection:
+                connection.request("POST", "/", b"{}")
+                connection.getresponse().read()
+        except OSError:
+            return False
+        return True
 
 
 def nginx_path() -> str | None:
