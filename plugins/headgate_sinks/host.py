@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 
 from headgate_sinks import ENTRY_POINTS
-from headgate_sinks.plugin import Plugin
+from headgate_sinks.plugin import Hooked, Plugin
 from headgate_sinks.secret import SecretMissing
 from headgate_sinks.sync_sink import AnySink
 
@@ -26,7 +26,7 @@ class Loaded:
 
     sinks: dict[str, type[AnySink]] = field(default_factory=dict)
     broken: dict[str, Broken] = field(default_factory=dict)
-    plugins: list[Plugin] = field(default_factory=list)
+    plugins: list[Hooked] = field(default_factory=list)
 
     def resolve_secret(self, reference: str) -> str | None:
         """What the first plugin that knows the reference says; None where none does. Raises SecretMissing."""

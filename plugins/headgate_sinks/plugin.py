@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from typing import Any
+from typing import Any, Protocol
 
 import pluggy
 
@@ -14,6 +14,19 @@ HOOKS = tuple(name for name, found in vars(hookspecs).items() if name.startswith
 
 class HookUnknown(Exception):
     """A function that looks like a hook and would never be called."""
+
+
+class Hooked(Protocol):
+    """A plugin, wherever its hooks run."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def hook(self) -> Any:
+        """Its methods are the hooks."""
+
+    def implements(self, hook: str) -> bool: ...
 
 
 class Plugin:

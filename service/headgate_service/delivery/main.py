@@ -28,7 +28,9 @@ from headgate_service.delivery.lease import Lease
 from headgate_service.delivery.metrics import DeliveryMetrics
 from headgate_service.delivery.observers import Observers
 from headgate_service.delivery.outlet import Outlet, make_outlets
-from headgate_service.delivery.plugin_worker.isolated_sink import Isolation
+from headgate_service.delivery.plugin_worker.isolated_sink import IsolatedSink
+from headgate_service.delivery.plugin_worker.remote_plugin import HookWorkers, sink_plugins
+from headgate_service.delivery.plugin_worker.supervised_worker import Isolation
 from headgate_service.delivery.replay import ReplayLog, ReplayMetrics, ReplayOutlet
 from headgate_service.delivery.retry_lane import RetryLane
 from headgate_service.delivery.retry_queue import RetryQueue
@@ -72,8 +74,8 @@ async def serve(
         retry=Retry(NoBackoff(), 0),
     )
     uses = {sink.use for sink in config.sinks if sink.enabled}
-    strangers = {use for use in uses if third_party(use)} if config.isolate else set()
-    loaded = load(sorted(uses - strangers), plugins=config.plugins)
+    strangers = {name for name in uses.union(config.plugins) if third_party(name)} if config.isolate else set()
+    loaded = load(sorted(uses - strangers), plugins=[name for name in config.plugins if name not in strangers])
     for plugin in loaded.broken.keys() & config.plugins:
         broken = loaded.broken[plugin]
         _log.error("plugin is broken", plugin=plugin, reason=broken.reason, details=broken.details)
@@ -83,6 +85,10 @@ async def serve(
         config.data_dir, config.environment, config.plugins, config.plugin_load, config.plugin_silence, backoff
     )
     outlets = make_outlets(config.sinks, loaded, config.data_dir, config.environment, clock, observers, isolation)
+    # Those of strangers are told and asked as our own are, wherever they run.
+    hook_workers = HookWorkers(sorted(strangers.intersection(config.plugins) - uses), isolation)
+    isolated = [outlet.sink for outlet in outlets if isinstance(outlet.sink, IsolatedSink)]
+    loaded.plugins.extend([*sink_plugins(isolated), *hook_workers.plugins])
     metrics = DeliveryMetrics(registry, clock)
     measured = {outlet.name: metrics.of(outlet) for outlet in outlets}
     cache = EventCache()
@@ -160,6 +166,7 @@ async def serve(
     showing = asyncio.create_task(board.run())
     running = [showing, *(asyncio.create_task(part.run()) for part in (census, forwarder, wakeup, errands))]
     try:
+        hook_workers.start()
         for outlet in outlets:
             outlet.start()
         _log.info("forwarder runs", sinks=[outlet.name for outlet in outlets], owner=owner)
@@ -175,8 +182,8 @@ async def serve(
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        await asyncio.gather(*(outlet.close() for outlet in outlets))
         await asyncio.to_thread(observers.close, _OBSERVERS_SECONDS)
+        await asyncio.gather(hook_workers.close(), *(outlet.close() for outlet in outlets))
         if metrics_server is not None:
             metrics_server.shutdown()
         await news.aclose()

@@ -15,7 +15,8 @@ from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.configured_sink import make_sink
 from headgate_service.delivery.observers import Observers
 from headgate_service.delivery.own_sink import OwnSink
-from headgate_service.delivery.plugin_worker.isolated_sink import IsolatedSink, Isolation
+from headgate_service.delivery.plugin_worker.isolated_sink import IsolatedSink
+from headgate_service.delivery.plugin_worker.supervised_worker import Isolation
 
 _HOLD_SECONDS = 0.5
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from headgate_service.delivery.config import SinkConfig
 
+SECRET = "whsec_" + "c2VjcmV0" * 4
+
 STRANGE = """
 import asyncio, ctypes, os, sys, time
 from pathlib import Path
@@ -321,3 +323,92 @@ async def test_a_drained_forwarder_closes_the_sink_and_ends_its_process(rig, pro
         await rig.eventually(lambda: neighbour.taken() == producer.sent, "delivery")
     assert (neighbour.folder / "closed").exists()
     assert state_of((neighbour.folder / "pid").read_text()) == "Z"
+
+
+HOOKS = """
+import os
+from pathlib import Path
+
+from headgate_sinks import SecretMissing, hookimpl
+
+seen = Path({folder!r}) / "seen"
+
+
+def see(*what):
+    with seen.open("a") as file:
+        print(*what, file=file)
+
+
+@hookimpl
+def headgate_batch_settled(sink, delivered, dead):
+    see("settled", sink, delivered, dead)
+
+
+@hookimpl
+def headgate_sink_state_changed(sink, state):
+    see(sink, state)
+
+
+@hookimpl
+def headgate_resolve_secret(reference):
+    if reference == "vault:hook":
+        return "{secret}"
+    if reference.startswith("vault:"):
+        raise SecretMissing("the vault has no " + reference)
+"""
+
+
+async def test_a_strangers_hooks_are_called_in_its_sinks_process(rig, producer, install, neighbour, tmp_path):
+    install("strange", STRANGE + HOOKS.format(folder=str(tmp_path), secret=""))
+    await producer.append("a", 3)
+    async with rig.forwarding(rig.config(rig.jsonl(), strange(), isolate=True)):
+        await rig.eventually(lambda: neighbour.taken() == producer.sent, "delivery")
+        # One that was told of is known by then; what comes now, in any case.
+        await producer.append("a", 2)
+        await rig.eventually(lambda: rig.lines() == neighbour.taken() == producer.sent, "delivery")
+    seen = (tmp_path / "seen").read_text().splitlines()
+    assert {"settled odd 2 0", "settled jsonl 2 0"} <= set(seen)
+    assert "isolated_strange" not in sys.modules
+
+
+async def test_a_plugin_without_sinks_runs_in_a_process_of_its_own_too(rig, producer, target, install, tmp_path):
+    install("vault", HOOKS.format(folder=str(tmp_path), secret=SECRET))
+    await producer.append("a", 3)
+    config = rig.config(rig.webhook(secret="vault:hook"), isolate=True, plugins=("vault",))
+    async with rig.forwarding(config):
+        await rig.eventually(lambda: target.taken == producer.sent, "delivery")
+    assert "settled hook 3 0" in (tmp_path / "seen").read_text()
+    assert "isolated_vault" not in sys.modules
+
+
+async def test_a_strange_sink_has_the_secrets_of_another_plugin(rig, producer, redis, install, neighbour, tmp_path):
+    source = STRANGE.replace(
+        "    async def write_(self):\n        pass",
+        """    async def write_(self):
+        (self.folder / "secret").write_text(await asyncio.to_thread(self.place.secret, self.config.secret))""",
+    )
+    install("strange", source)
+    install("vault", HOOKS.format(folder=str(tmp_path), secret="s3cr3t"))
+    await producer.append("a", 1)
+    async with rig.forwarding(rig.config(strange(secret="vault:hook"), isolate=True, plugins=("vault",))):
+        await rig.eventually(lambda: neighbour.taken() == producer.sent, "delivery")
+    assert (neighbour.folder / "secret").read_text() == "s3cr3t"
+    await producer.append("a", 1)
+    async with rig.forwarding(rig.config(strange(secret="vault:absent"), isolate=True, plugins=("vault",))):
+        await rig.eventually(lambda: said(redis, "PAUSED", "the vault has no vault:absent"), "it to say so")
+
+
+@pytest.mark.parametrize("source", ["import os\nos._exit(5)", "while True: pass", "raise RuntimeError('no luck')"])
+async def test_a_plugin_without_sinks_that_cannot_be_loaded_is_broken_and_alone(rig, producer, install, source, capfd):
+    install("vault", source)
+    await producer.append("a", 3)
+    async with rig.forwarding(rig.config(rig.jsonl(), isolate=True, plugins=("vault",), plugin_load=2.0)):
+        await rig.eventually(lambda: rig.lines() == producer.sent, "delivery")
+        printed = ""
+
+        def is_broken():
+            nonlocal printed
+            printed += capfd.readouterr().out
+            return "plugin is broken" in printed
+
+        await rig.eventually(is_broken, "it to be broken")

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PluginRequest(_message.Message):
-    __slots__ = ("id", "setup", "open", "check", "write", "cancel", "close")
+    __slots__ = ("id", "setup", "open", "check", "write", "cancel", "close", "resolve", "observe")
     ID_FIELD_NUMBER: _ClassVar[int]
     SETUP_FIELD_NUMBER: _ClassVar[int]
     OPEN_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +16,8 @@ class PluginRequest(_message.Message):
     WRITE_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     CLOSE_FIELD_NUMBER: _ClassVar[int]
+    RESOLVE_FIELD_NUMBER: _ClassVar[int]
+    OBSERVE_FIELD_NUMBER: _ClassVar[int]
     id: int
     setup: PluginSetup
     open: PluginOpen
@@ -23,24 +25,28 @@ class PluginRequest(_message.Message):
     write: PluginWrite
     cancel: PluginCancel
     close: PluginClose
-    def __init__(self, id: _Optional[int] = ..., setup: _Optional[_Union[PluginSetup, _Mapping]] = ..., open: _Optional[_Union[PluginOpen, _Mapping]] = ..., check: _Optional[_Union[PluginCheck, _Mapping]] = ..., write: _Optional[_Union[PluginWrite, _Mapping]] = ..., cancel: _Optional[_Union[PluginCancel, _Mapping]] = ..., close: _Optional[_Union[PluginClose, _Mapping]] = ...) -> None: ...
+    resolve: PluginResolve
+    observe: PluginObserve
+    def __init__(self, id: _Optional[int] = ..., setup: _Optional[_Union[PluginSetup, _Mapping]] = ..., open: _Optional[_Union[PluginOpen, _Mapping]] = ..., check: _Optional[_Union[PluginCheck, _Mapping]] = ..., write: _Optional[_Union[PluginWrite, _Mapping]] = ..., cancel: _Optional[_Union[PluginCancel, _Mapping]] = ..., close: _Optional[_Union[PluginClose, _Mapping]] = ..., resolve: _Optional[_Union[PluginResolve, _Mapping]] = ..., observe: _Optional[_Union[PluginObserve, _Mapping]] = ...) -> None: ...
 
 class PluginAnswer(_message.Message):
-    __slots__ = ("id", "description", "broken", "outcome", "beat")
+    __slots__ = ("id", "description", "broken", "outcome", "beat", "secret")
     ID_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     BROKEN_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     BEAT_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
     id: int
     description: SinkDescription
     broken: PluginBroken
     outcome: SinkOutcome
     beat: PluginBeat
-    def __init__(self, id: _Optional[int] = ..., description: _Optional[_Union[SinkDescription, _Mapping]] = ..., broken: _Optional[_Union[PluginBroken, _Mapping]] = ..., outcome: _Optional[_Union[SinkOutcome, _Mapping]] = ..., beat: _Optional[_Union[PluginBeat, _Mapping]] = ...) -> None: ...
+    secret: PluginSecret
+    def __init__(self, id: _Optional[int] = ..., description: _Optional[_Union[SinkDescription, _Mapping]] = ..., broken: _Optional[_Union[PluginBroken, _Mapping]] = ..., outcome: _Optional[_Union[SinkOutcome, _Mapping]] = ..., beat: _Optional[_Union[PluginBeat, _Mapping]] = ..., secret: _Optional[_Union[PluginSecret, _Mapping]] = ...) -> None: ...
 
 class PluginSetup(_message.Message):
-    __slots__ = ("use", "name", "config_json", "data_dir", "environment", "memory", "kind_only", "plugins")
+    __slots__ = ("use", "name", "config_json", "data_dir", "environment", "memory", "kind_only", "plugins", "hooks_only")
     class EnvironmentEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +62,7 @@ class PluginSetup(_message.Message):
     MEMORY_FIELD_NUMBER: _ClassVar[int]
     KIND_ONLY_FIELD_NUMBER: _ClassVar[int]
     PLUGINS_FIELD_NUMBER: _ClassVar[int]
+    HOOKS_ONLY_FIELD_NUMBER: _ClassVar[int]
     use: str
     name: str
     config_json: str
@@ -64,7 +71,8 @@ class PluginSetup(_message.Message):
     memory: int
     kind_only: bool
     plugins: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, use: _Optional[str] = ..., name: _Optional[str] = ..., config_json: _Optional[str] = ..., data_dir: _Optional[str] = ..., environment: _Optional[_Mapping[str, str]] = ..., memory: _Optional[int] = ..., kind_only: _Optional[bool] = ..., plugins: _Optional[_Iterable[str]] = ...) -> None: ...
+    hooks_only: bool
+    def __init__(self, use: _Optional[str] = ..., name: _Optional[str] = ..., config_json: _Optional[str] = ..., data_dir: _Optional[str] = ..., environment: _Optional[_Mapping[str, str]] = ..., memory: _Optional[int] = ..., kind_only: _Optional[bool] = ..., plugins: _Optional[_Iterable[str]] = ..., hooks_only: _Optional[bool] = ...) -> None: ...
 
 class PluginOpen(_message.Message):
     __slots__ = ()
@@ -88,6 +96,54 @@ class PluginCancel(_message.Message):
     id: int
     def __init__(self, id: _Optional[int] = ...) -> None: ...
 
+class PluginResolve(_message.Message):
+    __slots__ = ("reference",)
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    reference: str
+    def __init__(self, reference: _Optional[str] = ...) -> None: ...
+
+class PluginSecret(_message.Message):
+    __slots__ = ("value", "missing")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    value: str
+    missing: str
+    def __init__(self, value: _Optional[str] = ..., missing: _Optional[str] = ...) -> None: ...
+
+class PluginObserve(_message.Message):
+    __slots__ = ("batch_settled", "sink_state_changed")
+    BATCH_SETTLED_FIELD_NUMBER: _ClassVar[int]
+    SINK_STATE_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    batch_settled: BatchSettled
+    sink_state_changed: SinkStateChanged
+    def __init__(self, batch_settled: _Optional[_Union[BatchSettled, _Mapping]] = ..., sink_state_changed: _Optional[_Union[SinkStateChanged, _Mapping]] = ...) -> None: ...
+
+class BatchSettled(_message.Message):
+    __slots__ = ("sink", "batch_id", "delivered", "dead", "attempts")
+    SINK_FIELD_NUMBER: _ClassVar[int]
+    BATCH_ID_FIELD_NUMBER: _ClassVar[int]
+    DELIVERED_FIELD_NUMBER: _ClassVar[int]
+    DEAD_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    sink: str
+    batch_id: str
+    delivered: int
+    dead: int
+    attempts: int
+    def __init__(self, sink: _Optional[str] = ..., batch_id: _Optional[str] = ..., delivered: _Optional[int] = ..., dead: _Optional[int] = ..., attempts: _Optional[int] = ...) -> None: ...
+
+class SinkStateChanged(_message.Message):
+    __slots__ = ("sink", "state", "previous", "error")
+    SINK_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    sink: str
+    state: str
+    previous: str
+    error: str
+    def __init__(self, sink: _Optional[str] = ..., state: _Optional[str] = ..., previous: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
+
 class PluginWrite(_message.Message):
     __slots__ = ("id", "epoch", "shard", "number", "seal_time_ms", "events", "attempt")
     ID_FIELD_NUMBER: _ClassVar[int]
@@ -107,20 +163,24 @@ class PluginWrite(_message.Message):
     def __init__(self, id: _Optional[str] = ..., epoch: _Optional[str] = ..., shard: _Optional[int] = ..., number: _Optional[int] = ..., seal_time_ms: _Optional[int] = ..., events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class SinkDescription(_message.Message):
-    __slots__ = ("kind_limits", "limits", "concurrency", "repeats", "when_full", "write_seconds")
+    __slots__ = ("kind_limits", "limits", "concurrency", "repeats", "when_full", "write_seconds", "hooks", "whole_answers")
     KIND_LIMITS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     CONCURRENCY_FIELD_NUMBER: _ClassVar[int]
     REPEATS_FIELD_NUMBER: _ClassVar[int]
     WHEN_FULL_FIELD_NUMBER: _ClassVar[int]
     WRITE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    HOOKS_FIELD_NUMBER: _ClassVar[int]
+    WHOLE_ANSWERS_FIELD_NUMBER: _ClassVar[int]
     kind_limits: SinkLimits
     limits: SinkLimits
     concurrency: int
     repeats: str
     when_full: str
     write_seconds: float
-    def __init__(self, kind_limits: _Optional[_Union[SinkLimits, _Mapping]] = ..., limits: _Optional[_Union[SinkLimits, _Mapping]] = ..., concurrency: _Optional[int] = ..., repeats: _Optional[str] = ..., when_full: _Optional[str] = ..., write_seconds: _Optional[float] = ...) -> None: ...
+    hooks: _containers.RepeatedScalarFieldContainer[str]
+    whole_answers: bool
+    def __init__(self, kind_limits: _Optional[_Union[SinkLimits, _Mapping]] = ..., limits: _Optional[_Union[SinkLimits, _Mapping]] = ..., concurrency: _Optional[int] = ..., repeats: _Optional[str] = ..., when_full: _Optional[str] = ..., write_seconds: _Optional[float] = ..., hooks: _Optional[_Iterable[str]] = ..., whole_answers: _Optional[bool] = ...) -> None: ...
 
 class SinkLimits(_message.Message):
     __slots__ = ("events", "bytes", "age")

@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from headgate.v1 import plugin_pb2
-from headgate_sinks import Place, Result, Sink
-from headgate_sinks.host import Broken, load
+from headgate_sinks import Batch, Outcome, Place, Result, SecretMissing, Sink
+from headgate_sinks.host import Broken, Loaded, load
+from headgate_sinks.plugin import HOOKS
 
 from headgate_service.delivery.attempt import attempt, checked
 from headgate_service.delivery.configured_sink import make_sink
+from headgate_service.delivery.observers import Observers
 from headgate_service.delivery.plugin_worker.frame import frame, read_frame, receive_frame
 from headgate_service.delivery.plugin_worker.messages import batch_of, description_of, outcome_message
 
@@ -45,20 +47,25 @@ def main() -> None:
     if content is None:
         return
     request = plugin_pb2.PluginRequest.FromString(content)
-    _behave(request.setup.memory)
-    answer, sink = _made(request.setup)
+    setup = request.setup
+    _behave(setup.memory)
+    loaded = load(() if setup.hooks_only else (setup.use,), plugins=(setup.use,) if setup.hooks_only else ())
+    answer, sink = _made(setup, loaded)
     answer.id = request.id
     channel.sendall(frame(answer))
-    if sink is not None:
+    if answer.WhichOneof("answer") == "description" and not setup.kind_only:
         os.nice(_NICENESS - _NICENESS_LOADING)
-        asyncio.run(Worker(sink).serve(channel))
+        asyncio.run(Worker(sink or _NoSink(), loaded).serve(channel))
 
 
 class Worker:
-    """Answers the forwarder's requests with a sink, each in a task of its own, until the forwarder is gone."""
+    """Answers the forwarder's requests with a sink and its plugin's hooks, each in a task of its own, until the
+    forwarder is gone."""
 
-    def __init__(self, sink: Sink[Any]) -> None:
+    def __init__(self, sink: Sink[Any], loaded: Loaded) -> None:
         self._sink = sink
+        self._loaded = loaded
+        self._observers = Observers(loaded.plugins)
         self._opened = False
         self._running: dict[int, asyncio.Task[None]] = {}
 
@@ -72,23 +79,53 @@ class Worker:
         await asyncio.gather(*self._running.values(), return_exceptions=True)
         if self._opened:
             await attempt(self._sink.close(), _CLOSE_SECONDS)
+        await asyncio.to_thread(self._observers.close, _CLOSE_SECONDS)
 
     def _take(self, request: plugin_pb2.PluginRequest) -> None:
-        if request.WhichOneof("call") == "cancel":
-            if task := self._running.get(request.cancel.id):
-                task.cancel()
-            return
-        task = self._running[request.id] = asyncio.create_task(self._answer(request))
-        task.add_done_callback(lambda _: self._running.pop(request.id, None))
+        match request.WhichOneof("call"):
+            case "cancel":
+                if task := self._running.get(request.cancel.id):
+                    task.cancel()
+            case "observe":
+                self._observe(request.observe)
+            case _:
+                task = self._running[request.id] = asyncio.create_task(self._answer(request))
+                task.add_done_callback(lambda _: self._running.pop(request.id, None))
+
+    def _observe(self, observe: plugin_pb2.PluginObserve) -> None:
+        match observe.WhichOneof("what"):
+            case "batch_settled":
+                done = observe.batch_settled
+                self._observers.batch_settled(
+                    sink=done.sink,
+                    batch_id=done.batch_id,
+                    delivered=done.delivered,
+                    dead=done.dead,
+                    attempts=done.attempts,
+                )
+            case "sink_state_changed":
+                new = observe.sink_state_changed
+                self._observers.sink_state_changed(
+                    sink=new.sink, state=new.state, previous=new.previous, error=new.error
+                )
 
     async def _answer(self, request: plugin_pb2.PluginRequest) -> None:
-        outcome = plugin_pb2.SinkOutcome()
+        answer = plugin_pb2.PluginAnswer(id=request.id, outcome=plugin_pb2.SinkOutcome())
         try:
-            outcome = await self._outcome(request)
+            if request.WhichOneof("call") == "resolve":
+                secret = await asyncio.to_thread(self._resolve, request.resolve.reference)
+                answer = plugin_pb2.PluginAnswer(id=request.id, secret=secret)
+            else:
+                answer = plugin_pb2.PluginAnswer(id=request.id, outcome=await self._outcome(request))
         finally:
             # A call that was given up is answered too: it is over now.
-            answer = plugin_pb2.PluginAnswer(id=request.id, outcome=outcome)
             self._writer.write(frame(answer))
+
+    def _resolve(self, reference: str) -> plugin_pb2.PluginSecret:
+        try:
+            return plugin_pb2.PluginSecret(value=self._loaded.resolve_secret(reference))
+        except SecretMissing as error:
+            return plugin_pb2.PluginSecret(missing=str(error) or "the plugin has no secret for this reference")
 
     async def _outcome(self, request: plugin_pb2.PluginRequest) -> plugin_pb2.SinkOutcome:
         events = 0
@@ -120,17 +157,41 @@ class Worker:
             await asyncio.sleep(BEAT_SECONDS)
 
 
-def _made(setup: plugin_pb2.PluginSetup) -> tuple[plugin_pb2.PluginAnswer, Sink[Any] | None]:
-    loaded = load([setup.use], plugins=() if setup.kind_only else setup.plugins)
+class _NoSink(Sink[Any]):
+    """Where only a plugin's hooks are wanted."""
+
+    def __init__(self) -> None:
+        """It is made of nothing."""
+
+    async def write(self, batch: Batch) -> Outcome:
+        raise AssertionError("a plugin without a sink was given a batch")
+
+
+def _made(setup: plugin_pb2.PluginSetup, loaded: Loaded) -> tuple[plugin_pb2.PluginAnswer, Sink[Any] | None]:
+    hooks = [hook for hook in HOOKS if any(plugin.implements(hook) for plugin in loaded.plugins)]
+    if setup.hooks_only and setup.use not in loaded.broken:
+        return plugin_pb2.PluginAnswer(description=plugin_pb2.SinkDescription(hooks=hooks)), None
     if setup.kind_only and setup.use in loaded.sinks:
         spec = loaded.sinks[setup.use].spec
         return plugin_pb2.PluginAnswer(description=description_of(spec, spec.limits)), None
-    place = Place(setup.name, Path(setup.data_dir), time.time, dict(setup.environment), loaded.resolve_secret)
+
+    def resolve(reference: str) -> str | None:
+        secret = loaded.resolve_secret(reference)
+        # Another plugin is a danger to this sink as well: it is loaded only where it is needed.
+        return (
+            secret
+            if secret is not None or not setup.plugins
+            else load((), plugins=setup.plugins).resolve_secret(reference)
+        )
+
+    place = Place(setup.name, Path(setup.data_dir), time.time, dict(setup.environment), resolve)
     sink = make_sink(setup.use, json.loads(setup.config_json or "{}"), loaded, place)
     if isinstance(sink, Broken):
         broken = plugin_pb2.PluginBroken(reason=sink.reason, details=sink.details)
         return plugin_pb2.PluginAnswer(broken=broken), None
-    return plugin_pb2.PluginAnswer(description=description_of(sink.spec, sink.limits)), sink
+    description = description_of(sink.spec, sink.limits)
+    description.hooks.extend(hooks)
+    return plugin_pb2.PluginAnswer(description=description), sink
 
 
 def _take_channel() -> socket.socket:

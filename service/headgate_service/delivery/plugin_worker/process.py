@@ -21,6 +21,8 @@ COMMAND = (sys.executable, "-P", "-m", "headgate_service.delivery.plugin_worker"
 _OWN_VARIABLES = frozenset({"HEADGATE_REDIS_URL", "HEADGATE_DATABASE_URL", "HEADGATE_GATEWAY_TOKEN"})
 _LOOK_SECONDS = 1.0
 _END_SECONDS = 2.0
+# What may wait for a process to read it, beside what it was asked.
+_MOST_TOLD_BYTES = 1024 * 1024
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 _log = structlog.get_logger(__name__)
@@ -140,6 +142,11 @@ class WorkerProcess:
                 # Whoever waited may be gone: an exception that nobody reads is no news.
                 answered.exception()
 
+    def tell(self, request: plugin_pb2.PluginRequest) -> None:
+        """What needs no answer. It is left out where much is waiting to be read."""
+        if self._writer.transport.get_write_buffer_size() < _MOST_TOLD_BYTES and not self._writer.is_closing():
+            self._writer.write(frame(request))
+
     def end(self, why: str) -> None:
         """Kills it."""
         if not self._why and self._process.returncode is None:
@@ -148,10 +155,13 @@ class WorkerProcess:
         self._kill()
 
     async def close(self, seconds: float) -> None:
-        """Lets it end in order."""
+        """Lets it end in order, in about twice so long at most."""
         with contextlib.suppress(WorkerEnded):
             await self.call(plugin_pb2.PluginRequest(close=plugin_pb2.PluginClose()), seconds)
         self._writer.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._process.wait()
 
     async def _give_up(self, number: int, answered: "asyncio.Future[plugin_pb2.PluginAnswer]") -> None:
         cancel = plugin_pb2.PluginCancel(id=number)
