@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from headgate_service.delivery.audit import Audit
 from headgate_service.delivery.backoff import Backoff
 from headgate_service.delivery.census import Census
 from headgate_service.delivery.config import Config
@@ -38,6 +39,7 @@ from headgate_service.delivery.shard import Shard, Trimmer
 from headgate_service.delivery.shard_log import ShardLog
 from headgate_service.delivery.status import StatusBoard
 from headgate_service.delivery.wakeup import Wakeup
+from headgate_service.delivery_control.ledger import Ledger
 from headgate_service.log.redis_pipeline import RedisPipeline
 
 _OBSERVERS_SECONDS = 2.0
@@ -159,12 +161,13 @@ async def serve(
     forwarder = Forwarder(log, owner, config.lease, make_shard, on_step)
     wakeup = Wakeup(news, forwarder.shards, config.ready_poll, forwarder.lose)
     errands = Errands(log, outlets, forwarder.shards, clock)
+    audit = Audit(Ledger(log), outlets, forwarder.shards, measured, config.scan, config.backlog_bytes)
     board = StatusBoard(log, outlets)
     metrics_server = None
     if config.metrics_port is not None:
         metrics_server, _ = start_http_server(config.metrics_port, config.metrics_host, registry)
     showing = asyncio.create_task(board.run())
-    running = [showing, *(asyncio.create_task(part.run()) for part in (census, forwarder, wakeup, errands))]
+    running = [showing, *(asyncio.create_task(part.run()) for part in (census, forwarder, wakeup, errands, audit))]
     try:
         hook_workers.start()
         for outlet in outlets:

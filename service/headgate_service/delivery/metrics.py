@@ -43,6 +43,20 @@ class DeliveryMetrics:
             labels,
             registry=registry,
         )
+        self.difference = Gauge(
+            "headgate_sink_ledger_difference_events",
+            "Accepted events that a sink's books do not explain, in the shards of this forwarder. Not 0: something is "
+            "wrong.",
+            labels,
+            registry=registry,
+        )
+        self.backlog = Gauge(
+            "headgate_sink_backlog_ratio",
+            "The largest share of limits.log_bytes that one project's events take which wait for a sink; at 1 they "
+            "expire, or the project's events are refused.",
+            labels,
+            registry=registry,
+        )
         self.state = Gauge(
             "headgate_sink_state", "0 running, 1 retrying, 2 paused, 3 broken.", labels, registry=registry
         )
@@ -62,6 +76,8 @@ class SinkMetrics:
         self._route_errors = metrics.route_errors.labels(outlet.name)
         self._retries = metrics.retries.labels(outlet.name)
         self._pending = metrics.pending.labels(outlet.name)
+        self._difference = metrics.difference.labels(outlet.name)
+        self._backlog = metrics.backlog.labels(outlet.name)
         self._waiting: dict[int, int] = {}
         self._oldest_ms: dict[int, int] = {}
         metrics.lag.labels(outlet.name).set_function(self._lag)
@@ -86,6 +102,11 @@ class SinkMetrics:
             self._oldest_ms.pop(shard, None)
         else:
             self._oldest_ms[shard] = receive_ms
+
+    def audited(self, difference: int, backlog: float) -> None:
+        """What the books of the shards held here leave unexplained, and the largest backlog as a part of its bound."""
+        self._difference.set(difference)
+        self._backlog.set(backlog)
 
     def forget(self, shard: int) -> None:
         """The shard is someone else's now."""

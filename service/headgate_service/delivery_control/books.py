@@ -23,7 +23,8 @@ class Books:
     """What became of a project's events at a sink since the sink's start in it.
 
     `start` and `last` are counts of the project's accepted events; `pending` was counted entry by entry in the log.
-    `oldest_ms`: when the oldest pending event was received; None: none is pending.
+    `oldest_ms`: when the oldest pending event was received; None: none is pending. `backlog_bytes`: what is after the
+    sink's place in the log, in payload bytes.
     """
 
     sink: str
@@ -35,6 +36,7 @@ class Books:
     dead: int
     pending: int
     oldest_ms: int | None
+    backlog_bytes: int = 0
 
     @property
     def accepted(self) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from headgate.v1 import log_pb2
 
-from headgate_service.delivery.position import Position
+from headgate_service.delivery.position import Position, oldest
 from headgate_service.delivery.script import Script
 from headgate_service.delivery_control.books import Books, EntryMark, pending
 from headgate_service.log.names import ProjectKeys, ShardKeys
@@ -36,7 +36,9 @@ class Ledger:
         for _ in range(_TRIES):
             known = (self._counted.get(key, (b"", {}))[0] for key in seals)
             asked = [part for pair in zip(sinks, known, strict=True) for part in pair]
-            last, trimmed, rows, marks, more = await _BOOKS.run(self._redis, keys, self._entries_at_once, *asked)
+            last, trimmed, size, trimmed_size, rows, marks, more = await _BOOKS.run(
+                self._redis, keys, self._entries_at_once, *asked
+            )
             for key, row in zip(seals, rows, strict=True):
                 if self._counted.get(key, (b"",))[0] != row[5]:
                     self._counted[key] = row[5], _counted(row[6])
@@ -51,7 +53,7 @@ class Ledger:
             if not more or int(await self._redis.execute("HGET", project.use, "trimmed_seq") or 0) == int(trimmed):
                 break
         return [
-            _books(sink, project_id, int(last), int(trimmed), row, already, found)
+            _books(sink, project_id, (int(last), int(size)), (int(trimmed), int(trimmed_size)), row, already, found)
             for sink, row, already in zip(sinks, rows, counted, strict=True)
         ]
 
@@ -80,15 +82,26 @@ def _marks(raw: Sequence[bytes]) -> list[EntryMark]:
 def _books(
     sink: str,
     project_id: str,
-    last: int,
-    trimmed: int,
+    last: tuple[int, int],
+    trimmed: tuple[int, int],
     row: Sequence[Any],
     already: int,
     marks: Sequence[EntryMark],
 ) -> Books:
     cursor, start, delivered, filtered, dead = row[:5]
-    settled = Position.parse(cursor.decode()).seq if cursor else trimmed
+    position = Position.parse(cursor.decode()) if cursor else oldest(*trimmed)
     # A sink that has settled nothing starts with what is there.
-    begin = int(start) if start else trimmed if not cursor else 0
-    waiting, oldest_ms = pending(marks, settled)
-    return Books(sink, project_id, begin, last, int(delivered), int(filtered), int(dead), waiting - already, oldest_ms)
+    begin = int(start) if start else 0 if cursor else trimmed[0]
+    waiting, oldest_ms = pending(marks, position.seq)
+    return Books(
+        sink=sink,
+        project_id=project_id,
+        start=begin,
+        last=last[0],
+        delivered=int(delivered),
+        filtered=int(filtered),
+        dead=int(dead),
+        pending=waiting - already,
+        oldest_ms=oldest_ms,
+        backlog_bytes=last[1] - position.bytes,
+    )

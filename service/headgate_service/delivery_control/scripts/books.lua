@@ -1,10 +1,10 @@
 -- Reads one project's books at one moment. Writes nothing.
 -- KEYS 1 P:cur  2 P:use  3 P:log   then per sink: T:seal:<sink>
 -- ARGV 1 entries at most   then per sink: its name, the version of its seals that is known
--- Returns {accepted, trimmed events, {per sink: {cursor or '', start or '', delivered, filtered, dead, version,
+-- Returns {accepted, trimmed events, the same in payload bytes, {per sink: {cursor or '', start or '', delivered, filtered, dead, version,
 -- SealedBatches where the version is another one than is known}}, marks, more}, where marks are {id, m, id, m, ...} of the entries after the lowest cursor, and more is the last entry's id where the
 -- marks end before it, else ''.
-local use = redis.call('HMGET', KEYS[2], 'seq', 'trimmed_seq')
+local use = redis.call('HMGET', KEYS[2], 'seq', 'trimmed_seq', 'bytes', 'trimmed_bytes')
 local function before(a, b)
   local ams, aseq = string.match(a, '^(%d+)-(%d+)$')
   local bms, bseq = string.match(b, '^(%d+)-(%d+)$')
@@ -45,4 +45,4 @@ if lowest then
     more = last[1]
   end
 end
-return {use[1] or '0', use[2] or '0', rows, marks, more}
+return {use[1] or '0', use[2] or '0', use[3] or '0', use[4] or '0', rows, marks, more}

@@ -1,0 +1,106 @@
+"""Looks over and over whether each sink's books balance, and whether a backlog comes near its bound."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import structlog
+from redis.exceptions import ResponseError
+
+from headgate_service.delivery.metrics import SinkMetrics
+from headgate_service.delivery.outlet import Outlet
+from headgate_service.delivery.shard import Shard
+from headgate_service.delivery_control.books import Books
+from headgate_service.delivery_control.ledger import Ledger
+from headgate_service.log.names import ShardKeys
+from headgate_service.log.redis_pipeline import RedisUnavailable
+
+# Of a bound; the highest that is passed is told, once.
+ALERTS = (0.8, 0.5)
+# The audit takes at most one part in so many of the time.
+_REST = 50
+
+_log = structlog.get_logger(__name__)
+
+
+class Audit:
+    """Of the projects in `shards`, by tag, every `seconds` or more. `metrics`: by sink; `backlog_bytes`: the bound."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        outlets: Sequence[Outlet],
+        shards: Mapping[str, Shard],
+        metrics: Mapping[str, SinkMetrics],
+        seconds: float,
+        backlog_bytes: int,
+    ) -> None:
+        self._ledger = ledger
+        self._outlets = outlets
+        self._shards = shards
+        self._metrics = metrics
+        self._seconds = seconds
+        self._backlog_bytes = backlog_bytes
+        self._told: dict[tuple[str, str], float] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                await self.look()
+            except (RedisUnavailable, ResponseError) as error:
+                _log.warning("the audit waits for Redis", error=str(error))
+            await asyncio.sleep(max(self._seconds, _REST * (loop.time() - began)))
+
+    async def look(self) -> None:
+        """Raises RedisUnavailable, ResponseError."""
+        differences: dict[str, int] = defaultdict(int)
+        backlogs: dict[str, float] = defaultdict(float)
+        for shard in list(self._shards.values()):
+            for project_id in await shard.log.projects():
+                for books in await self._books(shard.lease.keys, project_id):
+                    differences[books.sink] += abs(books.difference)
+                    backlog = books.backlog_bytes / self._backlog_bytes
+                    backlogs[books.sink] = max(backlogs[books.sink], backlog)
+                    self._tell(books, backlog)
+        for outlet in self._outlets:
+            self._metrics[outlet.name].audited(differences[outlet.name], backlogs[outlet.name])
+
+    async def _books(self, keys: ShardKeys, project_id: str) -> list[Books]:
+        sinks = [outlet.name for outlet in self._outlets if outlet.config.serves(project_id)]
+        found = await self._ledger.books(keys, project_id, sinks) if sinks else []
+        for books in found:
+            if books.difference:
+                _log.error(
+                    "the books of a sink do not balance",
+                    sink=books.sink,
+                    project=project_id,
+                    difference=books.difference,
+                    accepted=books.accepted,
+                    delivered=books.delivered,
+                    filtered=books.filtered,
+                    dead=books.dead,
+                    pending=books.pending,
+                )
+        return found
+
+    def _tell(self, books: Books, backlog: float) -> None:
+        place = books.sink, books.project_id
+        passed = next((alert for alert in ALERTS if backlog >= alert), 0.0)
+        if passed > self._told.get(place, 0.0):
+            expires = any(outlet.name == books.sink and outlet.expires for outlet in self._outlets)
+            _log.warning(
+                "a backlog comes near its bound",
+                sink=books.sink,
+                project=books.project_id,
+                passed=f"{passed:.0%}",
+                bytes=books.backlog_bytes,
+                bound=self._backlog_bytes,
+                then="its oldest events are given up" if expires else "the project's events are answered 503",
+            )
+        if passed:
+            self._told[place] = passed
+        else:
+            self._told.pop(place, None)
