@@ -101,10 +101,9 @@ class Ingestion:
 
     def _gathered(self, parsed: Parsed, caller: _Caller, body: bytes) -> ingest_service_pb2.GatheredRequest:
         headers = caller.headers
-        if parsed.request is None:
+        request = parsed.request
+        if request is None:
             request = ingest_service_pb2.GatheredRequest(events=parsed.events)
-        else:
-            request = parsed.request
         request.dialect = self.dialect.kind
         request.credential = parsed.credential
         request.project = parsed.project

@@ -70,8 +70,8 @@ class Codcompass:
         events = request.events
         client_time = _client_time(envelope.get("timestamp"))
         for value in values:
-            if isinstance(value, dict) and document.oversize(value, inbound.body) is None:
-                _write(value, client_time, events.add())
+            if type(value) is dict and not _write(value, client_time, events.add(), inbound.body):
+                del events[-1]
         return Parsed(events, request=request)
 
     def accepted(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> Answer:
@@ -90,17 +90,31 @@ class Codcompass:
         return {}
 
 
-def _write(value: dict[str, Any], client_time: Moment | None, event: event_pb2.Event) -> None:
-    # A named field of another type than the document's is still what the client said: a property.
-    known = {field: value[field] for field, kind in _FIELDS.items() if isinstance(value.get(field), kind)}
-    event.name = known.get("type") or "undefined"
-    event.user_id = known.get("userId", "")
-    event.session_id = known.get("sessionId", "")
-    document.name_person(event)
+def _write(value: dict[str, Any], client_time: Moment | None, event: event_pb2.Event, body: bytes) -> bool:
+    """Fills the event; says whether it may be kept, as one that is too large may not."""
+    get = value.get
+    name, payload, person, session = get("type"), get("payload"), get("userId"), get("sessionId")
+    fitting = (type(name) is str) + (type(payload) is dict) + (type(person) is str) + (type(session) is str)
+    if fitting < len(value):
+        known = {field: value[field] for field, kind in _FIELDS.items() if isinstance(value.get(field), kind)}
+        name, person, session = known.get("type"), known.get("userId"), known.get("sessionId")
+        # A named field of another type than the document's is still what the client said: a property.
+        rest = {
+            key: kept for key, kept in value.items() if key not in known and (key not in _FIELDS or kept is not None)
+        }
+        payload = rest | known.get("payload", {})
+    event.name = name or "undefined"
+    if person:
+        event.user_id = person
+    if session:
+        event.session_id = session
+    event.distinct_id = person or session or ""
     if client_time is not None:
         client_time.write(event.client_time)
-    rest = {key: kept for key, kept in value.items() if key not in known and (key not in _FIELDS or kept is not None)}
-    document.keep(event, rest | known.get("payload", {}))
+    document.keep(event, payload or {})
+    if fitting == len(value) and document.surely_small(event, name or "", person or "", session or ""):
+        return True
+    return document.oversize(value, body) is None
 
 
 def _client_time(timestamp: object) -> Moment | None:

@@ -130,7 +130,7 @@ def _values(root: object) -> list[Any] | Fault:
 
 
 def _write(value: Any, events: Any, body: bytes) -> bool:
-    """Adds the event where it is valid; says whether it was, and leaves what is wrong with it to `_event_faults`."""
+    """Adds the event; says whether it is valid, and leaves what is wrong with it to `_event_faults`."""
     if type(value) is not dict:
         return False
     get = value.get
@@ -146,17 +146,20 @@ def _write(value: Any, events: Any, body: bytes) -> bool:
     ):
         return False
     moment = iso8601(timestamp)
-    if moment is None or not moment.storable or document.oversize(value, body) is not None:
+    if moment is None or not moment.storable:
         return False
     event = events.add()
     event.name = name
     moment.write(event.occur_time)
     event.distinct_id = person
     event.session_id = session
-    if len(value) > len(_FIELDS):
-        properties = {key: kept for key, kept in value.items() if key not in _FIELDS} | properties
-    document.keep(event, properties)
-    return True
+    if len(value) == len(_FIELDS):
+        document.keep(event, properties)
+        if document.surely_small(event, name, timestamp, person, session):
+            return True
+    else:
+        document.keep(event, {key: kept for key, kept in value.items() if key not in _FIELDS} | properties)
+    return document.oversize(value, body) is None
 
 
 def _faults(values: list[Any], body: bytes) -> list[Fault]:

@@ -70,6 +70,7 @@ _NUMBERS: Mapping[str, tuple[int, int | None]] = {
 # Mapped where they are strings, though the document does not name them; else properties as any other field.
 _UNNAMED_STRINGS = ("userId", "domain", "userAgent")
 _MAPPED = frozenset({*_REQUIRED, *_STRINGS, *_BOOLEANS} - {"clickTarget"})
+_KINDS: Mapping[str, type] = {**dict.fromkeys((*_REQUIRED, *_STRINGS), str), **dict.fromkeys(_BOOLEANS, bool)}
 _MEASURES = frozenset({"clickTarget", *_NUMBERS})
 
 
@@ -144,7 +145,7 @@ def _parsed(values: list[Any], key: str, body: bytes) -> Parsed:
     places: list[int] = []
     faults: list[Fault] = []
     for index, value in enumerate(values):
-        found = _faults(value, body)
+        found = () if _flawless(value, body) else _faults(value, body)
         if found:
             faults += [Fault(index, field, message) for field, message in found]
         else:
@@ -154,6 +155,23 @@ def _parsed(values: list[Any], key: str, body: bytes) -> Parsed:
     if not places:
         raise Unparsable(Rejection.INVALID, faults, credential=key, refused=refused)
     return Parsed(events, key, faults=faults, refused=refused, places=places if refused else (), request=request)
+
+
+def _flawless(value: object, body: bytes) -> bool:
+    """Whether the fields that are there are what they should be. False may mean no more than an odd spelling of
+    absence: `_faults` says what is wrong, if anything."""
+    if type(value) is not dict:
+        return False
+    for field in _REQUIRED:
+        if not value.get(field):
+            return False
+    for field, given in value.items():
+        kind = _KINDS.get(field)
+        if kind is not None and type(given) is not kind and given is not None:
+            return False
+        if field in _NUMBERS and given is not None and not _within(given, *_NUMBERS[field]):
+            return False
+    return document.oversize(value, body) is None
 
 
 def _faults(value: object, body: bytes) -> list[tuple[str, str]]:
