@@ -193,6 +193,7 @@ def forwarder_config(
                 when_full=sink.when_full,
                 memory=int(sink.memory),
                 route=Route(sink.route) if sink.route else None,
+                pause_rejecting=sink.pause_rejecting,
             )
             for sink in settings.running_sinks
         ),

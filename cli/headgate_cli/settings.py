@@ -249,6 +249,9 @@ class SinkSettings(Section):
     enabled: bool = True
     """False: it gets nothing, and the log keeps nothing for it."""
 
+    pause_rejecting: bool = True
+    """Whether it pauses by itself, and keeps what it has not taken, when it rejects half or more of the last 100 events it got. False: all that it rejects becomes dead letters."""  # noqa: E501
+
     memory: ByteSize = ByteSize(512 * 1024**2)
     """What the process of a third-party sink may use, on Linux: one that uses more is ended and started again."""
 

@@ -49,6 +49,8 @@ class Spec:
     `concurrency`: how many writes may run at once; those of one shard always come one after another. `write_seconds`:
     after this long a write is given up and comes again. `when_full`: what happens to a project whose waiting events
     exceed the bound, unless the operator says otherwise: `refuse` new ones, or `expire` the oldest as dead letters.
+    `per_event`: whether a rejection is meant of each event; where False, the target answers for whole batches, and one
+    that is rejected whole comes again in halves, each a batch of its own, down to the events that it is about.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -56,6 +58,7 @@ class Spec:
     repeats: Repeats = Repeats.NONE
     when_full: WhenFull = "expire"
     write_seconds: float = 60.0
+    per_event: bool = True
 
 
 class Config(BaseModel):

@@ -62,7 +62,9 @@ class WebhookSink(Sink[WebhookConfig]):
 
     use = "webhook"
     Config = WebhookConfig
-    spec = Spec(concurrency=8, repeats=Repeats.BATCH_ID, when_full="expire", write_seconds=WRITE_SECONDS)
+    spec = Spec(
+        concurrency=8, repeats=Repeats.BATCH_ID, when_full="expire", write_seconds=WRITE_SECONDS, per_event=False
+    )
 
     _target: HttpTarget
     _signers: Sequence[Webhook]

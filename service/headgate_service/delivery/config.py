@@ -22,6 +22,7 @@ class SinkConfig:
     `use` names its kind, `settings` is its `[sinks.config]`. `projects` are ids; None: all projects. A sink that is not
     enabled runs no batch and keeps its place in the log. `when_full` None: what its kind says. `memory`: how many bytes
     the process of a third-party sink may use; None: as many as it likes. `route` picks its events; None: all of them.
+    `pause_rejecting`: whether it pauses by itself where it rejects most of what it gets.
     """
 
     name: str
@@ -32,6 +33,7 @@ class SinkConfig:
     when_full: WhenFull | None = None
     memory: int | None = 512 * 1024 * 1024
     route: Route | None = None
+    pause_rejecting: bool = True
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

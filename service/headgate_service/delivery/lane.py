@@ -220,8 +220,10 @@ class Lane:
             outcome = await self._write(promised)
             self._on_step("write")
             match outcome:
+                case Result() if self._is_to_be_halved(promised, outcome):
+                    await self._halve(promised)
                 case Result():
-                    await self._settle(promised, outcome)
+                    await self._take(promised, outcome)
                 case TooLarge(message=message) if len(promised.events) == 1:
                     await self._settle(promised, Result((Reject((0,), "too_large", message),)))
                 case TooLarge():
@@ -242,6 +244,23 @@ class Lane:
         batch = self._promises.batch(promised)
         self._metrics.oldest(self._log.shard, batch.events[0].receive_time.ToMilliseconds())
         return await self._outlet.write(batch)
+
+    def _is_to_be_halved(self, promised: Promised, result: Result) -> bool:
+        """Where all of a batch was rejected by a target that does not say which events it means."""
+        count = len(promised.events)
+        rejected = {place for reject in result.rejected for place in reject.events}
+        return not self._outlet.per_event and 1 < count == len(rejected)
+
+    async def _take(self, promised: Promised, result: Result) -> None:
+        """Settles a batch, unless the sink rejects most of what it gets: then it pauses, and nothing is given up."""
+        events = len(promised.events)
+        excess = self._outlet.rejections.too_many(events, result) if self._outlet.config.pause_rejecting else None
+        if excess is not None:
+            self._outlet.note(self._log.shard, State.PAUSED, excess)
+            await self._pause(self._rules.pause)
+            return
+        await self._settle(promised, result)
+        self._outlet.rejections.add(events, result)
 
     async def _settle(self, promised: Promised, result: Result) -> None:
         settled = of_result(self._sink, promised.portions, result, self._attempts(promised))

@@ -17,6 +17,7 @@ from headgate_service.delivery.observers import Observers
 from headgate_service.delivery.own_sink import OwnSink
 from headgate_service.delivery.plugin_worker.isolated_sink import IsolatedSink
 from headgate_service.delivery.plugin_worker.supervised_worker import Isolation
+from headgate_service.delivery.rejections import Rejections
 
 _HOLD_SECONDS = 0.5
 
@@ -63,6 +64,7 @@ class Outlet:
         self._slots: asyncio.Semaphore | None = None
         self._broken: Broken | None = None
         self._held = False
+        self.rejections = Rejections()
         self.known = asyncio.Event() if self._sink is None else self._sink.known
         self.status = Status(State.RUNNING, "", clock())
         if isinstance(sink, Broken):
@@ -85,6 +87,11 @@ class Outlet:
     def expires(self) -> bool:
         """Whether a full backlog expires, rather than that events are refused."""
         return (self.config.when_full or ("refuse" if self._sink is None else self._sink.spec.when_full)) == "expire"
+
+    @property
+    def per_event(self) -> bool:
+        """Whether what it rejects is meant of each event."""
+        return self._sink is None or self._sink.spec.per_event
 
     @property
     def sink(self) -> OwnSink | IsolatedSink | None:

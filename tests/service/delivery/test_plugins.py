@@ -3,11 +3,14 @@
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.observers import Observers
+from headgate_service.log.names import shard_keys
+from headgate_service.route import Route
 from headgate_sinks import Misconfigured, Reject, Result, Retry
 from headgate_sinks.plugin import Plugin
 
@@ -54,6 +57,10 @@ def install(tmp_path, monkeypatch) -> Callable[[str, str], Any]:
     return install
 
 
+def keys(project: str) -> str:
+    return shard_keys(sum(project.encode()) % 64).project(project).cursors
+
+
 def plugged(use: str, **config: Any) -> SinkConfig:
     return SinkConfig(name=f"my-{use}", use=use, settings={"max_age": 0.01, **config})
 
@@ -66,9 +73,44 @@ async def test_a_retry_of_some_events_loses_none(rig, producer, install):
         await rig.eventually(lambda: len(some.writes) >= 2, "the second write")
         await producer.append("a", 1)
         await rig.eventually(lambda: some.writes[-1][1] == ["a/3"], "what came later")
-    assert some.writes[0][1] == ["a/0", "a/1", "a/2"]
-    again = some.writes[1]
-    assert again == some.writes[0] or (again[1] == ["a/1"] and again[0] != some.writes[0][0])
+    assert [names for _, names in some.writes] == [["a/0", "a/1", "a/2"], ["a/1"], ["a/3"]]
+    assert len({batch for batch, _ in some.writes}) == 3
+
+
+async def test_what_remains_of_a_batch_stays_the_same_over_restarts_and_is_counted_once(
+    rig, producer, install, redis, balanced
+):
+    # Both are of one shard, and so in one batch.
+    some = install("some", SOME)
+    some.answers += [Retry(events=(1, 4, 5)), *(Retry("not yet") for _ in range(200))]
+    await producer.append("ac", 4)
+    await producer.append("bb", 4)
+    sink = replace(plugged("some", max_age=0.3), route=Route('!event.name.endsWith("0")'))
+    async with rig.forwarding(rig.config(sink, drain=0.1)):
+        await rig.eventually(lambda: len(some.writes) >= 3, "the rest, again")
+        await balanced("my-some")
+    before = len(some.writes)
+    some.answers[:] = [Retry(events=(2,)), Result((Reject((0,), "no", "never"),))]
+    async with rig.forwarding(rig.config(sink)):
+        await producer.append("ac", 1)
+        await rig.eventually(lambda: some.writes[-1][1] == ["ac/4"], "what came later")
+
+        async def settled():
+            return (await redis.hget(keys("ac"), "c:my-some")).split()[1] == b"5"
+
+        await rig.eventually(settled, "the cursor")
+        await balanced("my-some")
+    first = some.writes[0][1]
+    rest = [first[place] for place in (1, 4, 5)]
+    assert all(write == some.writes[1] for write in some.writes[1:before])
+    assert some.writes[before] == some.writes[1]
+    assert [names for _, names in some.writes[before:]] == [rest, [rest[2]], ["ac/4"]]
+    counts = [
+        await redis.hmget(keys(one), "delivered:my-some", "filtered:my-some", "dead:my-some") for one in ("ac", "bb")
+    ]
+    assert sum(int(value or 0) for value in [row[0] for row in counts]) == 6
+    assert [row[1] for row in counts] == [b"1", b"1"]
+    assert sum(int(row[2] or 0) for row in counts) == 1
 
 
 @pytest.mark.parametrize("place", [3, -1])

@@ -10,6 +10,7 @@ from headgate_service.delivery.lease import fair_share
 from headgate_service.delivery.portion import Mark, Portion
 from headgate_service.delivery.position import Position
 from headgate_service.delivery.promised import batch_id
+from headgate_service.delivery.rejections import Rejections
 from headgate_service.delivery.settlement import Attempts, of_result
 from headgate_sinks import Reject, Result
 
@@ -65,6 +66,28 @@ def test_rejected_events_are_dead_by_ordinal_and_the_others_delivered():
         "ms": 2,
     }
     assert event_pb2.Event.FromString(first.letters[1].event).name == "a2"
+
+
+def test_a_sink_rejects_too_much_from_half_of_the_last_hundred_events_on():
+    def result(*places: int) -> Result:
+        return Result((Reject(places, "bad", "no"),)) if places else Result()
+
+    watch = Rejections()
+    assert watch.too_many(99, result(*range(99))) is None
+    said = watch.too_many(100, result(*range(50)))
+    assert said == "it rejects too much, 50 of the last 100 events: the last with bad: no"
+    assert watch.too_many(100, result(*range(49))) is None
+    watch.add(60, result(*range(55)))
+    assert watch.too_many(40, result()) is None
+    assert watch.too_many(40, result(0)) is not None
+    watch.add(500, result())
+    assert watch.too_many(1, result(0)) is None
+    for _ in range(49):
+        watch.add(1, result(0))
+    assert watch.too_many(1, result(0)) is None
+    for _ in range(51):
+        watch.add(1, result(0))
+    assert watch.too_many(1, result(0)) is not None
 
 
 def test_wrong_configurations_are_refused_at_once():

@@ -36,6 +36,7 @@ def description_of(spec: Spec, limits: Limits) -> plugin_pb2.SinkDescription:
         repeats=spec.repeats.value,
         when_full=spec.when_full,
         write_seconds=spec.write_seconds,
+        whole_answers=not spec.per_event,
     )
 
 
@@ -47,6 +48,7 @@ def described(message: plugin_pb2.SinkDescription) -> tuple[Spec, Limits]:
         repeats=Repeats(message.repeats),
         when_full="refuse" if message.when_full == "refuse" else "expire",
         write_seconds=message.write_seconds,
+        per_event=not message.whole_answers,
     )
     return spec, _limits(message.limits)
 
