@@ -1,0 +1,118 @@
+"""What a request costs the gateway, counted in calls of Python functions: a regression shows on any machine."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from types import FrameType
+from typing import Any
+
+import grpc.aio
+import orjson
+import pytest
+from headgate.v1 import ingest_service_pb2
+from headgate_gateway.app import create_app
+from headgate_gateway.body import BodyLimits
+from headgate_gateway.dialects import DIALECTS
+from headgate_gateway.metrics import Metrics
+from headgate_gateway.side_thread import SideThread
+
+EVENT = {
+    "event": "signup",
+    "timestamp": "2026-02-03T15:30:00.000Z",
+    "distinctId": "u-1",
+    "sessionId": "s-1",
+    "properties": {"plan": "pro", "amount": 12.5},
+}
+VIEW = {"type": "page_view", "payload": {"plan": "pro"}, "userId": "u-1"}
+CLICK = {"eventName": "click", "experimentId": "e-1", "sessionId": "s-1", "pathname": "/landing"}
+
+
+class TakesAll:
+    """An IngestClient that answers at once, with limits and a receipt."""
+
+    async def ingest(self, request: ingest_service_pb2.GatheredRequest) -> ingest_service_pb2.GatheredAnswer:
+        answer = ingest_service_pb2.GatheredAnswer()
+        answer.response.receipt = "rcpt_x"
+        answer.response.limits.rate.limit = 1000
+        answer.response.limits.rate.length.seconds = 60
+        return answer
+
+    async def admitted(self, seconds: float) -> bool:
+        return True
+
+
+async def calls_of(work: Callable[[], Awaitable[None]]) -> int:
+    """Python functions entered, and coroutines resumed, while `work` runs for the second time."""
+    await work()
+    calls = 0
+
+    def count(frame: FrameType, event: str, argument: Any) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        await work()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "body", "bound"),
+    [
+        ("/", [(b"x-api-key", b"pk_live_x")], EVENT, 110),
+        ("/", [(b"x-api-key", b"pk_live_x")], [EVENT] * 100, 110 + 99 * 9),
+        ("/api/v1/analytics", [(b"x-public-key", b"pk_live_x")], {"events": [CLICK] * 100}, 110 + 99 * 9),
+        ("/api/analytics", [], {"events": [VIEW] * 100}, 440),
+    ],
+)
+async def test_a_request_calls_few_functions(
+    path: str, headers: list[tuple[bytes, bytes]], body: object, bound: int
+) -> None:
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
+        app = create_app(
+            dialects=DIALECTS,
+            client=TakesAll(),
+            channel=channel,
+            metrics=Metrics(),
+            side=SideThread(),
+            limits=BodyLimits(),
+            trusted_proxies=(),
+            receipt_seconds=1,
+            probe_seconds=1,
+            clock=time.monotonic,
+            new_request_id=lambda: "r",
+        )
+        encoded = orjson.dumps(body)
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "POST",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": [(b"host", b"x"), (b"content-type", b"application/json"), *headers],
+            "client": ("127.0.0.1", 5),
+            "server": ("127.0.0.1", 80),
+            "scheme": "http",
+        }
+        statuses: list[int] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": encoded, "more_body": False}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        async def request() -> None:
+            await app(dict(scope), receive, send)
+
+        calls = await asyncio.create_task(calls_of(request))
+    assert statuses == [200, 200]
+    assert calls <= bound
+    # So that the bound is lowered where a change makes it loose.
+    assert calls > bound * 0.75
