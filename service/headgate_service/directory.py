@@ -118,13 +118,17 @@ class Directory:
 
     async def find(self, key: str) -> Credential:
         """The credential of a key. Raises CredentialInvalid, DirectoryUnavailable; waits at most `look_seconds`."""
-        try:
-            parse_key(key)
-        except KeyMalformed as error:
-            raise CredentialInvalid(str(error)) from None
-        self._require_trust()
         hashed = key_hash(key)
-        known = self._snapshot.key(hashed) or await self._find_new(hashed)
+        known = self._snapshot.key(hashed)
+        if known is None:
+            # One that is known is well-formed.
+            try:
+                parse_key(key)
+            except KeyMalformed as error:
+                raise CredentialInvalid(str(error)) from None
+        self._require_trust()
+        if known is None:
+            known = await self._find_new(hashed)
         if known is None or known.credential is None:
             raise CredentialInvalid("no such key, or it was revoked")
         return known.credential

@@ -96,15 +96,19 @@ class Ingest:
             self._refusals.count(caller.project.id, caller.project.shard, reason, events)
 
     async def _append(self, submission: Submission, caller: Caller) -> Taken:
-        for event in submission.events:
+        marks_test = caller.marks_test
+        event_ids: dict[int, str] = {}
+        for index, event in enumerate(submission.events):
             complete_user(event)
-            if caller.marks_test:
+            if marks_test:
                 event.test = True
+            if event_id := event.event_id:
+                event_ids[index] = event_id
         project = LogProject(caller.project.id, caller.project.shard, caller.project.monthly_limit)
         rate = self._rate(submission, caller)
         append = Append(
             encode(submission.dialect, submission.events),
-            {index: event.event_id for index, event in enumerate(submission.events) if event.event_id},
+            event_ids,
             _idempotency(submission, caller),
             rate,
             submission.dry_run,

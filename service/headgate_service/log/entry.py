@@ -29,7 +29,11 @@ class Chunk:
 
 def encode(dialect: event_pb2.Dialect, events: Sequence[event_pb2.Event]) -> list[Chunk]:
     """The entries that hold `events`, in order, each of at most 512 KiB before compression where its events allow."""
-    return [_chunk(dialect, part) for part in _parts(events)]
+    whole = _body(dialect, events)
+    if len(whole) <= CHUNK_BYTES:
+        # Nearly always: to ask each event for its size would cost as much as the encoding.
+        return [_chunk(whole, len(events))]
+    return [_chunk(_body(dialect, part), len(part)) for part in _parts(events)]
 
 
 def decode(payload: bytes) -> log_pb2.LogEntry:
@@ -45,13 +49,16 @@ def decode(payload: bytes) -> log_pb2.LogEntry:
         raise EntryUnreadable(f"a log entry is damaged: {error}") from error
 
 
-def _chunk(dialect: event_pb2.Dialect, events: Sequence[event_pb2.Event]) -> Chunk:
-    body = log_pb2.LogEntry(dialect=dialect, events=events).SerializeToString()
+def _body(dialect: event_pb2.Dialect, events: Sequence[event_pb2.Event]) -> bytes:
+    return log_pb2.LogEntry(dialect=dialect, events=events).SerializeToString()
+
+
+def _chunk(body: bytes, events: int) -> Chunk:
     if len(body) > _COMPRESS_FROM_BYTES:
         packed = zstandard.ZstdCompressor(level=1).compress(body)
         if len(packed) < len(body):
-            return Chunk(_ZSTD + packed, len(events))
-    return Chunk(_PLAIN + body, len(events))
+            return Chunk(_ZSTD + packed, events)
+    return Chunk(_PLAIN + body, events)
 
 
 def _parts(events: Sequence[event_pb2.Event]) -> Iterator[Sequence[event_pb2.Event]]:
