@@ -72,7 +72,7 @@ async def _forward(settings: Settings, place: Place, environ: Mapping[str, str])
 
     async with contextlib.AsyncExitStack() as held:
         projects_named = None
-        if any(sink.only_projects is not None for sink in settings.running_sinks):
+        if any(sink.only_projects is not None for sink in settings.known_sinks):
             projects_named = await held.enter_async_context(_projects_by_name(settings, place))
         config = forwarder_config(settings, place, environ, projects_named or _nobody_asks)
         if place.supervised:
@@ -190,12 +190,13 @@ def forwarder_config(
                 use=sink.use,
                 settings=sink.config,
                 projects=None if sink.only_projects is None else projects_named(sink.only_projects),
+                enabled=sink.enabled,
                 when_full=sink.when_full,
                 memory=int(sink.memory),
                 route=Route(sink.route) if sink.route else None,
                 pause_rejecting=sink.pause_rejecting,
             )
-            for sink in settings.running_sinks
+            for sink in settings.known_sinks
         ),
         plugins=settings.forwarder.plugins,
         environment=environ,

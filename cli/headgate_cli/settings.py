@@ -247,7 +247,7 @@ class SinkSettings(Section):
     """When `limits.log_bytes` of a project wait for it: `refuse` answers that project's events 503, `expire` gives up the oldest, counted as dead. Absent: what the plugin does, `refuse` for `jsonl` and `expire` for the other built-in ones."""  # noqa: E501
 
     enabled: bool = True
-    """False: it gets nothing, and the log keeps nothing for it."""
+    """False: it gets nothing and keeps its place in the log, which keeps what follows within `log.keep_bytes`, however old."""  # noqa: E501
 
     pause_rejecting: bool = True
     """Whether it pauses by itself, and keeps what it has not taken, when it rejects half or more of the last 100 events it got. False: all that it rejects becomes dead letters."""  # noqa: E501

@@ -145,6 +145,13 @@ class Load:
             await asyncio.sleep(0.05)
 
 
+def assert_books_balance(headgate, least: int) -> None:
+    """At any moment, whatever died."""
+    rows = headgate.json("sinks", "status")["sinks"]
+    assert [(row["name"], row["difference"]) for row in rows] == [("jsonl", 0), ("webhook", 0)]
+    assert all(row["accepted"] >= least for row in rows)
+
+
 def numbers(events: list[dict]) -> Counter[str]:
     return Counter(event["properties"]["number"] for event in events)
 
@@ -175,6 +182,7 @@ async def test_what_was_acknowledged_is_in_each_sink_once_whatever_dies(make_hea
             killed = headgate.kill(process)
             await until(lambda b=before: len(load.acknowledged) > b + 20, f"events flow again after {process} died")
             await until(lambda p=process, k=killed: headgate.pid(p) not in (None, k), f"{process} runs again")
+            assert_books_balance(headgate, len(load.acknowledged))
         load.stopping = True
         await running
         assert load.refused == []
@@ -186,6 +194,7 @@ async def test_what_was_acknowledged_is_in_each_sink_once_whatever_dies(make_hea
             assert twice == {}, name
         assert target.changed == []
         assert numbers(headgate.written()) == numbers(target.events)
+        assert_books_balance(headgate, len(load.acknowledged))
         assert await asyncio.to_thread(headgate.stop) == 0
 
 

@@ -154,7 +154,7 @@ async def serve(
         return replay_outlets.get(stored.id)
 
     def readers_of(project_id: str) -> list[str]:
-        sinks = [sink.name for sink in config.sinks if sink.serves(project_id)]
+        sinks = [sink.name if sink.enabled else f"~{sink.name}" for sink in config.sinks if sink.serves(project_id)]
         return [*sinks, *errands.replays_of(project_id)]
 
     owner = config.owner or os.urandom(8).hex()

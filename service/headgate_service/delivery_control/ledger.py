@@ -93,6 +93,8 @@ def _books(
     # A sink that has settled nothing starts with what is there.
     begin = int(start) if start else 0 if cursor else trimmed[0]
     waiting, oldest_ms = pending(marks, position.seq)
+    # What left the log before a disabled sink: it is given up when the sink is back.
+    lost = max(0, trimmed[0] - position.seq)
     return Books(
         sink=sink,
         project_id=project_id,
@@ -100,7 +102,7 @@ def _books(
         last=last[0],
         delivered=int(delivered),
         filtered=int(filtered),
-        dead=int(dead),
+        dead=int(dead) + lost,
         pending=waiting - already,
         oldest_ms=oldest_ms,
         backlog_bytes=last[1] - position.bytes,

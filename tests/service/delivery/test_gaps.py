@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 from aiohttp import web
+from headgate_service.delivery_control.ledger import Ledger
 from headgate_service.log.names import shard_keys
 
 
@@ -94,3 +95,49 @@ async def test_what_is_left_of_an_entry_is_delivered_after_a_promise_whose_begin
         await rig.eventually(lambda: target.taken["a"] == ["a/4", "a/5"], "the rest of the second entry")
     cursors = await redis.hgetall(keys.cursors)
     assert (cursors[b"c:hook"].split()[1], cursors[b"dead:hook"], cursors[b"delivered:hook"]) == (b"6", b"4", b"2")
+
+
+async def test_a_disabled_sink_keeps_its_place_and_what_follows_it_however_old_but_not_however_much(
+    rig, producer, target, redis, balanced
+):
+    both = rig.config(rig.jsonl(), rig.webhook(), keep_seconds=0)
+    never_ran = replace(rig.webhook("other"), enabled=False)
+    disabled = replace(both, sinks=(rig.jsonl(), replace(rig.webhook(), enabled=False), never_ran))
+    keys = keys_of("a")
+
+    async def explained() -> tuple[int, ...]:
+        (one,) = await Ledger(producer.pipeline).books(shard_keys(sum(b"a") % 64), "a", ["hook"])
+        return one.accepted, one.delivered, one.dead, one.pending, one.difference
+
+    async def trimmed() -> int:
+        return int(await redis.hget(keys.use, "trimmed_seq") or 0)
+
+    await producer.append("a", 3)
+    async with rig.forwarding(both):
+        await rig.eventually(lambda: target.taken == producer.sent, "both to work")
+    async with rig.forwarding(disabled):
+        for _ in range(3):
+            await producer.append("a", 10)
+            await producer.append("b", 1)
+        await rig.eventually(lambda: rig.lines() == producer.sent, "the files")
+
+        # The project of which it has seen nothing shows that there was a look at all projects.
+        async def others_trimmed() -> bool:
+            return await redis.hget(keys_of("b").use, "trimmed_seq") == b"3"
+
+        await rig.eventually(others_trimmed, "the logs to be trimmed")
+        assert await trimmed() <= 3
+        assert await explained() == (33, 3, 0, 30, 0)
+    async with rig.forwarding(replace(disabled, keep_bytes=1)):
+
+        async def all_trimmed() -> bool:
+            return await trimmed() == 33
+
+        await rig.eventually(all_trimmed, "the log to be trimmed for its size")
+        assert await explained() == (33, 3, 30, 0, 0)
+    await producer.append("a", 1)
+    async with rig.forwarding(both):
+        await rig.eventually(lambda: target.taken["a"][-1:] == producer.sent["a"][-1:], "the sink to be back")
+    assert await explained() == (34, 4, 30, 0, 0)
+    await balanced("jsonl")
+    assert target.taken["a"] == producer.sent["a"][:3] + producer.sent["a"][33:]

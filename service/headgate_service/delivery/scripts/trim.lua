@@ -1,7 +1,10 @@
 -- Removes entries of a project's log that every sink is done with and that are older, or more, than what is kept.
 -- KEYS 1 T:lease  2 P:log  3 P:cur  4 P:use
--- ARGV 1 token  2 lease milliseconds  3 milliseconds kept  4 bytes kept   then the names of the project's sinks
--- A sink without a cursor has settled nothing yet. A project without sinks keeps what the two bounds say.
+-- ARGV 1 token  2 lease milliseconds  3 milliseconds kept  4 bytes kept   then the names of the project's sinks, with a
+--      `~` before those that are disabled
+-- A sink without a cursor has settled nothing yet, and nothing goes; a disabled one holds nothing then, and else keeps
+-- what follows its cursor from growing too old, but not from being too much. A project without sinks keeps what the two
+-- bounds say.
 -- Returns how many entries went. Errors: FENCED
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return redis.error_reply('FENCED the lease is another one')
@@ -27,13 +30,18 @@ local function last_through(id)
 end
 
 local lowest = '18446744073709551615-0'
+local disabled = lowest
 for i = 5, #ARGV do
-  local cursor = redis.call('HGET', KEYS[3], 'c:' .. ARGV[i])
-  if not cursor then
+  local mark, name = string.match(ARGV[i], '^(~?)(.*)$')
+  local cursor = redis.call('HGET', KEYS[3], 'c:' .. name)
+  local id = cursor and string.match(cursor, '^(%S+)')
+  if mark == '~' then
+    if id and before(id, disabled) then
+      disabled = id
+    end
+  elseif not id then
     return 0
-  end
-  local id = string.match(cursor, '^(%S+)')
-  if before(id, lowest) then
+  elseif before(id, lowest) then
     lowest = id
   end
 end
@@ -47,7 +55,7 @@ local settled, _, settled_bytes = last_through(lowest)
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 -- Everything through this millisecond goes, as far as it is settled.
-local through = now - tonumber(ARGV[3])
+local through = math.min(now - tonumber(ARGV[3]), (parts(disabled)) - 1)
 local gone_bytes = tonumber(redis.call('HGET', KEYS[4], 'trimmed_bytes') or 0)
 local excess = settled_bytes - gone_bytes - tonumber(ARGV[4])
 if excess > 0 then
