@@ -52,39 +52,40 @@ def _as_written(properties: bytes) -> Any:
 
 def _fields(event: event_pb2.Event, read_properties: Callable[[bytes], Any]) -> dict[str, Any]:
     out: dict[str, Any] = {}
-    if event.event_id:
-        out["eventId"] = event.event_id
-    if event.name:
-        out["name"] = event.name
+    # To read a field makes a new object each time: none is read twice.
+    if text := event.event_id:
+        out["eventId"] = text
+    if text := event.name:
+        out["name"] = text
     if event.HasField("occur_time"):
         out["occurTime"] = _time(event.occur_time)
     if event.HasField("receive_time"):
         out["receiveTime"] = _time(event.receive_time)
     if event.HasField("client_time"):
         out["clientTime"] = _time(event.client_time)
-    if event.project_id:
-        out["projectId"] = event.project_id
-    if event.user_id:
-        out["userId"] = event.user_id
-    if event.distinct_id:
-        out["distinctId"] = event.distinct_id
-    if event.anonymous_id:
-        out["anonymousId"] = event.anonymous_id
-    if event.session_id:
-        out["sessionId"] = event.session_id
+    if text := event.project_id:
+        out["projectId"] = text
+    if text := event.user_id:
+        out["userId"] = text
+    if text := event.distinct_id:
+        out["distinctId"] = text
+    if text := event.anonymous_id:
+        out["anonymousId"] = text
+    if text := event.session_id:
+        out["sessionId"] = text
     for name, fields in _PARTS.items():
         if event.HasField(name):
             part = getattr(event, name)
             out[name] = {key: value for field, key in fields if (value := getattr(part, field))}
     if event.test:
         out["test"] = True
-    if event.dialect:
-        out["dialect"] = dialect_name(event.dialect)
+    if dialect := event.dialect:
+        out["dialect"] = dialect_name(dialect)
     # Protobuf takes a negative zero for a value that was given.
     if (weight := event.sample_weight) or copysign(1.0, weight) < 0:
         out["sampleWeight"] = weight
-    if event.properties_json:
-        out["properties"] = read_properties(event.properties_json)
+    if properties := event.properties_json:
+        out["properties"] = read_properties(properties)
     elif event.HasField("properties"):
         out["properties"] = MessageToDict(event.properties)
     return out

@@ -49,15 +49,18 @@ def materialise(
     """
     event.project_id = project_id
     event.dialect = dialect
-    event.receive_time.CopyFrom(timestamp(ms))
+    received = event.receive_time
+    received.seconds = seconds = ms // 1000
+    received.nanos = ms % 1000 * 1_000_000
     if not event.event_id:
         event.event_id = made_event_id(project_id, ms, ordinal)
     if not event.HasField("occur_time"):
-        event.occur_time.CopyFrom(event.receive_time)
-    elif event.occur_time.seconds - event.receive_time.seconds > CLOCK_LEEWAY_SECONDS:
+        event.occur_time.CopyFrom(received)
+    elif event.occur_time.seconds - seconds > CLOCK_LEEWAY_SECONDS:
         event.client_time.CopyFrom(event.occur_time)
-        event.occur_time.CopyFrom(event.receive_time)
-    event.sample_weight = event.sample_weight or 1.0
+        event.occur_time.CopyFrom(received)
+    if not event.sample_weight:
+        event.sample_weight = 1.0
     return event
 
 
