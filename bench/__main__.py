@@ -4,6 +4,7 @@ import argparse
 import fnmatch
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,9 @@ def main() -> int:
     about = machine()
     about["command"] = f"python -m bench {' '.join(sys.argv[1:])}"
     results = Results(rows)
+    # Also where it runs in the background, which ignores the one, and where it is ended from outside.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         measure(results, arguments.rounds, time.monotonic() + arguments.minutes * 60)
     except KeyboardInterrupt:
@@ -59,7 +63,7 @@ def measure(results: Results, rounds: int, ends: float) -> None:
             began = time.monotonic()
             try:
                 results.rounds.setdefault(row.id, []).append(row.measure())
-            except (Void, NotStarted, RedisError, subprocess.SubprocessError) as error:
+            except (Void, NotStarted, OSError, RedisError, subprocess.SubprocessError) as error:
                 results.void[row.id] = str(error)
             said = results.void.get(row.id, "ok")
             print(f"round {number}, {row.id}: {said}, {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)

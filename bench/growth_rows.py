@@ -24,11 +24,16 @@ _RATE = 500.0
 def rows(stage: Stage, backlog: int, ids: int) -> list[Row]:
     return [
         *(
-            Row("growth", f"projects-{count}", f"{count:,} projects, in turn", partial(_projects, stage, count))
+            Row(
+                "growth",
+                f"projects-{count}",
+                f"{count:,} project{_s(count)}, in turn",
+                partial(_projects, stage, count),
+            )
             for count in (1, 100, 10_000)
         ),
         *(
-            Row("growth", f"sinks-{count}", f"{count} jsonl sinks", partial(_sinks, stage, count))
+            Row("growth", f"sinks-{count}", f"{count} jsonl sink{_s(count)}", partial(_sinks, stage, count))
             for count in (1, 10, 100)
         ),
         *(
@@ -40,6 +45,10 @@ def rows(stage: Stage, backlog: int, ids: int) -> list[Row]:
             for count in (0, ids)
         ),
     ]
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def _projects(stage: Stage, count: int) -> Figures:

@@ -7,7 +7,7 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and of its children that still run."""
+    """User and system time of a process and all its children, those that have ended included."""
     return sum(_own_cpu_seconds(one) for one in _tree(pid))
 
 
@@ -18,7 +18,8 @@ def resident_bytes(pid: int) -> int:
 
 def _own_cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
+    # Its own, and that of children it has waited for: the time of a fork that ends must not go away.
+    return sum(map(int, fields[11:15])) / _TICK
 
 
 def _own_resident_bytes(pid: int) -> int:
