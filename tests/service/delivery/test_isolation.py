@@ -1,5 +1,6 @@
 """Third-party sinks that misbehave: nobody else notices, and nothing is lost."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -119,7 +120,7 @@ def install(tmp_path, monkeypatch) -> Callable[[str, str], None]:
     site = tmp_path / "site"
     site.mkdir()
     monkeypatch.syspath_prepend(str(site))
-    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
 
     def install(name: str, source: str) -> None:
         module = f"isolated_{name}"

@@ -69,6 +69,8 @@ class WorkerProcess:
             try:
                 process = await asyncio.create_subprocess_exec(
                     *COMMAND,
+                    # Only for those who look at the list of processes.
+                    sink,
                     stdin=theirs.fileno(),
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.PIPE,
