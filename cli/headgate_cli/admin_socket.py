@@ -14,6 +14,9 @@ CALL_SECONDS = 15.0
 # What an AF_UNIX address holds on the narrowest platform we run on.
 LONGEST_SOCKET_PATH = 103
 
+# Of many thousands of projects an answer has a row for each.
+_OPTIONS = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", 256 * 1024 * 1024)]
+
 DataDir = Annotated[Path, typer.Option("--data-dir", metavar="DIR", help="The data directory of the Headgate to ask.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 DEFAULT_DATA_DIR = Path("headgate-data")
@@ -37,7 +40,7 @@ def admin_channel(data_dir: Path) -> Iterator[grpc.Channel]:
     if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
         fail(f"the path of the socket is too long for this system: {path}\nRun the command from inside {data_dir}.")
     try:
-        with grpc.insecure_channel(f"unix:{path}", options=[("grpc.enable_http_proxy", 0)]) as channel:
+        with grpc.insecure_channel(f"unix:{path}", options=_OPTIONS) as channel:
             yield channel
     except grpc.RpcError as error:
         _fail_with(error, data_dir)
