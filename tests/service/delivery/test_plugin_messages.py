@@ -15,7 +15,14 @@ from headgate_service.delivery.plugin_worker.messages import (
 from headgate_sinks import Batch, Limits, Misconfigured, Reject, Repeats, Result, Retry, Spec, TooLarge
 
 BATCH = Batch("id", "epoch", 7, 8, 9, [event_pb2.Event(name="a", properties_json=b'{"n":9007199254740993}')], 10)
-SPEC = Spec(limits=Limits(1, 2, 3.5), concurrency=11, repeats=Repeats.NUMBER, when_full="refuse", write_seconds=12.5)
+SPEC = Spec(
+    limits=Limits(1, 2, 3.5),
+    concurrency=11,
+    repeats=Repeats.NUMBER,
+    when_full="refuse",
+    write_seconds=12.5,
+    per_event=False,
+)
 
 
 def crossed(message):
