@@ -15,8 +15,10 @@ from headgate.v1.ingest_service_pb2 import (
     IngestGatheredRequest,
     StreamEventsRequest,
 )
+from headgate_service.config import SinkRule
 from headgate_service.log.names import shard_keys
 from headgate_service.log.reader import read_entries
+from headgate_service.route import Route
 
 ACCEPTED, DUPLICATE, REFUSED = outcome_pb2.OUTCOME_ACCEPTED, outcome_pb2.OUTCOME_DUPLICATE, outcome_pb2.OUTCOME_REFUSED
 GATEWAY = [("headgate-gateway-token", "gateway-token-of-the-tests")]
@@ -282,6 +284,21 @@ async def test_only_gateways_may_gather(service):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await service.ingest.IngestGathered(IngestGatheredRequest(), metadata=service.bearer())
     assert caught.value.code() == grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_dry_run_names_the_sinks_whose_routes_take_one_of_its_events(start_service):
+    def rule(name: str, route: str | None) -> SinkRule:
+        return SinkRule(name, refuses_when_full=False, route=Route(route) if route else None)
+
+    rules = (rule("all", None), rule("b-only", 'event.name == "b"'), rule("cannot-tell", "properties.amount > 1"))
+    service = await start_service(sinks=rules)
+    dry = [
+        GatheredRequest(dialect=event_pb2.DIALECT_GRPC, credential=service.keys["secret"], events=sent, dry_run=True)
+        for sent in (events("a"), events("a", "b"))
+    ]
+    only_a, both = await gathered(service, *dry)
+    assert list(only_a.dry_run_sinks) == ["all"]
+    assert list(both.dry_run_sinks) == ["all", "b-only"]
 
 
 async def test_a_gathered_dry_run_shows_what_would_be_stored_and_sinks_to_those_who_may_know(service, redis):

@@ -151,7 +151,9 @@ class Rig:
     async def child(self, *sinks: SinkConfig, **plan: Any) -> asyncio.subprocess.Process:
         """Runs a forwarder in a process of its own; `plan` is what forwarder_child.py reads, and changes to Config."""
         plan["redis_url"], plan["data_dir"] = self.redis_url, str(self.data_dir)
-        plan["sinks"] = [{"name": s.name, "use": s.use, "settings": s.settings} for s in sinks]
+        plan["sinks"] = [
+            {"name": s.name, "use": s.use, "settings": s.settings, "route": s.route and s.route.source} for s in sinks
+        ]
         script = Path(__file__).with_name("forwarder_child.py")
         return await asyncio.create_subprocess_exec(sys.executable, str(script), json.dumps(plan))
 

@@ -12,9 +12,12 @@ from pathlib import Path
 
 from headgate_service.delivery.config import Config, SinkConfig
 from headgate_service.delivery.main import serve
+from headgate_service.route import Route
 
 plan = json.loads(sys.argv[1])
 wanted, left = plan.pop("exit_after", (None, 0))
+for sink in plan["sinks"]:
+    sink["route"] = Route(sink["route"]) if sink.get("route") else None
 plan["sinks"] = tuple(SinkConfig(**sink) for sink in plan["sinks"])
 plan["data_dir"] = Path(plan["data_dir"])
 quick = {"lease": 1.5, "backoff_first": 0.05, "backoff_longest": 0.2, "pause": 0.2, "expire_check": 0.1, "trim": 0.1}

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import dataclasses
+import json
 import random
 import shutil
 import signal
@@ -9,8 +11,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from headgate_cli.embedded_redis import EmbeddedRedis, find_server
+from headgate_service.log.names import shard_keys
 from headgate_service.log.redis_pipeline import RedisUnavailable
+from headgate_service.route import Route
 
 EXIT = 77
 STEPS = ("lease", "read", "seal", "write", "settle", "trim")
@@ -41,6 +46,36 @@ async def test_an_exit_after_a_step_loses_and_repeats_nothing(rig, producer, tar
     async with rig.forwarding(rig.config(*sinks, owner="one", keep_seconds=0)):
         await rig.eventually(delivered(rig, producer, target), "delivery after the exits")
     await balanced("jsonl", "hook")
+    target.assert_resends_are_identical()
+
+
+@pytest.mark.parametrize("step", ["seal", "write", "settle"])
+async def test_an_exit_loses_nothing_of_what_is_routed_and_halved(rig, producer, target, balanced, redis, step):
+    def poison(name: str) -> bool:
+        return name.endswith("4")
+
+    def refuse(request, body):
+        names = [event["name"] for event in json.loads(body)["data"]["events"]]
+        return web.Response(status=422) if any(map(poison, names)) else None
+
+    target.refuse = refuse
+    route = '!event.name.endsWith("7")'
+    sinks = (dataclasses.replace(rig.webhook(max_events=8), route=Route(route)),)
+    for count in (2, 5, 9):
+        await until_it_exits(rig, producer, sinks, exit_after=[step, count])
+        await balanced("hook")
+    wanted = {one: [n for n in names if n[-1] not in "47"] for one, names in producer.sent.items()}
+    async with rig.forwarding(rig.config(*sinks, owner="one", keep_seconds=0)):
+        await rig.eventually(lambda: target.taken == {k: v for k, v in wanted.items() if v}, "all but the poison")
+
+        async def settled():
+            keys = [shard_keys(sum(one.encode()) % 64).project(one) for one in producer.sent]
+            ends = [await redis.hget(key.cursors, "c:hook") for key in keys]
+            seqs = [await redis.hget(key.use, "seq") for key in keys]
+            return all(end and end.split()[1] == seq for end, seq in zip(ends, seqs, strict=True))
+
+        await rig.eventually(settled, "the cursors at the end")
+    await balanced("hook")
     target.assert_resends_are_identical()
 
 
