@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -13,6 +14,7 @@ from headgate_service.delivery_control.sink_tests import SinkTests, TestUnanswer
 from headgate_service.delivery_control.sinks import Sinks
 from headgate_service.log.names import SHARDS
 from headgate_service.projects import Project
+from headgate_service.route import Route
 
 EXIT = 77
 
@@ -250,3 +252,15 @@ async def test_a_test_event_goes_through_the_sink_and_into_no_books(rig, produce
 async def test_a_test_without_a_forwarder_says_so(producer):
     with pytest.raises(TestUnanswered, match="no forwarder"):
         await SinkTests(producer.pipeline, lambda: "id-1", answer_seconds=0.2).run("hook")
+
+
+async def test_a_replay_goes_by_the_sinks_route(rig, producer, target, replays):
+    sink = replace(rig.webhook(), route=Route('event.name != "a/1"'))
+    async with rig.forwarding(rig.config(sink)):
+        await producer.append("a", 3)
+        await rig.eventually(lambda: target.taken["a"] == ["a/0", "a/2"], "the first delivery")
+        await replays.start("hook", await replays.ranges([project("a")], 0, 1 << 52), 0)
+        await rig.eventually(lambda: done(replays), "the end of the replay")
+    (view,) = await replays.view()
+    assert (view.selected, view.delivered, view.filtered, view.pending) == (3, 2, 1, 0)
+    assert target.taken["a"] == ["a/0", "a/2"] * 2
