@@ -146,7 +146,7 @@ class Replays:
         ended = [one for one in await self._all() if one.end != delivery_pb2.StoredReplay.END_UNSPECIFIED]
         for stored in ended[_KEPT:]:
             name = replay_sink(stored.id)
-            fields = [f"{what}:{name}" for what in ("c", "start", "delivered", "filtered", "dead")]
+            fields = [f"{what}:{name}" for what in ("c", "start", "delivered", "filtered", "route_errors", "dead")]
             for part in stored.ranges:
                 keys = shard_keys(part.shard)
                 project = keys.project(part.project_id)
