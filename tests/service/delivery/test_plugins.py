@@ -212,8 +212,11 @@ def test_what_waits_for_a_plugin_is_bounded(install):
         observers.batch_settled(sink="x", batch_id=str(number), delivered=1, dead=0, attempts=1)
     watching.release.set()
     observers.close(10)
-    assert 2 <= len(watching.seen) <= 3
-    assert [call[1] for call in watching.seen] == [str(number) for number in range(len(watching.seen))]
+    told = [int(call[1]) for call in watching.seen]
+    # Which were left out depends on when the thread took the first one; the order never does.
+    assert 2 <= len(told) <= 3
+    assert told == sorted(told)
+    assert told[0] == 0
 
 
 async def test_a_secret_is_resolved_by_a_plugin_before_a_sink_is_opened(rig, producer, install):
