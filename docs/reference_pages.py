@@ -90,7 +90,7 @@ def table(title: str, model: type[Section]) -> list[str]:
         lines.append("")
     for name, field in model.model_fields.items():
         if inner := section_of(field.annotation):
-            lines += table(f"{title[:-1]}.{name}]", inner)
+            lines += table(f"[{title.strip('[]')}.{name}]", inner)
     return lines
 
 

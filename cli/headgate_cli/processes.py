@@ -178,6 +178,7 @@ def forwarder_config(
 ) -> "ForwarderConfig":
     """What a forwarder is told. `environ` is where sinks' `env:` secrets are."""
     from headgate_service.delivery.config import Config, SinkConfig
+    from headgate_service.fields import Fields
     from headgate_service.route import Route
 
     metrics = settings.forwarder.metrics and Address.parse(settings.forwarder.metrics)
@@ -194,6 +195,7 @@ def forwarder_config(
                 when_full=sink.when_full,
                 memory=int(sink.memory),
                 route=Route(sink.route) if sink.route else None,
+                fields=Fields(sink.fields.include, sink.fields.exclude, sink.fields.rename) if sink.fields else None,
                 pause_rejecting=sink.pause_rejecting,
             )
             for sink in settings.known_sinks

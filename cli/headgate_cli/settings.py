@@ -228,6 +228,19 @@ class CodcompassSettings(Section):
     """Host of a page's `Origin` -> slug of the project its events go to instead."""
 
 
+class FieldSettings(Section):
+    """What the sink gets to see of its events. Id, name, times and project go to every sink. Absent: everything."""
+
+    include: tuple[str, ...] | None = None
+    """Only these fields, such as `user_id`, `page.href`, `properties` or `properties.card.type`. Absent: all."""
+
+    exclude: tuple[str, ...] = ()
+    """None of these fields."""
+
+    rename: dict[str, str] = {}
+    """Properties to rename: path of a property, such as `plan` or `card.type` -> the name it gets in its place."""
+
+
 class SinkSettings(Section):
     """One destination of events."""
 
@@ -255,6 +268,9 @@ class SinkSettings(Section):
     memory: ByteSize = ByteSize(512 * 1024**2)
     """What the process of a third-party sink may use, on Linux: one that uses more is ended and started again."""
 
+    fields: FieldSettings | None = None
+    """What it gets to see of its events. Absent: everything."""
+
     config: dict[str, Any] = Field(default={}, repr=False)
     """The plugin's own settings, as its page documents them."""
 
@@ -273,6 +289,17 @@ class SinkSettings(Section):
                 Route(self.route)
             except RouteInvalid as error:
                 raise ValueError(f"`route` of the sink {self.name!r}: {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _chooses_fields(self) -> "SinkSettings":
+        if self.fields is not None:
+            from headgate_service.fields import Fields, FieldsInvalid
+
+            try:
+                Fields(self.fields.include, self.fields.exclude, self.fields.rename)
+            except FieldsInvalid as error:
+                raise ValueError(f"`fields` of the sink {self.name!r}: {error}") from None
         return self
 
     @model_validator(mode="before")

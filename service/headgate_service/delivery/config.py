@@ -10,6 +10,7 @@ from typing import Any
 
 from headgate_sinks.sink import WhenFull
 
+from headgate_service.fields import Fields
 from headgate_service.route import Route
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -22,7 +23,8 @@ class SinkConfig:
     `use` names its kind, `settings` is its `[sinks.config]`. `projects` are ids; None: all projects. A sink that is not
     enabled runs no batch and keeps its place in the log. `when_full` None: what its kind says. `memory`: how many bytes
     the process of a third-party sink may use; None: as many as it likes. `route` picks its events; None: all of them.
-    `pause_rejecting`: whether it pauses by itself where it rejects most of what it gets.
+    `fields` picks what it sees of them; None: everything. `pause_rejecting`: whether it pauses by itself where it
+    rejects most of what it gets.
     """
 
     name: str
@@ -33,6 +35,7 @@ class SinkConfig:
     when_full: WhenFull | None = None
     memory: int | None = 512 * 1024 * 1024
     route: Route | None = None
+    fields: Fields | None = None
     pause_rejecting: bool = True
 
     def __post_init__(self) -> None:
@@ -45,8 +48,10 @@ class SinkConfig:
         return self.projects is None or project_id in self.projects
 
     def spec_hash(self) -> bytes:
-        """SHA-256 of its name, use, settings and route as written."""
-        spec = [self.name, self.use, self.settings, self.route.source if self.route else None]
+        """SHA-256 of its name, use, settings, route and fields as written."""
+        route = self.route.source if self.route else None
+        fields = self.fields.source.decode() if self.fields else None
+        spec = [self.name, self.use, self.settings, route, fields]
         return hashlib.sha256(json.dumps(spec, sort_keys=True, default=str).encode()).digest()
 
 

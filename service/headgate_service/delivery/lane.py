@@ -79,6 +79,7 @@ class Lane:
             *(log, outlet.name, epoch, cache),
             config_version=rules.config_version,
             spec_hash=outlet.config.spec_hash(),
+            fields=outlet.config.fields,
             dead_letters=rules.dead_letters,
             on_step=on_step,
         )

@@ -11,6 +11,7 @@ from headgate_service.delivery.portion import Portion, events_of, selected_in
 from headgate_service.delivery.position import Position
 from headgate_service.delivery.settlement import GivenUp, ProjectSettlement, Settlement
 from headgate_service.delivery.shard_log import ShardLog
+from headgate_service.fields import Fields, seen
 
 
 @dataclass(slots=True)
@@ -25,6 +26,8 @@ class Promised:
     ranges: dict[str, GivenUp] = field(default_factory=dict)
     attempts: int = 0
     first_ms: int = 0
+    # What the sink is to see of the events; None: everything.
+    fields: Fields | None = None
 
     @property
     def events(self) -> list[event_pb2.Event]:
@@ -43,6 +46,7 @@ class Promises:
         cache: EventCache,
         config_version: int,
         spec_hash: bytes,
+        fields: Fields | None,
         dead_letters: int,
         on_step: Callable[[str], None],
     ) -> None:
@@ -52,6 +56,7 @@ class Promises:
         self._cache = cache
         self._config_version = config_version
         self._spec_hash = spec_hash
+        self._fields = fields
         self._dead_letters = dead_letters
         self._on_step = on_step
         self._batches: list[Promised] = []
@@ -84,7 +89,7 @@ class Promises:
         now_ms = await self._log.now_ms()
         number, self._version = await self._log.seal(self._sink, self._version, self._sealed(portions, now_ms))
         self._on_step("seal")
-        self._batches.append(Promised(number, now_ms, portions))
+        self._batches.append(Promised(number, now_ms, portions, fields=self._fields))
 
     async def settle(self, projects: Sequence[ProjectSettlement], gone: Promised | None = None) -> None:
         """Records what became of events, with which a promised batch may end."""
@@ -98,7 +103,9 @@ class Promises:
         now_ms = await self._log.now_ms()
         replacements = [self._sealed(batch, now_ms) for batch in batches]
         numbers = await self._record(Settlement([one.number for one in self._batches], replacements, projects))
-        self._batches = [Promised(number, now_ms, batch) for number, batch in zip(numbers, batches, strict=True)]
+        self._batches = [
+            Promised(number, now_ms, batch, fields=self._fields) for number, batch in zip(numbers, batches, strict=True)
+        ]
 
     def batch(self, promised: Promised) -> Batch:
         """What the sink gets of it."""
@@ -108,7 +115,7 @@ class Promises:
             shard=self._log.shard,
             number=promised.number,
             seal_time_ms=promised.seal_time_ms,
-            events=promised.events,
+            events=seen(promised.events, promised.fields),
             attempt=promised.attempts,
         )
 
@@ -126,10 +133,12 @@ class Promises:
             config_version=self._config_version,
             spec_hash=self._spec_hash,
             seal_time_ms=seal_time_ms,
+            fields=self._fields.source if self._fields else b"",
         ).SerializeToString()
 
     async def _rebuilt(self, number: int, sealed: log_pb2.SealedBatch) -> Promised:
-        promised = Promised(number, sealed.seal_time_ms, [])
+        fields = Fields.parse(sealed.fields) if sealed.fields else None
+        promised = Promised(number, sealed.seal_time_ms, [], fields=fields)
         for one in sealed.ranges:
             portion = await rebuild(self._log, self._cache, one)
             promised.portions.append(portion)

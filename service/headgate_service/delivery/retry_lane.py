@@ -17,6 +17,7 @@ from headgate_service.delivery.outlet import Outlet
 from headgate_service.delivery.promised import batch_id
 from headgate_service.delivery.retry_queue import QueuedRetry, RetryQueue
 from headgate_service.delivery.script import Fenced, Stale
+from headgate_service.fields import seen
 from headgate_service.log.redis_pipeline import RedisUnavailable
 
 _log = structlog.get_logger(__name__)
@@ -123,7 +124,7 @@ class RetryLane:
             shard=self._queue.shard,
             number=retry.number,
             seal_time_ms=retry.number,
-            events=[retry.stored.event],
+            events=seen([retry.stored.event], self._outlet.config.fields),
             attempt=retry.attempts,
         )
 

@@ -12,6 +12,7 @@ from headgate_service.delivery_control.dead_letters import DeadLetters
 from headgate_service.delivery_control.replays import Replays
 from headgate_service.delivery_control.sink_tests import SinkTests, TestUnanswered
 from headgate_service.delivery_control.sinks import Sinks
+from headgate_service.fields import Fields
 from headgate_service.log.names import SHARDS
 from headgate_service.projects import Project
 from headgate_service.route import Route
@@ -101,6 +102,22 @@ async def test_a_retried_dead_letter_is_delivered_under_an_id_of_its_own_and_mov
 async def changed(letters: DeadLetters, before: str) -> bool:
     now = await ids(letters)
     return bool(now) and now != [before]
+
+
+async def test_a_retry_is_cut_to_what_the_sink_may_see_and_its_letter_is_whole(rig, producer, target, letters):
+    target.refuse = refuse_named("a/0")
+    hook = replace(rig.webhook(max_events=1), fields=Fields(exclude=("properties.padding",)))
+    async with rig.forwarding(rig.config(hook)):
+        await producer.append("a", 1, padding=2)
+        await rig.eventually(lambda: ids(letters), "the dead letter")
+        (letter,) = [one async for one in letters.of(project("a"), "hook")]
+        assert json.loads(letter.event.properties_json) == {"padding": "xx"}
+        target.refuse = lambda request, body: None
+        await letters.retry(project("a"), "hook", None)
+        await rig.eventually(lambda: target.taken == producer.sent, "its delivery")
+    sent = [json.loads(body) for bodies in target.bodies.values() for body in bodies]
+    assert len(sent) == 2
+    assert not any("properties" in event for batch in sent for event in batch["data"]["events"])
 
 
 async def nothing(letters: DeadLetters) -> bool:
