@@ -1,14 +1,10 @@
 """The composition root of the service process."""
 
 import asyncio
-import contextlib
-import gc
 import secrets
 import signal
 import time
 import uuid
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +16,6 @@ from grpc_reflection.v1alpha import reflection
 from headgate.v1 import admin_service_pb2_grpc as admin_grpc
 from headgate.v1 import delivery_service_pb2_grpc as delivery_grpc
 from headgate.v1 import (
-    event_pb2,
     ingest_service_pb2,
     ingest_service_pb2_grpc,
     receipt_service_pb2,
@@ -29,31 +24,25 @@ from headgate.v1 import (
 from redis.exceptions import ResponseError
 
 from headgate_service.admin_servicer import AdminServicer
-from headgate_service.config import Config, SinkRule
+from headgate_service.config import Config
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.schema import migrate
-from headgate_service.control_db.secrets import RECEIPT_SIGNING, Secrets
 from headgate_service.delivery_control.dead_letters import DeadLetters
 from headgate_service.delivery_control.delivery_servicer import DeliveryServicer
 from headgate_service.delivery_control.replays import Replays
 from headgate_service.delivery_control.sink_tests import SinkTests
 from headgate_service.delivery_control.sinks import Sinks
-from headgate_service.directory import Directory, DirectoryUnavailable
-from headgate_service.directory_snapshot import ControlChanges
-from headgate_service.entrance import Entrance
+from headgate_service.directory import Directory
 from headgate_service.health import CONTROL_DB, REDIS, Health
-from headgate_service.ingest import Ingest
+from headgate_service.ingest_core import IngestCore, spare_collections
 from headgate_service.ingest_servicer import IngestServicer
 from headgate_service.listening import listen, listen_on_socket
-from headgate_service.log.append import Appender
 from headgate_service.log.durability import warn_of_shortfalls
 from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
 from headgate_service.owner_file import write_owner_file
 from headgate_service.projects import FreshProject, Projects
-from headgate_service.receipt import ReceiptMaker
 from headgate_service.receipt_lookup import ReceiptLookup
 from headgate_service.receipt_servicer import ReceiptServicer, names_for_keys, names_for_operator
-from headgate_service.refusal_ledger import RefusalLedger
 from headgate_service.tail import LogTail
 
 # A gathered call carries whatever one HTTP request may hold; the 4 MiB of the other calls are checked by the servicer.
@@ -75,10 +64,6 @@ _SERVICES = (
 _log = structlog.get_logger()
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 async def serve(config: Config) -> None:
     """Serves until SIGTERM or SIGINT, then finishes the calls under way and returns."""
     stopped = asyncio.Event()
@@ -93,27 +78,22 @@ async def serve_until(stopped: asyncio.Event, config: Config) -> None:
     await migrate(database)
     projects = Projects(database, random=secrets.token_bytes, now_ms=lambda: time.time_ns() // 1_000_000)
     await projects.ensure_default(partial(_write_first_keys, config.first_start_file))
-    receipts = ReceiptMaker(await Secrets(database, secrets.token_bytes).get(RECEIPT_SIGNING))
-    directory = Directory(ControlChanges(database), clock=time.monotonic)
-    pipeline = RedisPipeline(config.redis_url)
+    core = await IngestCore.of(config, database)
+    await _serve_core(core, projects, stopped, config)
+    await core.close()
+    await database.close()
+
+
+async def _serve_core(core: IngestCore, projects: Projects, stopped: asyncio.Event, config: Config) -> None:
+    pipeline, directory, receipts = core.pipeline, core.directory, core.receipts
     tail_redis = redis_asyncio.Redis.from_url(config.redis_url)
-    refusals = RefusalLedger(pipeline, _now)
-    enabled = tuple(rule for rule in config.sinks if rule.enabled)
-    refusing = _SinksOf(directory, tuple(rule for rule in enabled if rule.refuses_when_full))
-    sinks_of = _SinksOf(directory, enabled)
-    ingest = Ingest(
-        Entrance(directory, config.public_route),
-        Appender(pipeline, refusing, config.log_bound_bytes, _now),
-        receipts,
-        refusals,
-        config.limits,
-        sinks_of.reached,
-    )
-    lookup = ReceiptLookup(pipeline, sinks_of)
+    lookup = ReceiptLookup(pipeline, core.sinks_of)
     health = Health({REDIS: partial(_answers, pipeline), CONTROL_DB: partial(_healthy, directory)}, frozenset({REDIS}))
 
     public = grpc.aio.server(options=_OPTIONS)
-    ingest_service_pb2_grpc.add_IngestServiceServicer_to_server(IngestServicer(ingest, config.gateway_token), public)
+    ingest_service_pb2_grpc.add_IngestServiceServicer_to_server(
+        IngestServicer(core.ingest, config.gateway_token), public
+    )
     receipt_service_pb2_grpc.add_ReceiptServiceServicer_to_server(
         ReceiptServicer(receipts, lookup, names_for_keys(directory)), public
     )
@@ -143,14 +123,11 @@ async def serve_until(stopped: asyncio.Event, config: Config) -> None:
 
     async with asyncio.TaskGroup() as tasks:
         running = [
-            tasks.create_task(directory.run(), name="directory"),
-            tasks.create_task(refusals.run(), name="refusal-ledger"),
+            tasks.create_task(core.run(), name="ingest-core"),
             tasks.create_task(health.run(), name="health"),
             tasks.create_task(warn_of_shortfalls(pipeline), name="redis-durability"),
         ]
-        # Without this the first callers would hear that nothing is known of keys; where it fails they rightly do.
-        with contextlib.suppress(DirectoryUnavailable):
-            await directory.refresh()
+        await core.prepare()
         await health.refresh()
         await public.start()
         await operator.start()
@@ -158,47 +135,14 @@ async def serve_until(stopped: asyncio.Event, config: Config) -> None:
         if config.ready_file is not None:
             write_owner_file(config.ready_file, {"grpc": f"{config.grpc_host}:{port}"})
         _log.info("service listens", grpc=f"{config.grpc_host}:{port}")
-        _spare_collections()
+        spare_collections()
         await stopped.wait()
         _log.info("service drains")
         await health.drain()
         await asyncio.gather(public.stop(config.drain_seconds), operator.stop(grace=0))
         for task in running:
             task.cancel()
-    await pipeline.close()
     await tail_redis.aclose()
-    await database.close()
-
-
-def _spare_collections() -> None:
-    # What lives until here lives for ever: to look at it again in every collection costs more than all the rest of it.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 50)
-
-
-class _SinksOf:
-    """The names of a project's sinks among some rules."""
-
-    def __init__(self, directory: Directory, rules: Sequence[SinkRule]) -> None:
-        self._directory = directory
-        self._rules = rules
-
-    def __call__(self, project_id: str) -> Sequence[str]:
-        return [rule.name for rule in self._serving(project_id)]
-
-    def reached(self, project_id: str, events: Sequence[event_pb2.Event]) -> Sequence[str]:
-        """Of these, the names of those whose routes take one of the events."""
-        return [rule.name for rule in self._serving(project_id) if any(map(rule.takes, events))]
-
-    def _serving(self, project_id: str) -> list[SinkRule]:
-        try:
-            project = self._directory.project(project_id)
-        except DirectoryUnavailable:
-            # Whoever asks was let in a moment ago. Only sinks of projects named by slug are not known to be theirs.
-            project = None
-        slug = project.slug if project else ""
-        return [rule for rule in self._rules if rule.serves(project_id, slug)]
 
 
 async def _answers(pipeline: RedisPipeline) -> bool:

@@ -1,0 +1,84 @@
+"""All that it takes to judge a request and append it: what a service serves, and what a gateway may hold itself.
+
+Any number of them, in any processes, share one Redis and one control DB.
+"""
+
+import asyncio
+import contextlib
+import gc
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from headgate_service.config import Config
+from headgate_service.control_db.database import ControlDb
+from headgate_service.control_db.secrets import RECEIPT_SIGNING, Secrets
+from headgate_service.directory import Directory, DirectoryUnavailable
+from headgate_service.directory_snapshot import ControlChanges
+from headgate_service.entrance import Entrance
+from headgate_service.ingest import Ingest
+from headgate_service.log.append import Appender
+from headgate_service.log.redis_pipeline import RedisPipeline
+from headgate_service.receipt import ReceiptMaker
+from headgate_service.refusal_ledger import RefusalLedger
+from headgate_service.sinks_of import SinksOf
+
+
+@dataclass(frozen=True, slots=True)
+class IngestCore:
+    """Its parts, of which `run` keeps those fresh that need it."""
+
+    pipeline: RedisPipeline
+    directory: Directory
+    receipts: ReceiptMaker
+    sinks_of: SinksOf
+    ingest: Ingest
+    refusals: RefusalLedger
+
+    @classmethod
+    async def of(cls, config: Config, database: ControlDb) -> "IngestCore":
+        """A core over a control DB whose schema is up to date. Raises ControlDbUnavailable."""
+        receipts = ReceiptMaker(await Secrets(database, secrets.token_bytes).get(RECEIPT_SIGNING))
+        directory = Directory(ControlChanges(database), clock=time.monotonic)
+        pipeline = RedisPipeline(config.redis_url)
+        refusals = RefusalLedger(pipeline, _now)
+        enabled = tuple(rule for rule in config.sinks if rule.enabled)
+        refusing = SinksOf(directory, tuple(rule for rule in enabled if rule.refuses_when_full))
+        sinks_of = SinksOf(directory, enabled)
+        ingest = Ingest(
+            Entrance(directory, config.public_route),
+            Appender(pipeline, refusing, config.log_bound_bytes, _now),
+            receipts,
+            refusals,
+            config.limits,
+            sinks_of.reached,
+        )
+        return cls(pipeline, directory, receipts, sinks_of, ingest, refusals)
+
+    async def prepare(self) -> None:
+        """Learns what the first callers ask for; where that fails they hear that nothing is known of keys yet."""
+        with contextlib.suppress(DirectoryUnavailable):
+            await self.directory.refresh()
+
+    async def run(self) -> None:
+        """Keeps it fresh until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.directory.run(), name="directory")
+            tasks.create_task(self.refusals.run(), name="refusal-ledger")
+
+    async def close(self) -> None:
+        """Ends its connections; `run` has ended."""
+        await self.pipeline.close()
+
+
+def spare_collections() -> None:
+    """Keeps what lives until now out of garbage collection: it lives for ever, and to look at it again in every
+    collection costs more than all the rest of it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
