@@ -66,13 +66,15 @@ def webhook(port: int, settings: str = "") -> Sinks:
 class HeadgateUp:
     """Runs with these sinks, limits, quota and dedup on, fsync before each answer."""
 
-    def __init__(self, cores: Cores, sinks: Sinks) -> None:
+    def __init__(self, cores: Cores, sinks: Sinks, *, in_process: bool = False) -> None:
         self._cores = cores
         self.sinks = sinks
         self.folder = Path(tempfile.mkdtemp(prefix="hg-bench-"))
         self.data = self.folder / "data"
         self._log = self.folder / "log"
-        (self.folder / "headgate.toml").write_text(_LIMITS + sinks.toml)
+        (self.folder / "headgate.toml").write_text(
+            _LIMITS + ("[gateway]\nin_process = true\n" if in_process else "") + sinks.toml
+        )
         try:
             self.first_start_seconds = self.start()
             self.public, self.secret = self._first_keys()

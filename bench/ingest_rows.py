@@ -25,6 +25,16 @@ def rows(stage: Stage) -> list[Row]:
     grpc = [(1, False, False), (100, False, False), (100, False, True), (1, True, False), (100, True, False)]
     return [
         *(_http_row(stage, api, body, gzip) for api, body, gzip in http),
+        *(
+            Row(
+                "ingest",
+                f"{api}-{body.events}-in-process",
+                f"{api}, {_events(body.events)}, the gateway judging and appending by itself",
+                partial(_http, stage, body, gzip=False, sinks=NO_SINKS, in_process=True),
+            )
+            for api, body, gzip in http
+            if not gzip
+        ),
         *(_grpc_row(stage, *shape) for shape in grpc),
         *(
             Row(
@@ -55,13 +65,13 @@ def _events(count: int) -> str:
     return f"{count} event{'s' if count > 1 else ''} a request"
 
 
-def _up(stage: Stage, sinks: Sinks) -> HeadgateUp:
-    name = "headgate to jsonl" if sinks == JSONL else "headgate"
-    return stage.running(name, HeadgateUp, partial(HeadgateUp, stage.cores, sinks))
+def _up(stage: Stage, sinks: Sinks, *, in_process: bool = False) -> HeadgateUp:
+    name = f"headgate{' to jsonl' if sinks == JSONL else ''}{' in process' if in_process else ''}"
+    return stage.running(name, HeadgateUp, partial(HeadgateUp, stage.cores, sinks, in_process=in_process))
 
 
-def _http(stage: Stage, body: Body, *, gzip: bool, sinks: Sinks) -> Figures:
-    up = _up(stage, sinks)
+def _http(stage: Stage, body: Body, *, gzip: bool, sinks: Sinks, in_process: bool = False) -> Figures:
+    up = _up(stage, sinks, in_process=in_process)
     key = up.organisation if body.path.startswith("/api/v1/analytics/events") else up.public
     return under_load(up, http_load(up, body, stage, (key,), gzip=gzip), body.events, stage)
 

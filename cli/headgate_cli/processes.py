@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Container, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -53,9 +54,19 @@ def run_service(settings: Settings, place: Place) -> None:
 
 def run_gateway(settings: Settings, place: Place) -> None:
     """`headgate gateway`. Raises SettingsInvalid."""
+    _run(_gateway(settings, place), place)
+
+
+async def _gateway(settings: Settings, place: Place) -> None:
     from headgate_gateway.main import serve
 
-    _run(serve(gateway_config(settings, place)), place)
+    config = gateway_config(settings, place)
+    if not settings.gateway.in_process:
+        await serve(config)
+        return
+    from headgate_cli.own_core import serve_with_own_core
+
+    await serve_with_own_core(service_config(settings, place), partial(serve, config))
 
 
 def run_forwarder(settings: Settings, place: Place, environ: Mapping[str, str]) -> None:

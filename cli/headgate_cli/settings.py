@@ -130,6 +130,9 @@ class GatewaySettings(Section):
     token: str | None = Field(default=None, repr=False)
     """The secret by which the service knows its gateways, the same on both sides. Better kept in the environment."""
 
+    in_process: bool = False
+    """Whether the gateway judges and appends events by itself, with one process fewer on their way. It then needs what the service needs: Redis, the control database and every setting of sinks and limits."""  # noqa: E501
+
 
 class ForwarderSettings(Section):
     """The process that writes events to sinks."""

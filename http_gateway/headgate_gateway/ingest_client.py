@@ -23,3 +23,7 @@ class IngestClient(Protocol):
     async def admitted(self, seconds: float) -> bool:
         """Whether the service takes this gateway for one of its own; True where it does not answer in time."""
         ...
+
+    async def close(self) -> None:
+        """Take nothing more, and wait for what was taken."""
+        ...

@@ -22,6 +22,7 @@ from headgate_gateway.config import Config, ServiceTls
 from headgate_gateway.dialects import DIALECTS
 from headgate_gateway.gathered import CHANNEL_OPTIONS, GatheredIngestClient
 from headgate_gateway.http_connection import HttpConnection
+from headgate_gateway.ingest_client import IngestClient
 from headgate_gateway.metrics import Metrics
 from headgate_gateway.side_thread import SideThread
 
@@ -29,12 +30,15 @@ _BACKLOG = 2048
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-async def serve(config: Config) -> None:
-    """Serve until SIGTERM or SIGINT, finish the requests in progress, and return."""
+async def serve(config: Config, own: IngestClient | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, finish the requests in progress, and return.
+
+    `own` takes requests in where this process can do so itself; without it they go to the service.
+    """
     metrics = Metrics()
     side = SideThread()
     async with _channel(config) as channel:
-        client = GatheredIngestClient(channel, config.gateway_token, config.gathering, metrics.gathered)
+        client = own or GatheredIngestClient(channel, config.gateway_token, config.gathering, metrics.gathered)
         app = create_app(
             dialects=DIALECTS,
             client=client,

@@ -7,12 +7,9 @@ from hashlib import sha256
 from typing import Any
 
 import grpc
-import structlog
 from grpc_status import rpc_status as grpc_rpc_status
 from headgate.v1 import event_pb2, outcome_pb2
 from headgate.v1.ingest_service_pb2 import (
-    GatheredAnswer,
-    GatheredRequest,
     IngestEventsRequest,
     IngestEventsResponse,
     IngestGatheredRequest,
@@ -23,6 +20,7 @@ from headgate.v1.ingest_service_pb2 import (
 from headgate.v1.ingest_service_pb2_grpc import IngestServiceServicer
 
 from headgate_service.event_rules import EventFault, stored_form
+from headgate_service.gathered_requests import GatheredRequests
 from headgate_service.ingest import Ingest, Submission, Taken
 from headgate_service.metadata import bearer_key, metadata_value
 from headgate_service.refused import FieldFault, Refused, rpc_status
@@ -35,14 +33,13 @@ MAX_IDEMPOTENCY_KEY = 255
 _GATEWAY_TOKEN = "headgate-gateway-token"  # noqa: S105 - the metadata's name
 _PROJECT = "x-headgate-project"
 
-_log = structlog.get_logger()
-
 
 class IngestServicer(IngestServiceServicer):
     """`gateway_token` is what Headgate's own gateways show."""
 
     def __init__(self, ingest: Ingest, gateway_token: str) -> None:
         self._ingest = ingest
+        self._gathered = GatheredRequests(ingest)
         self._gateway_token = gateway_token.encode()
 
     async def IngestEvents(self, request: IngestEventsRequest, context: Any) -> IngestEventsResponse:  # noqa: N802
@@ -71,34 +68,8 @@ class IngestServicer(IngestServiceServicer):
                 grpc.StatusCode.PERMISSION_DENIED,
                 f"IngestGathered is for Headgate's own gateways: the metadata {_GATEWAY_TOKEN} does not match",
             )
-        answers = await asyncio.gather(*map(self._gathered, request.requests))
+        answers = await asyncio.gather(*map(self._gathered.answer, request.requests))
         return IngestGatheredResponse(answers=answers)
-
-    async def _gathered(self, request: GatheredRequest) -> GatheredAnswer:
-        submission = Submission(
-            dialect=request.dialect,
-            events=request.events,
-            credential=request.credential,
-            project=request.project,
-            origin=request.origin,
-            client_address=request.client_address,
-            idempotency_key=request.idempotency_key,
-            request_hash=request.body_hash,
-            dry_run=request.dry_run,
-            refused=request.refused,
-            refused_reason=request.refused_reason,
-            each=len(request.events) == 1,
-        )
-        try:
-            taken = await self._ingest.take(submission)
-        except Refused as refused:
-            return GatheredAnswer(refusal=refused.refusal, limits=refused.limits)
-        except Exception:  # noqa: BLE001 - the outermost edge of one request: a defect must not refuse its neighbours
-            _log.exception("a gathered request failed", dialect=event_pb2.Dialect.Name(request.dialect))
-            return GatheredAnswer(
-                refusal=outcome_pb2.Refusal(cause=outcome_pb2.CAUSE_UNAVAILABLE, message="not confirmed: retry")
-            )
-        return GatheredAnswer(response=taken.response, dry_run_events=taken.events, dry_run_sinks=taken.sinks)
 
     async def _take(self, request: IngestEventsRequest, key: str, project: str) -> IngestEventsResponse:
         if (unfit := _unfit(request)) is not None:
