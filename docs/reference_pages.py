@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from headgate_cli import settings
+from headgate_cli import setting_values
 from headgate_cli.main import app
-from headgate_cli.settings import DEFAULT_SINKS, ENVIRONMENT, Section, Settings, section_of
+from headgate_cli.section import Section, section_of
+from headgate_cli.settings import ENVIRONMENT, Settings
+from headgate_cli.sink_settings import DEFAULT_SINKS
 from headgate_gateway.metrics import Metrics as GatewayMetrics
 from headgate_service.delivery.metrics import DeliveryMetrics
 from headgate_sinks import Config, host
@@ -35,10 +37,10 @@ BUILT_IN_SINKS = (
 )
 FOLDER = Path(__file__).parent / "reference"
 KINDS: list[tuple[Any, str]] = [
-    (settings.RateSetting, 'rate, as `"1000/60s"`'),
-    (settings.SecondsSetting, 'time, as `"24h"`'),
-    (settings.AddressSetting, "HOST:PORT"),
-    (settings.PathSetting, "path"),
+    (setting_values.RateSetting, 'rate, as `"1000/60s"`'),
+    (setting_values.SecondsSetting, 'time, as `"24h"`'),
+    (setting_values.AddressSetting, "HOST:PORT"),
+    (setting_values.PathSetting, "path"),
     (ByteSize, 'bytes, as `"256MiB"`'),
     (bool, "`true` or `false`"),
     (int, "integer"),

@@ -20,7 +20,9 @@ from headgate_cli.address import Address
 from headgate_cli.certificates import check_gateway, check_grpc, check_http
 from headgate_cli.data_dir import DataDir
 from headgate_cli.parent import beating
-from headgate_cli.settings import Rate, Settings, SettingsInvalid, SinkSettings
+from headgate_cli.section import Rate
+from headgate_cli.settings import Settings, SettingsInvalid
+from headgate_cli.sink_settings import SinkSettings
 
 if TYPE_CHECKING:
     from headgate_gateway.config import Config as GatewayConfig

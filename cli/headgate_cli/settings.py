@@ -1,27 +1,16 @@
 """headgate.toml: the one schema of it, and the only reader of it and of the environment."""
 
 import difflib
-import ipaddress
-import re
 import tomllib
-import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ByteSize,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import BaseModel, ByteSize, Field, ValidationError
 
-from headgate_cli.address import Address
+from headgate_cli.section import Rate, Section, section_of
+from headgate_cli.setting_values import AddressSetting, NetworkSetting, PathSetting, RateSetting, SecondsSetting
+from headgate_cli.sink_settings import DEFAULT_SINKS, SinkSettings
 
 DEFAULT_FILE = Path("headgate.toml")
 # What may also be set from outside the file, because it is secret or belongs to the machine: variable -> setting.
@@ -32,70 +21,10 @@ ENVIRONMENT = {
     "HEADGATE_DATABASE_URL": ("control", "database_url"),
     "HEADGATE_GATEWAY_TOKEN": ("gateway", "token"),
 }
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class SettingsInvalid(Exception):
     """The settings cannot be used; the message names the file or variable, each setting, and what to do."""
-
-
-def parse_rate(value: object) -> object:
-    """Read "1000/60s" as 1000 requests in a window of 60 seconds."""
-    if not isinstance(value, str):
-        return value
-    found = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*([smhd])\s*", value)
-    if found is None or not int(found[1]) or not int(found[2]):
-        raise ValueError('write requests and window, both above 0, as "1000/60s"')
-    return {"requests": int(found[1]), "window_seconds": int(found[2]) * SECONDS[found[3]]}
-
-
-def parse_seconds(value: object) -> object:
-    """Read "24h" as 86400; a bare integer is seconds."""
-    if not isinstance(value, str):
-        return value
-    found = re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", value)
-    if found is None:
-        raise ValueError('write a number and its unit, s, m, h or d, as "24h"')
-    return int(found[1]) * SECONDS[found[2]]
-
-
-def check_address(text: str) -> str:
-    """Hold the text to HOST:PORT."""
-    return str(Address.parse(text))
-
-
-def check_network(text: str) -> str:
-    """Hold the text to an address range."""
-    return str(ipaddress.ip_network(text, strict=False))
-
-
-def from_folder(path: Path, info: ValidationInfo) -> Path:
-    """Make a relative path start at the folder of the file that names it."""
-    folder: Path = (info.context or {}).get("folder", Path())
-    return folder / path
-
-
-class Section(BaseModel):
-    """A table of headgate.toml: nothing unknown in it, and nothing changed once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
-
-
-class Rate(Section):
-    """So many requests in a window of so many seconds."""
-
-    requests: int = Field(gt=0)
-    window_seconds: int = Field(gt=0)
-
-    def __str__(self) -> str:
-        return f"{self.requests}/{self.window_seconds}s"
-
-
-RateSetting = Annotated[Rate, BeforeValidator(parse_rate)]
-SecondsSetting = Annotated[int, BeforeValidator(parse_seconds), Field(gt=0)]
-AddressSetting = Annotated[str, AfterValidator(check_address)]
-PathSetting = Annotated[Path, AfterValidator(from_folder)]
-NetworkSetting = Annotated[str, AfterValidator(check_network)]
 
 
 class HttpSettings(Section):
@@ -227,88 +156,8 @@ class CodcompassSettings(Section):
     project: str = "default"
     """The project's slug."""
 
-    origins: dict[str, str] = {}
+    origins: dict[str, str] = Field(default={})
     """Host of a page's `Origin` -> slug of the project its events go to instead."""
-
-
-class FieldSettings(Section):
-    """What the sink gets to see of its events. Id, name, times and project go to every sink. Absent: everything."""
-
-    include: tuple[str, ...] | None = None
-    """Only these fields, such as `user_id`, `page.href`, `properties` or `properties.card.type`. Absent: all."""
-
-    exclude: tuple[str, ...] = ()
-    """None of these fields."""
-
-    rename: dict[str, str] = {}
-    """Properties to rename: path of a property, such as `plan` or `card.type` -> the name it gets in its place."""
-
-
-class SinkSettings(Section):
-    """One destination of events."""
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
-    """Its name: 1 to 40 of a-z, 0-9 and inner hyphens. It is the sink's identity: a new name is a new sink."""
-
-    use: str = ""
-    """The plugin that writes it: a built-in one, such as `webhook`, or one that an installed package brings. Absent: the one called as the sink is."""  # noqa: E501
-
-    projects: tuple[str, ...] = ("*",)
-    """Slugs of the projects it gets, or `["*"]` for all."""
-
-    route: str | None = None
-    """CEL expression over `event` and `properties`, such as `event.name == "purchase" && properties.amount > 100.0`: the sink gets the events of which it is true. Absent: all. Its fields are those of `headgate.v1.Event`."""  # noqa: E501
-
-    when_full: Literal["refuse", "expire"] | None = None
-    """When `limits.log_bytes` of a project wait for it: `refuse` answers that project's events 503, `expire` gives up the oldest, counted as dead. Absent: what the plugin does, `refuse` for `jsonl` and `expire` for the other built-in ones."""  # noqa: E501
-
-    enabled: bool = True
-    """False: it gets nothing and keeps its place in the log, which keeps what follows within `log.keep_bytes`, however old."""  # noqa: E501
-
-    pause_rejecting: bool = True
-    """Whether it pauses by itself, and keeps what it has not taken, when it rejects half or more of the last 100 events it got. False: all that it rejects becomes dead letters."""  # noqa: E501
-
-    memory: ByteSize = ByteSize(512 * 1024**2)
-    """What the process of a third-party sink may use, on Linux: one that uses more is ended and started again."""
-
-    fields: FieldSettings | None = None
-    """What it gets to see of its events. Absent: everything."""
-
-    config: dict[str, Any] = Field(default={}, repr=False)
-    """The plugin's own settings, as its page documents them."""
-
-    @property
-    def only_projects(self) -> frozenset[str] | None:
-        """The slugs it is limited to; None: it gets all."""
-        return None if "*" in self.projects else frozenset(self.projects)
-
-    @model_validator(mode="after")
-    def _compiles_route(self) -> "SinkSettings":
-        if self.route is not None:
-            # The library of routes takes 7 MB: it is loaded only where there is one.
-            from headgate_service.route import Route, RouteInvalid
-
-            try:
-                Route(self.route)
-            except RouteInvalid as error:
-                raise ValueError(f"`route` of the sink {self.name!r}: {error}") from None
-        return self
-
-    @model_validator(mode="after")
-    def _chooses_fields(self) -> "SinkSettings":
-        if self.fields is not None:
-            from headgate_service.fields import Fields, FieldsInvalid
-
-            try:
-                Fields(self.fields.include, self.fields.exclude, self.fields.rename)
-            except FieldsInvalid as error:
-                raise ValueError(f"`fields` of the sink {self.name!r}: {error}") from None
-        return self
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named_after_plugin(cls, table: Any) -> Any:
-        return {"use": table.get("name", ""), **table} if isinstance(table, dict) else table
 
 
 class Settings(Section):
@@ -336,9 +185,6 @@ class Settings(Section):
     def known_sinks(self) -> tuple[SinkSettings, ...]:
         """The sinks to run and those that are disabled."""
         return tuple({sink.name: sink for sink in (*DEFAULT_SINKS, *self.sinks)}.values())
-
-
-DEFAULT_SINKS = (SinkSettings(name="jsonl", use="jsonl"),)
 
 
 def read_settings(
@@ -404,12 +250,3 @@ def _known(place: Sequence[str | int]) -> list[str]:
         if isinstance(part, str) and part in model.model_fields:
             model = section_of(model.model_fields[part].annotation) or model
     return list(model.model_fields)
-
-
-def section_of(annotation: Any) -> type[Section] | None:
-    """Find the table that a field's type stands for: itself, optional, or repeated."""
-    if isinstance(annotation, type) and issubclass(annotation, Section) and annotation is not Rate:
-        return annotation
-    if get_origin(annotation) in (Union, types.UnionType, tuple):
-        return next(filter(None, map(section_of, get_args(annotation))), None)
-    return None

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headgate_cli.admin_socket import AsJson, fail
-from headgate_cli.settings import SettingsInvalid, SinkSettings, read_settings
+from headgate_cli.settings import SettingsInvalid, read_settings
+from headgate_cli.sink_settings import SinkSettings
 
 if TYPE_CHECKING:
     from headgate.v1.event_pb2 import Event

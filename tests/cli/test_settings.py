@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from headgate_cli.settings import Rate, Settings, SettingsInvalid, read_settings
+from headgate_cli.section import Rate
+from headgate_cli.settings import Settings, SettingsInvalid, read_settings
 
 
 def read(folder: Path, text: str, environ: dict[str, str] | None = None) -> Settings:

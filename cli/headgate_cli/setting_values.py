@@ -1,0 +1,56 @@
+"""Values of headgate.toml that are written as text: rates, times, addresses, paths."""
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+from headgate_cli.address import Address
+from headgate_cli.section import Rate
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_rate(value: object) -> object:
+    """Read "1000/60s" as 1000 requests in a window of 60 seconds."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*([smhd])\s*", value)
+    if found is None or not int(found[1]) or not int(found[2]):
+        raise ValueError('write requests and window, both above 0, as "1000/60s"')
+    return {"requests": int(found[1]), "window_seconds": int(found[2]) * SECONDS[found[3]]}
+
+
+def parse_seconds(value: object) -> object:
+    """Read "24h" as 86400; a bare integer is seconds."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", value)
+    if found is None:
+        raise ValueError('write a number and its unit, s, m, h or d, as "24h"')
+    return int(found[1]) * SECONDS[found[2]]
+
+
+def check_address(text: str) -> str:
+    """Hold the text to HOST:PORT."""
+    return str(Address.parse(text))
+
+
+def check_network(text: str) -> str:
+    """Hold the text to an address range."""
+    return str(ipaddress.ip_network(text, strict=False))
+
+
+def from_folder(path: Path, info: ValidationInfo) -> Path:
+    """Make a relative path start at the folder of the file that names it."""
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder / path
+
+
+RateSetting = Annotated[Rate, BeforeValidator(parse_rate)]
+SecondsSetting = Annotated[int, BeforeValidator(parse_seconds), Field(gt=0)]
+AddressSetting = Annotated[str, AfterValidator(check_address)]
+PathSetting = Annotated[Path, AfterValidator(from_folder)]
+NetworkSetting = Annotated[str, AfterValidator(check_network)]
