@@ -144,9 +144,11 @@ class Ingest:
         if limit is None:
             return None
         if caller.credential is not None:
-            return Rate(caller.credential.id, limit.requests, limit.window_ms)
-        address = blake2b(submission.client_address.encode(), digest_size=16).hexdigest()
-        return Rate(f"address:{address}", limit.requests, limit.window_ms)
+            who = caller.credential.id
+        else:
+            who = f"address:{blake2b(submission.client_address.encode(), digest_size=16).hexdigest()}"
+        # A plan that sets another window is obeyed at once, not when the old window has ended.
+        return Rate(f"{who}:{limit.window_ms}", limit.requests, limit.window_ms)
 
 
 def _idempotency(submission: Submission, caller: Caller) -> Idempotency | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -42,6 +43,12 @@ class KeyUnknown(Exception):
 
 class KeysUndelivered(Exception):
     """First keys could not be written down, so nothing was made."""
+
+
+class Kept(Enum):
+    """Stands for a part of a plan that is to stay as it is, where None means no limit."""
+
+    AS_IT_IS = "as it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,32 @@ class Projects:
         except SlugTaken:
             return None
 
+    async def set_plan(
+        self,
+        project: str,
+        monthly_limit: int | Kept | None = Kept.AS_IT_IS,
+        rate_limit: RateLimit | Kept | None = Kept.AS_IT_IS,
+    ) -> Project:
+        """Changes what a project, by its id or slug, may send; every service obeys once its directory is fresh.
+
+        A monthly limit of None is none, a rate limit of None the operator's default. A limit below what was used this
+        month refuses until the next; a rate limit with a window of another length begins anew. Raises ProjectUnknown,
+        InvalidArgument.
+        """
+        if monthly_limit is not Kept.AS_IT_IS:
+            valid_monthly_limit(monthly_limit)
+        if rate_limit is not Kept.AS_IT_IS:
+            valid_rate_limit(rate_limit)
+        async with self._database.change() as (session, change):
+            row = await _living(session, project)
+            if monthly_limit is not Kept.AS_IT_IS:
+                row.monthly_limit = monthly_limit
+            if rate_limit is not Kept.AS_IT_IS:
+                row.rate_requests = rate_limit.requests if rate_limit else None
+                row.rate_window_ms = rate_limit.window_ms if rate_limit else None
+            row.change = change
+            return Project.of(row)
+
     async def create_key(self, project: str, kind: KeyKind, scopes: Iterable[str] = ()) -> FreshKey:
         """A key of a project, by its id or slug. Only organisation keys take scopes; for one without, `events:write`.
 
@@ -121,14 +154,7 @@ class Projects:
         """
         granted = valid_scopes(kind, scopes)
         async with self._database.change() as (session, change):
-            row = await session.scalar(
-                select(ProjectRow).where(
-                    or_(ProjectRow.id == project, ProjectRow.slug == project), ProjectRow.deleted_at.is_(None)
-                )
-            )
-            if row is None:
-                raise ProjectUnknown(f"no project {project}: give its slug or id")
-            return self._add_key(session, change, row, kind, granted)
+            return self._add_key(session, change, await _living(session, project), kind, granted)
 
     async def revoke_key(self, key_id: str) -> None:
         """Ends a key; ending it again is no error. Raises KeyUnknown."""
@@ -201,6 +227,18 @@ class Projects:
 
     def _made_slug(self) -> str:
         return f"project-{random_text(_MADE_SLUG_CHARACTERS, self._random)}"
+
+
+async def _living(session: AsyncSession, id_or_slug: str) -> ProjectRow:
+    """The project's row. Raises ProjectUnknown."""
+    row = await session.scalar(
+        select(ProjectRow).where(
+            or_(ProjectRow.id == id_or_slug, ProjectRow.slug == id_or_slug), ProjectRow.deleted_at.is_(None)
+        )
+    )
+    if row is None:
+        raise ProjectUnknown(f"no project {id_or_slug}: give its slug or id")
+    return row
 
 
 def _deliver(made: FreshProject, deliver: Callable[[FreshProject], None]) -> None:

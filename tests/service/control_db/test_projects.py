@@ -9,7 +9,15 @@ from headgate_service.control_db.models import KeyRow, ProjectRow
 from headgate_service.key_kind import KeyKind
 from headgate_service.keys import key_hash, parse_key
 from headgate_service.project_fields import InvalidArgument, RateLimit
-from headgate_service.projects import FreshProject, KeysUndelivered, KeyUnknown, Projects, ProjectUnknown, SlugTaken
+from headgate_service.projects import (
+    FreshProject,
+    KeysUndelivered,
+    KeyUnknown,
+    Project,
+    Projects,
+    ProjectUnknown,
+    SlugTaken,
+)
 from sqlalchemy import select
 
 
@@ -73,9 +81,25 @@ async def test_a_key_by_slug_or_id(projects: Projects) -> None:
     assert by_id.id.startswith("key_")
 
 
+async def test_a_plan_changes_by_its_parts(control_db: ControlDb, projects: Projects) -> None:
+    made = (await projects.create_project("p", monthly_limit=5, rate_limit=RateLimit(7, 60_000))).project
+    raised = await projects.set_plan("p", monthly_limit=50)
+    assert (raised.monthly_limit, raised.rate_limit) == (50, RateLimit(7, 60_000))
+    assert (await projects.set_plan(made.id, rate_limit=None)).rate_limit is None
+    freed = await projects.set_plan("p", None, RateLimit(1, 1000))
+    assert (freed.monthly_limit, freed.rate_limit) == (None, RateLimit(1, 1000))
+    for wrong in ({"monthly_limit": 0}, {"rate_limit": RateLimit(1, 1500)}):
+        with pytest.raises(InvalidArgument):
+            await projects.set_plan("p", **wrong)
+    async with control_db.read() as session:
+        assert Project.of(await session.get_one(ProjectRow, made.id)) == freed
+
+
 async def test_what_does_not_exist_is_said(projects: Projects) -> None:
     with pytest.raises(ProjectUnknown, match="nope"):
         await projects.create_key("nope", KeyKind.PUBLIC)
+    with pytest.raises(ProjectUnknown, match="nope"):
+        await projects.set_plan("nope", 1)
     with pytest.raises(KeyUnknown):
         await projects.revoke_key("key_nope")
 
