@@ -1,11 +1,11 @@
 """An ingestion API's route."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
 from falcon.asgi import Request, Response
+from msgspec.structs import replace
 
 from headgate_gateway.body import BodyLimits, ClientGone, answer_then_discard, bears_body
 from headgate_gateway.cors import cors_headers, preflight_headers
@@ -30,7 +30,7 @@ class IngestResource:
     async def on_post(self, req: Request, resp: Response) -> None:
         started = self._clock()
         headers = request_headers(req.scope)
-        self._metrics.in_flight.inc()
+        self._metrics.in_flight += 1
         try:
             reply = await self._ingestion.reply(headers, receive_of(req.scope), _peer(req))
         except ClientGone:
@@ -38,7 +38,7 @@ class IngestResource:
         except Exception as defect:  # noqa: BLE001 - the edge: a defect costs one request a 503, and shows no traceback
             reply = self._ingestion.broken(defect)
         finally:
-            self._metrics.in_flight.dec()
+            self._metrics.in_flight -= 1
         self._write(req, resp, reply, headers)
         self._metrics.answered(self._ingestion.dialect.name, reply.answer.status, self._clock() - started)
 

@@ -5,11 +5,12 @@ import hashlib
 import re
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
+import msgspec
 import structlog
 from google.protobuf.duration_pb2 import Duration
 from headgate.v1 import ingest_service_pb2, outcome_pb2
+from msgspec.structs import replace
 
 from headgate_gateway.body import BodyFault, BodyLimits, Receive, read_body
 from headgate_gateway.client_address import Network, client_address
@@ -29,17 +30,15 @@ NOT_CONFIRMED = outcome_pb2.Refusal(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """An answer with everything but CORS. `unread`: the request's body may still be on its way."""
 
     answer: Answer
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     unread: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Caller:
+class _Caller(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
     address: str
 

@@ -1,12 +1,13 @@
 """What the gateway counts, and GET /metrics. Names and their meaning are declared here and nowhere else."""
 
-from functools import cache
 from typing import Any
 
 from falcon.asgi import Request, Response
 from headgate.v1 import outcome_pb2
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from headgate_gateway.tally import Spread, Tally
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _GATHERED = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -18,59 +19,55 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._requests = Counter(
+        self._requests = Tally(
             "headgate_gateway_requests",
             "Requests to the ingestion APIs that were answered, by API and HTTP status.",
             ("dialect", "status"),
-            registry=self.registry,
         )
-        self._seconds = Histogram(
+        self._seconds = Spread(
             "headgate_gateway_request_seconds",
             "Time from a request's headers to its answer, in seconds.",
             ("dialect",),
-            buckets=_SECONDS,
-            registry=self.registry,
+            _SECONDS,
         )
-        self._events = Counter(
+        self._events = Tally(
             "headgate_gateway_events",
             "Events of requests that the service or the gateway judged, by what became of them.",
             ("dialect", "outcome"),
-            registry=self.registry,
         )
-        self._refusals = Counter(
+        self._refusals = Tally(
             "headgate_gateway_refusals",
             "Requests that were refused whole, by cause.",
             ("dialect", "cause"),
-            registry=self.registry,
         )
-        self.in_flight = Gauge(
+        self._gathered = Spread(
+            "headgate_gateway_gathered_requests",
+            "HTTP requests that went to the service in one call.",
+            (),
+            _GATHERED,
+        )
+        for counted in (self._requests, self._seconds, self._events, self._refusals, self._gathered):
+            self.registry.register(counted)
+        self.in_flight = 0
+        in_flight = Gauge(
             "headgate_gateway_in_flight_requests",
             "Requests to the ingestion APIs that are being answered.",
             registry=self.registry,
         )
-        self._gathered = Histogram(
-            "headgate_gateway_gathered_requests",
-            "HTTP requests that went to the service in one call.",
-            buckets=_GATHERED,
-            registry=self.registry,
-        )
-        # To find a labelled metric costs several times what counting in it does; there are only a few of each.
-        self._requests_of = cache(self._requests.labels)
-        self._seconds_of = cache(self._seconds.labels)
-        self._events_of = cache(self._events.labels)
+        in_flight.set_function(lambda: self.in_flight)
 
     def answered(self, dialect: str, status: int, seconds: float) -> None:
-        self._requests_of(dialect, str(status)).inc()
-        self._seconds_of(dialect).observe(seconds)
+        self._requests.counts[dialect, str(status)] += 1
+        self._seconds.add((dialect,), seconds)
 
     def judged(self, dialect: str, outcome: "outcome_pb2.Outcome", events: int) -> None:
-        self._events_of(dialect, _OUTCOMES.get(outcome, "unspecified")).inc(events)
+        self._events.counts[dialect, _OUTCOMES.get(outcome, "unspecified")] += events
 
     def refused(self, dialect: str, cause: str) -> None:
-        self._refusals.labels(dialect, cause).inc()
+        self._refusals.counts[dialect, cause] += 1
 
     def gathered(self, requests: int) -> None:
-        self._gathered.observe(requests)
+        self._gathered.add((), requests)
 
 
 class MetricsResource:

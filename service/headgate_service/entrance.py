@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+import msgspec
 from headgate.v1 import event_pb2, outcome_pb2
 
 from headgate_service.directory import (
@@ -40,8 +41,7 @@ class PublicRoute:
         return self.origins.get(host, self.project)
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who sends, and into which project. `credential` is None for the API that takes none."""
 
     project: Project

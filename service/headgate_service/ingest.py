@@ -1,10 +1,10 @@
 """The way of a request: enter, complete, append, answer."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
 
+import msgspec
 from headgate.v1 import event_pb2, outcome_pb2
 from headgate.v1.ingest_service_pb2 import IngestEventsResponse
 
@@ -22,8 +22,7 @@ _RETRY_LOG = timedelta(seconds=1)
 _RETRY_FULL = timedelta(seconds=10)
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True):
     """A request whose events are acceptable, each by its API's rules.
 
     `refused` events stood beside them and were not, for `refused_reason`. `request_hash` is SHA-256 of what a repeat
@@ -44,8 +43,7 @@ class Submission:
     each: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """A request that was taken. `events` and `sinks` are for a dry run: what would be stored, and whom it would reach;
     the sinks only for callers who may see them."""
 

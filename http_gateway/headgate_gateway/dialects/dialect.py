@@ -6,14 +6,14 @@ memory, and says what it means or how an outcome is worded. Nothing outside its 
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 
 
-@dataclass(frozen=True, slots=True)
-class Inbound:
+class Inbound(msgspec.Struct, frozen=True):
     """One HTTP request with its decoded body; header names are lower-case."""
 
     headers: Mapping[str, str]
@@ -33,8 +33,7 @@ class Fault:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(msgspec.Struct, frozen=True):
     """What a request means.
 
     `events` are valid, in order; `places` are their places in the request, from 0 (empty: each is at its own index).
@@ -88,13 +87,12 @@ class Unparsable(Exception):
     limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """An HTTP answer: `body` is a JSON value."""
 
     status: int
     body: Mapping[str, Any]
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
 
 
 class Dialect(Protocol):

@@ -32,8 +32,7 @@ class LogUnavailable(Exception):
     """Not confirmed: what was to be appended may or may not be in the log."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogProject:
+class LogProject(msgspec.Struct, frozen=True):
     """What the log needs to know of a project: its place, and its limit of events a UTC month (None: no limit)."""
 
     id: str
@@ -45,16 +44,14 @@ class LogProject:
         return shard_keys(self.shard).project(self.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Idempotency:
+class Idempotency(msgspec.Struct, frozen=True):
     """The key a request may be repeated under, made unique to its credential and route, and what it must then equal."""
 
     key: str
     request_hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(msgspec.Struct, frozen=True):
     """A fixed window of `window_ms` that starts with the first request of `key` and admits `limit`."""
 
     key: str
@@ -62,8 +59,7 @@ class Rate:
     window_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(msgspec.Struct, frozen=True):
     """A request to judge and append. `event_ids` are the ids that clients gave, by the events' places in order."""
 
     chunks: Sequence[Chunk]
@@ -77,16 +73,14 @@ class Append:
         return sum(chunk.events for chunk in self.chunks)
 
 
-@dataclass(frozen=True, slots=True)
-class First:
+class First(msgspec.Struct, frozen=True):
     """The first event of an id: the time of its entry and its ordinal among the project's accepted events."""
 
     ms: int
     ordinal: int
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What the log said.
 
     `status`: ok, replay, duplicate, dry, mismatch, rate, quota or full. `ms` is when the events became durable, `base`
@@ -131,6 +125,7 @@ class Appender:
         self._refusing = refusing
         self._bound_bytes = bound_bytes
         self._now = now
+        self._month = _month(now())
         self._gathered: dict[str, tuple[LogProject, list[_Waiting]]] = {}
         self._calls: set[asyncio.Task[None]] = set()
 
@@ -152,7 +147,7 @@ class Appender:
 
     async def _call(self, project: LogProject, waiting: Sequence[_Waiting]) -> None:
         try:
-            month = _month(self._now())
+            month = self._month_now()
             command = self._command(project, waiting, month)
             replies = await self._evaluate(command)
         except (RedisUnavailable, ResponseError) as error:
@@ -164,6 +159,12 @@ class Appender:
         for one, reply in zip(waiting, replies, strict=True):
             if not one.verdict.done():
                 one.verdict.set_result(_verdict(reply, month))
+
+    def _month_now(self) -> "_Month":
+        now = self._now()
+        if not self._month.start <= now < self._month.end:
+            self._month = _month(now)
+        return self._month
 
     async def _evaluate(self, command: Sequence[bytes | str | int]) -> Any:
         try:
@@ -208,6 +209,8 @@ class Appender:
 class _Month:
     field: str
     next_field: str
+    start: datetime
+    end: datetime
     start_ms: int
     end_ms: int
     next_end_ms: int
@@ -219,6 +222,8 @@ def _month(now: datetime) -> _Month:
     return _Month(
         f"m{first:%Y%m}",
         f"m{following:%Y%m}",
+        first,
+        following,
         int(first.timestamp() * 1000),
         int(following.timestamp() * 1000),
         int(_next_month(following).timestamp() * 1000),

@@ -1,8 +1,8 @@
 """What an entry of the log holds: a version byte and a `LogEntry`, compressed where that pays."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import zstandard
 from headgate.v1 import event_pb2, log_pb2
 
@@ -19,8 +19,7 @@ class EntryUnreadable(Exception):
     """A payload that no version of Headgate known here wrote, or that was damaged."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True):
     """The payload of one entry and how many events it holds."""
 
     payload: bytes
