@@ -16,7 +16,8 @@ from headgate_service.directory import Directory, DirectoryUnavailable
 from headgate_service.key_kind import KINDS_BY_WIRE, WIRE_KINDS
 from headgate_service.keys import FreshKey
 from headgate_service.project_fields import InvalidArgument, RateLimit
-from headgate_service.projects import KeyUnknown, Project, Projects, ProjectUnknown, SlugTaken
+from headgate_service.project_wire import wire_project
+from headgate_service.projects import Kept, KeyUnknown, Project, Projects, ProjectUnknown, SlugTaken
 from headgate_service.tail import LogUnreachable, Tail
 
 MAX_LAST = 10_000
@@ -53,11 +54,20 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
                 request.name,
                 request.slug or None,
                 request.monthly_limit if request.HasField("monthly_limit") else None,
-                _rate_limit(request),
+                _rate_limit(request.rate_limit) if request.HasField("rate_limit") else None,
             ),
         )
-        project = admin.Project(id=made.project.id, slug=made.project.slug, name=made.project.name)
-        return admin.CreateProjectResponse(project=project, keys=[_new_key(key) for key in made.keys])
+        return admin.CreateProjectResponse(
+            project=wire_project(made.project), keys=[_new_key(key) for key in made.keys]
+        )
+
+    async def SetPlan(  # noqa: N802 - the protocol's name
+        self, request: admin.SetPlanRequest, context: _Context
+    ) -> admin.SetPlanResponse:
+        project = await self._changed(
+            context, lambda: self._projects.set_plan(request.project, _monthly_limit(request), _planned_rate(request))
+        )
+        return admin.SetPlanResponse(project=wire_project(project))
 
     async def CreateKey(  # noqa: N802 - the protocol's name
         self, request: admin.CreateKeyRequest, context: _Context
@@ -127,13 +137,28 @@ async def _abort(context: _Context, error: Exception) -> NoReturn:
     raise AssertionError("abort raises")
 
 
-def _rate_limit(request: admin.CreateProjectRequest) -> RateLimit | None:
-    if not request.HasField("rate_limit"):
-        return None
-    window = request.rate_limit.window
-    if window.nanos:
+def _rate_limit(limit: admin.RateLimit) -> RateLimit:
+    if limit.window.nanos:
         raise InvalidArgument("rate_limit.window", "must be whole seconds")
-    return RateLimit(request.rate_limit.requests, window.seconds * 1000)
+    return RateLimit(limit.requests, limit.window.seconds * 1000)
+
+
+def _monthly_limit(request: admin.SetPlanRequest) -> int | Kept | None:
+    match request.WhichOneof("monthly"):
+        case "monthly_limit":
+            return request.monthly_limit
+        case "no_monthly_limit" if request.no_monthly_limit:
+            return None
+    return Kept.AS_IT_IS
+
+
+def _planned_rate(request: admin.SetPlanRequest) -> RateLimit | Kept | None:
+    match request.WhichOneof("rate"):
+        case "rate_limit":
+            return _rate_limit(request.rate_limit)
+        case "default_rate_limit" if request.default_rate_limit:
+            return None
+    return Kept.AS_IT_IS
 
 
 def _new_key(key: FreshKey) -> admin.NewKey:

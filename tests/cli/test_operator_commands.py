@@ -23,6 +23,7 @@ from headgate_service.directory import CredentialInvalid, Directory
 from headgate_service.directory_snapshot import ControlChanges
 from headgate_service.key_kind import KeyKind
 from headgate_service.keys import parse_key
+from headgate_service.project_fields import RateLimit
 from headgate_service.projects import Project, Projects
 from headgate_service.tail import LogUnreachable
 from typer.testing import CliRunner
@@ -107,6 +108,21 @@ async def test_a_project_in_words(run: Run, directory: Directory) -> None:
     assert directory.project("web-shop").rate_limit is None
 
 
+async def test_a_plan_is_changed_in_its_parts(run: Run, directory: Directory) -> None:
+    await run("project", "create", "p", "--monthly-limit", "7")
+    done = await run("project", "plan", "p", "--rate-limit", "50/30s", "--json")
+    project = directory.project("p")
+    assert json.loads(done.stdout) == {
+        "project": {"id": project.id, "slug": "p", "monthlyLimit": 7, "rateLimit": "50/30s"}
+    }
+    assert (project.monthly_limit, project.rate_limit) == (7, RateLimit(50, 30_000))
+    done = await run("project", "plan", "p", "--monthly-limit", "none", "--rate-limit", "default")
+    assert "no limit of events a month, the default rate limit" in done.stdout
+    assert (directory.project("p").monthly_limit, directory.project("p").rate_limit) == (None, None)
+    await run("project", "plan", "p", "--monthly-limit", "9")
+    assert directory.project("p").monthly_limit == 9
+
+
 @pytest.mark.parametrize("kind", KeyKind)
 async def test_a_key_is_made_and_revoked(run: Run, directory: Directory, kind: KeyKind) -> None:
     await run("project", "create", "p")
@@ -172,6 +188,11 @@ async def test_a_receipt(run: Run) -> None:
         (("project", "create", "p", "--rate-limit", "many"), 2, "1000/60s"),
         (("project", "create", "p", "--rate-limit", "0/60s"), 2, "rate_limit.requests"),
         (("project", "create"), 2, "NAME"),
+        (("project", "plan", "taken"), 2, "--monthly-limit"),
+        (("project", "plan", "taken", "--monthly-limit", "many"), 2, "many"),
+        (("project", "plan", "taken", "--monthly-limit", "0"), 2, "neither a number"),
+        (("project", "plan", "taken", "--rate-limit", "0/60s"), 2, "rate_limit.requests"),
+        (("project", "plan", "nope", "--monthly-limit", "none"), 1, "no project nope"),
         (("key", "create", "--project", "nope", "--kind", "public"), 1, "no project nope"),
         (("key", "create", "--project", "taken", "--kind", "golden"), 2, "golden"),
         (("key", "create", "--project", "taken", "--kind", "public", "--scope", "logs:read"), 2, "scopes"),

@@ -1,7 +1,9 @@
 import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headgate.v1 import event_pb2 as _event_pb2
+from headgate.v1 import role_pb2 as _role_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -53,14 +55,46 @@ class CreateProjectResponse(_message.Message):
     def __init__(self, project: _Optional[_Union[Project, _Mapping]] = ..., keys: _Optional[_Iterable[_Union[NewKey, _Mapping]]] = ...) -> None: ...
 
 class Project(_message.Message):
-    __slots__ = ("id", "slug", "name")
+    __slots__ = ("id", "slug", "name", "organisation", "time_zone", "create_time", "monthly_limit", "rate_limit", "role")
     ID_FIELD_NUMBER: _ClassVar[int]
     SLUG_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
+    ORGANISATION_FIELD_NUMBER: _ClassVar[int]
+    TIME_ZONE_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    MONTHLY_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    RATE_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
     id: str
     slug: str
     name: str
-    def __init__(self, id: _Optional[str] = ..., slug: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+    organisation: str
+    time_zone: str
+    create_time: _timestamp_pb2.Timestamp
+    monthly_limit: int
+    rate_limit: RateLimit
+    role: _role_pb2.Role
+    def __init__(self, id: _Optional[str] = ..., slug: _Optional[str] = ..., name: _Optional[str] = ..., organisation: _Optional[str] = ..., time_zone: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., monthly_limit: _Optional[int] = ..., rate_limit: _Optional[_Union[RateLimit, _Mapping]] = ..., role: _Optional[_Union[_role_pb2.Role, str]] = ...) -> None: ...
+
+class SetPlanRequest(_message.Message):
+    __slots__ = ("project", "monthly_limit", "no_monthly_limit", "rate_limit", "default_rate_limit")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    MONTHLY_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    NO_MONTHLY_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    RATE_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_RATE_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    monthly_limit: int
+    no_monthly_limit: bool
+    rate_limit: RateLimit
+    default_rate_limit: bool
+    def __init__(self, project: _Optional[str] = ..., monthly_limit: _Optional[int] = ..., no_monthly_limit: _Optional[bool] = ..., rate_limit: _Optional[_Union[RateLimit, _Mapping]] = ..., default_rate_limit: _Optional[bool] = ...) -> None: ...
+
+class SetPlanResponse(_message.Message):
+    __slots__ = ("project",)
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    project: Project
+    def __init__(self, project: _Optional[_Union[Project, _Mapping]] = ...) -> None: ...
 
 class NewKey(_message.Message):
     __slots__ = ("id", "kind", "key", "scopes")

@@ -40,6 +40,11 @@ class AdminServiceStub:
                 request_serializer=headgate_dot_v1_dot_admin__service__pb2.CreateProjectRequest.SerializeToString,
                 response_deserializer=headgate_dot_v1_dot_admin__service__pb2.CreateProjectResponse.FromString,
                 _registered_method=True)
+        self.SetPlan = channel.unary_unary(
+                '/headgate.v1.AdminService/SetPlan',
+                request_serializer=headgate_dot_v1_dot_admin__service__pb2.SetPlanRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_admin__service__pb2.SetPlanResponse.FromString,
+                _registered_method=True)
         self.CreateKey = channel.unary_unary(
                 '/headgate.v1.AdminService/CreateKey',
                 request_serializer=headgate_dot_v1_dot_admin__service__pb2.CreateKeyRequest.SerializeToString,
@@ -63,6 +68,14 @@ class AdminServiceServicer:
 
     def CreateProject(self, request, context):
         """Makes a project with its first keys. ALREADY_EXISTS: the slug is taken. INVALID_ARGUMENT: says which field.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPlan(self, request, context):
+        """Changes what a project may send: in force everywhere within 5 s. NOT_FOUND: no such project. INVALID_ARGUMENT: says
+        which field.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,6 +109,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.CreateProject,
                     request_deserializer=headgate_dot_v1_dot_admin__service__pb2.CreateProjectRequest.FromString,
                     response_serializer=headgate_dot_v1_dot_admin__service__pb2.CreateProjectResponse.SerializeToString,
+            ),
+            'SetPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPlan,
+                    request_deserializer=headgate_dot_v1_dot_admin__service__pb2.SetPlanRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_admin__service__pb2.SetPlanResponse.SerializeToString,
             ),
             'CreateKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateKey,
@@ -141,6 +159,33 @@ class AdminService:
             '/headgate.v1.AdminService/CreateProject',
             headgate_dot_v1_dot_admin__service__pb2.CreateProjectRequest.SerializeToString,
             headgate_dot_v1_dot_admin__service__pb2.CreateProjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.AdminService/SetPlan',
+            headgate_dot_v1_dot_admin__service__pb2.SetPlanRequest.SerializeToString,
+            headgate_dot_v1_dot_admin__service__pb2.SetPlanResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,10 @@ class AdminServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
     CreateProject: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CreateProjectRequest, _admin_service_pb2.CreateProjectResponse]
     """Makes a project with its first keys. ALREADY_EXISTS: the slug is taken. INVALID_ARGUMENT: says which field."""
+    SetPlan: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetPlanRequest, _admin_service_pb2.SetPlanResponse]
+    """Changes what a project may send: in force everywhere within 5 s. NOT_FOUND: no such project. INVALID_ARGUMENT: says
+    which field.
+    """
     CreateKey: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CreateKeyRequest, _admin_service_pb2.CreateKeyResponse]
     """Makes a key. NOT_FOUND: no such project. INVALID_ARGUMENT: says which field."""
     RevokeKey: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeKeyRequest, _admin_service_pb2.RevokeKeyResponse]
@@ -49,6 +53,10 @@ class AdminServiceAsyncStub(AdminServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateProject: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CreateProjectRequest, _admin_service_pb2.CreateProjectResponse]  # type: ignore[assignment]
     """Makes a project with its first keys. ALREADY_EXISTS: the slug is taken. INVALID_ARGUMENT: says which field."""
+    SetPlan: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetPlanRequest, _admin_service_pb2.SetPlanResponse]  # type: ignore[assignment]
+    """Changes what a project may send: in force everywhere within 5 s. NOT_FOUND: no such project. INVALID_ARGUMENT: says
+    which field.
+    """
     CreateKey: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CreateKeyRequest, _admin_service_pb2.CreateKeyResponse]  # type: ignore[assignment]
     """Makes a key. NOT_FOUND: no such project. INVALID_ARGUMENT: says which field."""
     RevokeKey: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeKeyRequest, _admin_service_pb2.RevokeKeyResponse]  # type: ignore[assignment]
@@ -66,6 +74,16 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.CreateProjectResponse, _abc.Awaitable[_admin_service_pb2.CreateProjectResponse]]:
         """Makes a project with its first keys. ALREADY_EXISTS: the slug is taken. INVALID_ARGUMENT: says which field."""
+
+    @_abc_1.abstractmethod
+    def SetPlan(
+        self,
+        request: _admin_service_pb2.SetPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.SetPlanResponse, _abc.Awaitable[_admin_service_pb2.SetPlanResponse]]:
+        """Changes what a project may send: in force everywhere within 5 s. NOT_FOUND: no such project. INVALID_ARGUMENT: says
+        which field.
+        """
 
     @_abc_1.abstractmethod
     def CreateKey(

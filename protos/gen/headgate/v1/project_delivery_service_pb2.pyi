@@ -1,0 +1,103 @@
+from headgate.v1 import delivery_service_pb2 as _delivery_service_pb2
+from headgate.v1 import event_pb2 as _event_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ListProjectSinksRequest(_message.Message):
+    __slots__ = ("project",)
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    def __init__(self, project: _Optional[str] = ...) -> None: ...
+
+class ListProjectSinksResponse(_message.Message):
+    __slots__ = ("sinks",)
+    SINKS_FIELD_NUMBER: _ClassVar[int]
+    sinks: _containers.RepeatedCompositeFieldContainer[_delivery_service_pb2.SinkRow]
+    def __init__(self, sinks: _Optional[_Iterable[_Union[_delivery_service_pb2.SinkRow, _Mapping]]] = ...) -> None: ...
+
+class ListProjectDeadLettersRequest(_message.Message):
+    __slots__ = ("project", "sink", "limit")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    SINK_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    sink: str
+    limit: int
+    def __init__(self, project: _Optional[str] = ..., sink: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListProjectDeadLettersResponse(_message.Message):
+    __slots__ = ("dead_letters",)
+    DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
+    dead_letters: _containers.RepeatedCompositeFieldContainer[_delivery_service_pb2.DeadLetter]
+    def __init__(self, dead_letters: _Optional[_Iterable[_Union[_delivery_service_pb2.DeadLetter, _Mapping]]] = ...) -> None: ...
+
+class GetProjectDeadLetterRequest(_message.Message):
+    __slots__ = ("project", "id")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    id: str
+    def __init__(self, project: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
+
+class GetProjectDeadLetterResponse(_message.Message):
+    __slots__ = ("dead_letter",)
+    DEAD_LETTER_FIELD_NUMBER: _ClassVar[int]
+    dead_letter: _delivery_service_pb2.DeadLetter
+    def __init__(self, dead_letter: _Optional[_Union[_delivery_service_pb2.DeadLetter, _Mapping]] = ...) -> None: ...
+
+class RetryProjectDeadLettersRequest(_message.Message):
+    __slots__ = ("project", "sink", "ids")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    SINK_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    sink: str
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, project: _Optional[str] = ..., sink: _Optional[str] = ..., ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RetryProjectDeadLettersResponse(_message.Message):
+    __slots__ = ("queued", "skipped")
+    QUEUED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    queued: int
+    skipped: int
+    def __init__(self, queued: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
+
+class PurgeProjectDeadLettersRequest(_message.Message):
+    __slots__ = ("project", "sink", "ids")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    SINK_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    sink: str
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, project: _Optional[str] = ..., sink: _Optional[str] = ..., ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PurgeProjectDeadLettersResponse(_message.Message):
+    __slots__ = ("purged", "skipped")
+    PURGED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    purged: int
+    skipped: int
+    def __init__(self, purged: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
+
+class TailProjectEventsRequest(_message.Message):
+    __slots__ = ("project", "last", "no_follow")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    NO_FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    last: int
+    no_follow: bool
+    def __init__(self, project: _Optional[str] = ..., last: _Optional[int] = ..., no_follow: _Optional[bool] = ...) -> None: ...
+
+class TailProjectEventsResponse(_message.Message):
+    __slots__ = ("event",)
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    event: _event_pb2.Event
+    def __init__(self, event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ...) -> None: ...
