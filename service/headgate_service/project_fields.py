@@ -2,8 +2,10 @@
 
 import re
 import unicodedata
+import zoneinfo
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from headgate_service.key_kind import KeyKind
 from headgate_service.log.names import SHARDS
@@ -14,6 +16,7 @@ MAX_SLUG_CHARACTERS = 63
 # What every number on the way, Lua's doubles too, holds exactly.
 MAX_COUNT = 2**53 - 1
 MAX_WINDOW_SECONDS = 24 * 3600
+UTC = "UTC"
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -74,6 +77,19 @@ def valid_rate_limit(limit: RateLimit | None) -> RateLimit | None:
     if limit.window_ms % 1000 or not 1 <= limit.window_ms // 1000 <= MAX_WINDOW_SECONDS:
         raise InvalidArgument("rate_limit.window", f"must be 1 to {MAX_WINDOW_SECONDS} whole seconds")
     return limit
+
+
+def valid_time_zone(name: str) -> str:
+    """A name of the IANA time zone database, spelled as there."""
+    if name not in _time_zones():
+        raise InvalidArgument("time_zone", "must be a name of the IANA time zone database, such as Europe/Berlin")
+    return name
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    # Of a machine's own files, those that no other machine knows.
+    return frozenset(zoneinfo.available_timezones() - {"localtime", "Factory"})
 
 
 def valid_scopes(kind: KeyKind, scopes: Iterable[str]) -> tuple[str, ...]:

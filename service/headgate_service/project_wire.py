@@ -13,6 +13,7 @@ def wire_project(project: Project) -> admin.Project:
         id=project.id,
         slug=project.slug,
         name=project.name,
+        time_zone=project.time_zone,
         monthly_limit=project.monthly_limit,
         rate_limit=wire_rate_limit(project.rate_limit) if project.rate_limit else None,
     )

@@ -12,6 +12,7 @@ from headgate_service.control_db.models import KeyRow, OrganisationRow, ProjectR
 from headgate_service.key_kind import KeyKind
 from headgate_service.keys import FreshKey, RandomBytes, key_hash, lookup_prefix, make_key, random_text
 from headgate_service.project_fields import (
+    UTC,
     RateLimit,
     emptiest_shard,
     slug_of,
@@ -20,6 +21,7 @@ from headgate_service.project_fields import (
     valid_rate_limit,
     valid_scopes,
     valid_slug,
+    valid_time_zone,
 )
 
 DEFAULT = "default"
@@ -62,13 +64,14 @@ class Project:
     shard: int
     monthly_limit: int | None
     rate_limit: RateLimit | None
+    time_zone: str = UTC
 
     @classmethod
     def of(cls, row: ProjectRow) -> "Project":
         rate = None
         if row.rate_requests is not None and row.rate_window_ms is not None:
             rate = RateLimit(row.rate_requests, row.rate_window_ms)
-        return cls(row.id, row.slug, row.name, row.organisation_id, row.shard, row.monthly_limit, rate)
+        return cls(row.id, row.slug, row.name, row.organisation_id, row.shard, row.monthly_limit, rate, row.time_zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,17 @@ class Projects:
                 return made
         except SlugTaken:
             return None
+
+    async def update_project(self, project: str, name: str | None = None, time_zone: str | None = None) -> Project:
+        """Changes what is given of a project, by its id or slug. Raises ProjectUnknown, InvalidArgument."""
+        name = None if name is None else valid_name(name)
+        time_zone = None if time_zone is None else valid_time_zone(time_zone)
+        async with self._database.change() as (session, change):
+            row = await _living(session, project)
+            row.name = name or row.name
+            row.time_zone = time_zone or row.time_zone
+            row.change = change
+            return Project.of(row)
 
     async def set_plan(
         self,
@@ -185,6 +199,7 @@ class Projects:
             monthly_limit=monthly_limit,
             rate_requests=rate_limit.requests if rate_limit else None,
             rate_window_ms=rate_limit.window_ms if rate_limit else None,
+            time_zone=UTC,
             created_at=self._now_ms(),
             change=change,
         )

@@ -56,6 +56,7 @@ class ProjectRow(Model):
     monthly_limit: Mapped[int | None] = mapped_column(BigInteger)
     rate_requests: Mapped[int | None] = mapped_column(BigInteger)
     rate_window_ms: Mapped[int | None] = mapped_column(BigInteger)
+    time_zone: Mapped[str] = mapped_column(String(64), server_default="UTC")
     created_at: Mapped[int] = mapped_column(BigInteger)
     deleted_at: Mapped[int | None] = mapped_column(BigInteger)
     change: Mapped[int] = mapped_column(BigInteger, index=True)

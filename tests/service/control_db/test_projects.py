@@ -42,6 +42,20 @@ async def test_only_hashes_are_kept(projects: Projects, tmp_path: Path) -> None:
         assert key_hash(one.text) in kept
 
 
+async def test_a_name_and_a_time_zone_are_changed_apart(projects: Projects) -> None:
+    made = (await projects.create_project("p")).project
+    assert made.time_zone == "UTC"
+    changed = await projects.update_project("p", time_zone="Asia/Kolkata")
+    assert (changed.name, changed.time_zone, changed.slug) == ("p", "Asia/Kolkata", "p")
+    changed = await projects.update_project(made.id, name=" Shop ")
+    assert (changed.name, changed.time_zone) == ("Shop", "Asia/Kolkata")
+    for name, time_zone in [("", None), (None, ""), (None, "Berlin"), (None, "localtime"), (None, "../UTC")]:
+        with pytest.raises(InvalidArgument):
+            await projects.update_project("p", name, time_zone)
+    with pytest.raises(ProjectUnknown):
+        await projects.update_project("nope", name="x")
+
+
 async def test_a_name_without_latin_letters_gets_a_slug_all_the_same(projects: Projects) -> None:
     assert (await projects.create_project("日本")).project.slug.startswith("project-")
 
