@@ -16,10 +16,11 @@ from headgate_cli.settings import ENVIRONMENT, Settings
 from headgate_cli.sink_settings import DEFAULT_SINKS
 from headgate_gateway.metrics import Metrics as GatewayMetrics
 from headgate_service.delivery.metrics import DeliveryMetrics
+from headgate_service.policy.headgate_yaml import HeadgateYaml, compiled_schema, yaml_schema
 from headgate_sinks import Config, host
 from headgate_sinks.http_target import HttpConfig
 from prometheus_client import CollectorRegistry
-from pydantic import ByteSize
+from pydantic import BaseModel, ByteSize
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -212,7 +213,58 @@ def commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
         yield from commands(f"{name} {part}", inner[part])
 
 
+def policy_page() -> str:
+    """docs/reference/headgate-yaml.md."""
+    lines = [
+        "# headgate.yaml",
+        "",
+        "*This page is written by `python docs/reference_pages.py` from the model of the config itself.*",
+        "",
+        "What a project decides about its events. Its JSON Schema is [headgate.yaml.schema.json](headgate.yaml.schema.json);"
+        " that of the compiled form, which `POST /api/deploy` takes, is [compiled.schema.json](compiled.schema.json).",
+        "",
+    ]
+    lines += policy_table("headgate.yaml", HeadgateYaml)
+    return "\n".join(lines) + "\n"
+
+
+def policy_table(title: str, model: type[BaseModel]) -> list[str]:
+    """The settings of one object of headgate.yaml, then those of the objects inside it."""
+    lines = [f"## `{title}`", "", (model.__doc__ or "").strip(), "", "| setting | default | meaning |", "|---|---|---|"]
+    inner: dict[type[BaseModel], list[str]] = {}
+    for name, field in model.model_fields.items():
+        called = field.alias or name
+        nested = next(models_in(field.annotation), None)
+        if nested is not None:
+            inner.setdefault(nested, []).append(called)
+        value = "required" if field.is_required() else written(field.get_default(call_default_factory=True))
+        meaning = (field.description or (nested.__doc__ if nested else None) or "").strip()
+        lines.append(f"| `{called}` | {value} | {meaning} |")
+    lines.append("")
+    for nested, names in inner.items():
+        lines += policy_table("`, `".join(names), nested)
+    return lines
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a setting's value is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in typing.get_args(annotation):
+        yield from models_in(part)
+
+
+def written(value: object) -> str:
+    """A default as headgate.yaml would have it."""
+    if value is None or value in ({}, ()) or isinstance(value, BaseModel):
+        return "none"
+    return f"`{str(value).lower()}`"
+
+
 PAGES = {
+    "headgate-yaml.md": policy_page,
+    "headgate.yaml.schema.json": lambda: yaml_schema().decode(),
+    "compiled.schema.json": lambda: compiled_schema().decode(),
     "settings.md": settings_page,
     "sinks.md": sinks_page,
     "metrics.md": metrics_page,

@@ -24,18 +24,20 @@ class IngestEventsRequest(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., idempotency_key: _Optional[str] = ..., all_or_nothing: _Optional[bool] = ..., dry_run: _Optional[bool] = ...) -> None: ...
 
 class IngestEventsResponse(_message.Message):
-    __slots__ = ("results", "receipt", "receive_time", "limits", "replayed")
+    __slots__ = ("results", "receipt", "receive_time", "limits", "replayed", "warned")
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     RECEIVE_TIME_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    WARNED_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[_outcome_pb2.EventResult]
     receipt: str
     receive_time: _timestamp_pb2.Timestamp
     limits: _outcome_pb2.LimitState
     replayed: bool
-    def __init__(self, results: _Optional[_Iterable[_Union[_outcome_pb2.EventResult, _Mapping]]] = ..., receipt: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limits: _Optional[_Union[_outcome_pb2.LimitState, _Mapping]] = ..., replayed: _Optional[bool] = ...) -> None: ...
+    warned: int
+    def __init__(self, results: _Optional[_Iterable[_Union[_outcome_pb2.EventResult, _Mapping]]] = ..., receipt: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limits: _Optional[_Union[_outcome_pb2.LimitState, _Mapping]] = ..., replayed: _Optional[bool] = ..., warned: _Optional[int] = ...) -> None: ...
 
 class StreamEventsRequest(_message.Message):
     __slots__ = ("request",)
@@ -64,7 +66,7 @@ class IngestGatheredResponse(_message.Message):
     def __init__(self, answers: _Optional[_Iterable[_Union[GatheredAnswer, _Mapping]]] = ...) -> None: ...
 
 class GatheredRequest(_message.Message):
-    __slots__ = ("dialect", "credential", "project", "origin", "events", "idempotency_key", "body_hash", "dry_run", "refused", "refused_reason", "client_address")
+    __slots__ = ("dialect", "credential", "project", "origin", "events", "idempotency_key", "body_hash", "dry_run", "refused", "refused_reason", "client_address", "all_or_nothing", "experiments")
     DIALECT_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
@@ -76,6 +78,8 @@ class GatheredRequest(_message.Message):
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     REFUSED_REASON_FIELD_NUMBER: _ClassVar[int]
     CLIENT_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    ALL_OR_NOTHING_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENTS_FIELD_NUMBER: _ClassVar[int]
     dialect: _event_pb2.Dialect
     credential: str
     project: str
@@ -87,18 +91,30 @@ class GatheredRequest(_message.Message):
     refused: int
     refused_reason: _outcome_pb2.Reason
     client_address: str
-    def __init__(self, dialect: _Optional[_Union[_event_pb2.Dialect, str]] = ..., credential: _Optional[str] = ..., project: _Optional[str] = ..., origin: _Optional[str] = ..., events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., idempotency_key: _Optional[str] = ..., body_hash: _Optional[bytes] = ..., dry_run: _Optional[bool] = ..., refused: _Optional[int] = ..., refused_reason: _Optional[_Union[_outcome_pb2.Reason, str]] = ..., client_address: _Optional[str] = ...) -> None: ...
+    all_or_nothing: bool
+    experiments: ExperimentsWanted
+    def __init__(self, dialect: _Optional[_Union[_event_pb2.Dialect, str]] = ..., credential: _Optional[str] = ..., project: _Optional[str] = ..., origin: _Optional[str] = ..., events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., idempotency_key: _Optional[str] = ..., body_hash: _Optional[bytes] = ..., dry_run: _Optional[bool] = ..., refused: _Optional[int] = ..., refused_reason: _Optional[_Union[_outcome_pb2.Reason, str]] = ..., client_address: _Optional[str] = ..., all_or_nothing: _Optional[bool] = ..., experiments: _Optional[_Union[ExperimentsWanted, _Mapping]] = ...) -> None: ...
+
+class ExperimentsWanted(_message.Message):
+    __slots__ = ("ids", "test")
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    TEST_FIELD_NUMBER: _ClassVar[int]
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    test: bool
+    def __init__(self, ids: _Optional[_Iterable[str]] = ..., test: _Optional[bool] = ...) -> None: ...
 
 class GatheredAnswer(_message.Message):
-    __slots__ = ("response", "refusal", "dry_run_events", "dry_run_sinks", "limits")
+    __slots__ = ("response", "refusal", "dry_run_events", "dry_run_sinks", "limits", "experiments_json")
     RESPONSE_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_EVENTS_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_SINKS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENTS_JSON_FIELD_NUMBER: _ClassVar[int]
     response: IngestEventsResponse
     refusal: _outcome_pb2.Refusal
     dry_run_events: _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]
     dry_run_sinks: _containers.RepeatedScalarFieldContainer[str]
     limits: _outcome_pb2.LimitState
-    def __init__(self, response: _Optional[_Union[IngestEventsResponse, _Mapping]] = ..., refusal: _Optional[_Union[_outcome_pb2.Refusal, _Mapping]] = ..., dry_run_events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., dry_run_sinks: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[_outcome_pb2.LimitState, _Mapping]] = ...) -> None: ...
+    experiments_json: bytes
+    def __init__(self, response: _Optional[_Union[IngestEventsResponse, _Mapping]] = ..., refusal: _Optional[_Union[_outcome_pb2.Refusal, _Mapping]] = ..., dry_run_events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., dry_run_sinks: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[_outcome_pb2.LimitState, _Mapping]] = ..., experiments_json: _Optional[bytes] = ...) -> None: ...

@@ -2,10 +2,11 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -24,6 +25,10 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_INVALID: _ClassVar[Reason]
     REASON_TOO_LARGE: _ClassVar[Reason]
     REASON_BATCH_REFUSED: _ClassVar[Reason]
+    REASON_SCHEMA: _ClassVar[Reason]
+    REASON_SAMPLED: _ClassVar[Reason]
+    REASON_SWITCHED_OFF: _ClassVar[Reason]
+    REASON_IGNORED_ENVIRONMENT: _ClassVar[Reason]
 
 class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -50,6 +55,10 @@ REASON_UNSPECIFIED: Reason
 REASON_INVALID: Reason
 REASON_TOO_LARGE: Reason
 REASON_BATCH_REFUSED: Reason
+REASON_SCHEMA: Reason
+REASON_SAMPLED: Reason
+REASON_SWITCHED_OFF: Reason
+REASON_IGNORED_ENVIRONMENT: Reason
 CAUSE_UNSPECIFIED: Cause
 CAUSE_CREDENTIAL_MISSING: Cause
 CAUSE_CREDENTIAL_INVALID: Cause
@@ -66,7 +75,7 @@ CAUSE_QUOTA_EXCEEDED: Cause
 CAUSE_UNAVAILABLE: Cause
 
 class EventResult(_message.Message):
-    __slots__ = ("index", "outcome", "reason", "event_id", "receive_time", "field", "message")
+    __slots__ = ("index", "outcome", "reason", "event_id", "receive_time", "field", "message", "warnings")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -74,6 +83,7 @@ class EventResult(_message.Message):
     RECEIVE_TIME_FIELD_NUMBER: _ClassVar[int]
     FIELD_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     index: int
     outcome: Outcome
     reason: Reason
@@ -81,21 +91,34 @@ class EventResult(_message.Message):
     receive_time: _timestamp_pb2.Timestamp
     field: str
     message: str
-    def __init__(self, index: _Optional[int] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[_Union[Reason, str]] = ..., event_id: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., field: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, index: _Optional[int] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[_Union[Reason, str]] = ..., event_id: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., field: _Optional[str] = ..., message: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Refusal(_message.Message):
-    __slots__ = ("cause", "message", "retry_after", "limit", "used")
+    __slots__ = ("cause", "message", "retry_after", "limit", "used", "faults")
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     RETRY_AFTER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     USED_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
     cause: Cause
     message: str
     retry_after: _duration_pb2.Duration
     limit: int
     used: int
-    def __init__(self, cause: _Optional[_Union[Cause, str]] = ..., message: _Optional[str] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limit: _Optional[int] = ..., used: _Optional[int] = ...) -> None: ...
+    faults: _containers.RepeatedCompositeFieldContainer[EventFault]
+    def __init__(self, cause: _Optional[_Union[Cause, str]] = ..., message: _Optional[str] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limit: _Optional[int] = ..., used: _Optional[int] = ..., faults: _Optional[_Iterable[_Union[EventFault, _Mapping]]] = ...) -> None: ...
+
+class EventFault(_message.Message):
+    __slots__ = ("index", "field", "message")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    field: str
+    message: str
+    def __init__(self, index: _Optional[int] = ..., field: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class LimitState(_message.Message):
     __slots__ = ("rate", "month")

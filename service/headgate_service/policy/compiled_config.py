@@ -1,0 +1,219 @@
+"""The compiled config of a project, as it is deployed: one typed model, from which its JSON Schema is made."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictStr,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic.alias_generators import to_camel
+
+from headgate_service.policy.canonical_field import valid_path
+from headgate_service.policy.client_ip import IpRule
+from headgate_service.policy.config_faults import faults_of
+from headgate_service.policy.invalid import ConfigFault, PolicyInvalid
+from headgate_service.policy.origin_pattern import OriginPattern
+from headgate_service.policy.pii import PiiAction
+
+FORMAT_VERSION = 1
+MAX_BYTES = 512 * 1024
+MAX_DEPTH = 64
+MAX_NAMES = 1_000
+MAX_LISTED = 200
+MAX_NAME_CHARACTERS = 200
+MAX_STARS = 5
+
+
+class ConfigPart(BaseModel):
+    """A part of a config. Names are camelCase on paper; an unknown one is a fault."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=False
+    )
+
+
+def _valid_name(name: str) -> str:
+    if not 1 <= len(name) <= MAX_NAME_CHARACTERS:
+        raise ValueError(f"must have 1 to {MAX_NAME_CHARACTERS} characters")
+    if name.count("*") > MAX_STARS:
+        raise ValueError(f"must have at most {MAX_STARS} stars")
+    return name
+
+
+def _valid_origin(text: str) -> str:
+    OriginPattern.parse(text)
+    return text
+
+
+def _valid_pii_path(path: str) -> str:
+    return valid_path(path, parts_of_urls=True)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number from 0 to 1")
+    return value
+
+
+def _object_or_boolean(value: Any) -> Any:
+    if not isinstance(value, Mapping | bool):
+        raise ValueError("must be a JSON Schema: an object, or true or false")
+    return value
+
+
+def _scalar(value: Any) -> Any:
+    if value is not None and not isinstance(value, str | bool | int | float):
+        raise ValueError("must be a string, a number, true, false or null")
+    return value
+
+
+EventName = Annotated[StrictStr, AfterValidator(_valid_name)]
+OriginText = Annotated[StrictStr, AfterValidator(_valid_origin)]
+Path = Annotated[StrictStr, AfterValidator(valid_path)]
+PiiPath = Annotated[StrictStr, AfterValidator(_valid_pii_path)]
+Rate = Annotated[
+    float, BeforeValidator(_number), Field(ge=0, le=1), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})
+]
+Scalar = Annotated[Any, BeforeValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]
+InlineSchema = Annotated[Any, BeforeValidator(_object_or_boolean), WithJsonSchema({"type": ["object", "boolean"]})]
+
+
+class EventRule(ConfigPart):
+    """What becomes of events of one name."""
+
+    enabled: StrictBool = Field(default=True, description="False: they are dropped, as `switched_off`.")
+    sample: Rate = Field(
+        default=1.0,
+        description="The share of users whose events are kept, 0 to 1. The same user's are always kept or always"
+        " dropped (as `sampled`), and each one kept bears the weight 1 / sample.",
+    )
+    json_schema: InlineSchema | None = Field(
+        default=None,
+        alias="schema",
+        description="A JSON Schema (2020-12, 2019-09 or draft 7) of the event's properties, as the client sent them."
+        " Not recursive, and with no reference out of itself.",
+    )
+    schema_mode: Literal["monitor", "enforce"] = Field(
+        default="monitor", description="`monitor`: what does not fit is kept, with warnings. `enforce`: it is refused."
+    )
+
+
+class IgnoredEnvironments(ConfigPart):
+    """Where events come from that are dropped, as `ignored_environment`."""
+
+    origins: Annotated[tuple[OriginText, ...], Field(max_length=MAX_LISTED)] = Field(
+        default=(), description="Origins or hosts, such as `localhost`, `*.test` or `http://shop.example:3000`."
+    )
+    fields: Annotated[dict[Path, tuple[Scalar, ...]], Field(max_length=MAX_LISTED)] = Field(
+        default_factory=dict,
+        description="Paths of an event, such as `properties.env`, with the values that are ignored.",
+    )
+
+
+class PiiSetting(ConfigPart):
+    """What becomes of a value before anything is written anywhere."""
+
+    path: PiiPath = Field(
+        description="A text of the event (`user_id`, `page.title`), a part of an address (`page.href.query`,"
+        " `page.href.query.email`, `page.href.fragment`), or a path into the properties (`properties.card.number`),"
+        " in which an array stands for each of its elements and `*` for any name."
+    )
+    action: PiiAction = Field(
+        description="`drop` it, `hash` it (HMAC-SHA-256 with a key of the project's own, 32 hexadecimal digits), or"
+        " `mask` it (`***`)."
+    )
+
+
+class ExperimentSetting(BaseModel):
+    """An experiment of `GET /api/v1/experiments`, answered as it stands here."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    id: Annotated[StrictStr, Field(min_length=1, max_length=200)]
+    test: StrictBool = Field(default=False, description="Only for clients that ask with `X-xaiku-test: true`.")
+
+
+class ConfigBody(ConfigPart):
+    """What headgate.yaml and its compiled form have in common."""
+
+    project: StrictStr | None = Field(
+        default=None, description="The slug of the project it is for: it deploys to no other."
+    )
+    default: EventRule = Field(default=EventRule(), description="Events that none of `events` names.")
+    ignored_environments: IgnoredEnvironments = Field(default=IgnoredEnvironments())
+    pii: Annotated[tuple[PiiSetting, ...], Field(max_length=MAX_LISTED)] = Field(
+        default=(), description="Personal data, dealt with in this order."
+    )
+    ip: IpRule = Field(
+        default=IpRule.KEEP,
+        description="`request.client_ip`: `keep` it, `truncate` it (to /24, IPv6 to /48) or `drop` it.",
+    )
+    origins: Annotated[tuple[OriginText, ...], Field(max_length=MAX_LISTED)] = Field(
+        default=(), description="The origins that browsers may send from; none: all. Requests without an Origin pass."
+    )
+    sinks: Annotated[tuple[dict[str, Any], ...], Field(max_length=MAX_LISTED)] = Field(
+        default=(), description="Sinks of the project's own."
+    )
+    experiments: Annotated[tuple[ExperimentSetting, ...], Field(max_length=MAX_LISTED)] = Field(
+        default=(), description="What `GET /api/v1/experiments` answers with."
+    )
+
+
+class CompiledConfig(ConfigBody):
+    """What `POST /api/deploy` takes."""
+
+    format_version: Literal[1] = Field(description="The version of this format.")
+    events: Annotated[dict[EventName, EventRule], Field(max_length=MAX_NAMES)] = Field(
+        default_factory=dict,
+        description="Rules by name, or by a pattern with `*`. A name's own entry comes first, then the longest.",
+    )
+
+    @classmethod
+    def read(cls, config: Any) -> "CompiledConfig":
+        """Raises PolicyInvalid with everything that is wrong with the form of a config."""
+        if not isinstance(config, dict):
+            raise PolicyInvalid([ConfigFault("", "must be an object")])
+        if _deeper_than(config, MAX_DEPTH):
+            raise PolicyInvalid([ConfigFault("", f"is nested more than {MAX_DEPTH} levels deep")])
+        version = config.get("formatVersion")
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise PolicyInvalid(
+                [
+                    ConfigFault(
+                        "/formatVersion", f"is {version}, and this release knows up to {FORMAT_VERSION}: upgrade it"
+                    )
+                ]
+            )
+        try:
+            read = cls.model_validate(config)
+        except ValidationError as error:
+            raise PolicyInvalid(faults_of(error, cls)) from None
+        if len(orjson.dumps(read.canonical())) > MAX_BYTES:
+            raise PolicyInvalid([ConfigFault("", f"is over {MAX_BYTES} bytes of JSON")])
+        return read
+
+    def canonical(self) -> dict[str, Any]:
+        """The config as a JSON value, with every default in it: equal for configs that mean the same."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def _deeper_than(value: Any, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth):
+        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value

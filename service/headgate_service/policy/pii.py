@@ -1,0 +1,139 @@
+"""Personal data out of events: dropped, hashed or masked before anything is written anywhere."""
+
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import orjson
+from headgate.v1 import event_pb2
+
+from headgate_service.event_rules import complete_user
+from headgate_service.policy.address_part import changed_address
+from headgate_service.policy.canonical_field import PROPERTIES, CanonicalField, url_of
+from headgate_service.policy.client_ip import IpRule, ruled_ip
+from headgate_service.policy.property_path import DROP, Change, change, each_leaf
+
+MASK = "***"
+HASH_CHARACTERS = 32
+
+_DISTINCT = CanonicalField.of("distinct_id")
+_ADDRESS = CanonicalField.of("request.client_ip")
+# Whom `distinct_id` is a copy of, where the client did not name anybody: a rule on the one must hold for the copy.
+_PEOPLE = frozenset({"user_id", "anonymous_id", "session_id"})
+
+Apply = Callable[[event_pb2.Event], None]
+
+
+class PiiAction(StrEnum):
+    """What becomes of a value."""
+
+    DROP = "drop"
+    HASH = "hash"
+    MASK = "mask"
+
+
+@dataclass(frozen=True, slots=True)
+class PiiRule:
+    """What becomes of the value at `path`: a canonical text, a part of an address, or a path into the properties."""
+
+    path: str
+    action: PiiAction
+
+
+class Pii:
+    """Applies rules in order. `hash_key` is the project's own, so that hashes of two projects tell nothing together."""
+
+    def __init__(self, rules: Sequence[PiiRule], ip: IpRule, hash_key: bytes) -> None:
+        self._hash_key = hash_key
+        self._ip = ip
+        self._canonical = [self._applied(rule) for rule in rules if not _in_properties(rule)]
+        self._inner: list[tuple[tuple[str, ...], Change]] = []
+        self._whole: list[Change] = []
+        for rule in rules:
+            path = tuple(rule.path.split("."))[1:]
+            if _in_properties(rule) and path:
+                self._inner.append((path, self._change(rule.action)))
+            elif _in_properties(rule):
+                self._whole.append(self._change(rule.action))
+
+    @property
+    def idle(self) -> bool:
+        """Whether it changes nothing."""
+        return not (self._canonical or self.reads_properties or self._ip is not IpRule.KEEP)
+
+    @property
+    def reads_properties(self) -> bool:
+        return bool(self._inner or self._whole)
+
+    def apply(self, event: event_pb2.Event, properties: dict[str, Any] | None) -> None:
+        """Changes an event in place. `properties` are those of the event, read; needed where rules look at them."""
+        if self._canonical:
+            for apply in self._canonical:
+                apply(event)
+            complete_user(event)
+        if self._ip is not IpRule.KEEP and event.HasField("request") and event.request.client_ip:
+            _ADDRESS.set(event, ruled_ip(event.request.client_ip, self._ip))
+        if properties and self.reads_properties:
+            self._change_properties(event, properties)
+
+    def _change_properties(self, event: event_pb2.Event, properties: dict[str, Any]) -> None:
+        found = [change(properties, path, new) for path, new in self._inner]
+        kept: Any = properties
+        for new in self._whole:
+            kept = new(kept)
+            if kept is DROP:
+                event.ClearField("properties_json")
+                return
+        if self._whole or any(found):
+            event.properties_json = orjson.dumps(kept)
+
+    def _applied(self, rule: PiiRule) -> Apply:
+        new = self._change(rule.action)
+        url = url_of(rule.path)
+        if url:
+            field, part = CanonicalField.of(url), rule.path.removeprefix(f"{url}.")
+
+            def apply_to_address(event: event_pb2.Event) -> None:
+                if text := field.get(event):
+                    field.set(event, changed_address(text, part, new))
+
+            return apply_to_address
+        named = CanonicalField.of(rule.path)
+        copied = rule.path in _PEOPLE
+
+        def apply(event: event_pb2.Event) -> None:
+            text = named.get(event)
+            if not text:
+                return
+            made = new(text)
+            made = "" if made is DROP else made
+            if copied and event.distinct_id == text:
+                _DISTINCT.set(event, made)
+            named.set(event, made)
+
+        return apply
+
+    def _change(self, action: PiiAction) -> Change:
+        if action is PiiAction.DROP:
+            return lambda _: DROP
+        leaf = self._hashed if action is PiiAction.HASH else _masked
+        return lambda value: each_leaf(value, leaf)
+
+    def _hashed(self, value: Any) -> str:
+        text = value.encode() if isinstance(value, str) else orjson.dumps(value)
+        return hmac.digest(self._hash_key, text, "sha256").hex()[:HASH_CHARACTERS]
+
+
+def hash_key_of(secret: bytes, project_id: str) -> bytes:
+    """The key that a project's values are hashed with, of the secret that the control DB holds."""
+    return hmac.digest(secret, b"pii:" + project_id.encode(), "sha256")
+
+
+def _masked(_: Any) -> str:
+    return MASK
+
+
+def _in_properties(rule: PiiRule) -> bool:
+    return rule.path.split(".", 1)[0] == PROPERTIES

@@ -1,0 +1,166 @@
+"""A project's policy: a compiled config, ready to judge events by."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from headgate.v1 import event_pb2
+
+from headgate_service.event_rules import complete_user
+from headgate_service.policy.canonical_field import PROPERTIES, CanonicalField
+from headgate_service.policy.compiled_config import CompiledConfig, EventRule
+from headgate_service.policy.event_names import EventNames
+from headgate_service.policy.invalid import ConfigFault, PolicyInvalid, pointer
+from headgate_service.policy.judgement import (
+    IGNORED_ENVIRONMENT,
+    KEPT,
+    SAMPLED,
+    SWITCHED_OFF,
+    Judgement,
+    Kept,
+    Refused,
+)
+from headgate_service.policy.origin_pattern import OriginPattern
+from headgate_service.policy.pii import Pii, PiiRule, hash_key_of
+from headgate_service.policy.property_path import values
+from headgate_service.policy.property_schema import PropertySchema, SchemaInvalid
+from headgate_service.policy.sampling import kept
+
+# Origins are the clients' to make up.
+_ORIGINS_REMEMBERED = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    enabled: bool
+    sample: float
+    schema: PropertySchema | None
+    enforced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _IgnoredField:
+    """`field` is None for a path into the properties."""
+
+    field: CanonicalField | None
+    path: tuple[str, ...]
+    ignored: frozenset[tuple[bool, Any]]
+
+    def holds(self, event: event_pb2.Event, properties: Mapping[str, Any]) -> bool:
+        if self.field is not None:
+            return (False, self.field.get(event)) in self.ignored
+        return any(_scalar(value) in self.ignored for found in values(properties, self.path) for value in _each(found))
+
+
+class Policy:
+    """Judges events. Nothing in it changes after `parse`, so that it may be shared."""
+
+    def __init__(
+        self,
+        project_id: str,
+        config: CompiledConfig,
+        names: EventNames[_Rule],
+        pii: Pii,
+        ignored: Sequence[_IgnoredField],
+    ) -> None:
+        self.config = config
+        self._project_id = project_id
+        self._names = names
+        self._pii = pii
+        self._ignored = ignored
+        self._reads_ignored = any(field.field is None for field in ignored)
+        self.allows = _remembered(_matcher(config.origins, otherwise=True))
+        self._from_ignored = _remembered(_matcher(config.ignored_environments.origins, otherwise=False))
+
+    @classmethod
+    def parse(cls, compiled: Any, *, project_id: str, secret: bytes) -> "Policy":
+        """Reads a compiled config, a JSON value, for a project. `secret` is what hashes are keyed with.
+
+        Raises PolicyInvalid.
+        """
+        config = CompiledConfig.read(compiled)
+        faults: list[ConfigFault] = []
+        rules = {name: _rule(rule, faults, ("events", name)) for name, rule in config.events.items()}
+        default = _rule(config.default, faults, ("default",))
+        if faults:
+            raise PolicyInvalid(faults)
+        pii = Pii(
+            [PiiRule(setting.path, setting.action) for setting in config.pii],
+            config.ip,
+            hash_key_of(secret, project_id),
+        )
+        ignored = [_ignored_field(path, given) for path, given in config.ignored_environments.fields.items()]
+        return cls(project_id, config, EventNames(rules, default), pii, ignored)
+
+    def judge(self, event: event_pb2.Event, origin: str = "") -> Judgement:
+        """What becomes of an event that is acceptable by its API's rules. Of one that is kept, personal data is
+        changed, in place, and its weight set; its schema sees it as the client sent it."""
+        complete_user(event)
+        rule = self._names.rule_of(event.name)
+        properties: dict[str, Any] | None = None
+        if rule.schema is not None or self._reads_ignored or self._pii.reads_properties:
+            properties = orjson.loads(event.properties_json) if event.properties_json else {}
+        if (origin and self._from_ignored(origin)) or any(
+            field.holds(event, properties or {}) for field in self._ignored
+        ):
+            return IGNORED_ENVIRONMENT
+        if not rule.enabled:
+            return SWITCHED_OFF
+        if rule.sample < 1.0:
+            if not kept(event, self._project_id, rule.sample):
+                return SAMPLED
+            event.sample_weight = 1.0 / rule.sample
+        judgement: Judgement = KEPT
+        if rule.schema is not None and (faults := rule.schema.faults(properties or {})):
+            if rule.enforced:
+                return Refused(faults[0].field, "; ".join(_told(fault, faults[0].field) for fault in faults))
+            judgement = Kept(tuple(f"{fault.field}: {fault.message}" for fault in faults))
+        self._pii.apply(event, properties)
+        return judgement
+
+    # `allows(origin)`: whether browsers may send from there. One that is empty is no browser's.
+    allows: Callable[[str], bool]
+
+
+def _told(fault: Any, first: str) -> str:
+    return fault.message if fault.field == first else f"{fault.field} {fault.message}"
+
+
+def _rule(rule: EventRule, faults: list[ConfigFault], place: tuple[str, ...]) -> _Rule:
+    schema = None
+    if rule.json_schema is not None:
+        try:
+            schema = PropertySchema(rule.json_schema)
+        except SchemaInvalid as error:
+            inside = pointer(*place, "schema")
+            faults.extend(ConfigFault(f"{inside}{fault.path}", fault.message) for fault in error.faults)
+    return _Rule(rule.enabled, rule.sample, schema, rule.schema_mode == "enforce")
+
+
+def _ignored_field(path: str, given: Sequence[Any]) -> _IgnoredField:
+    head, *rest = path.split(".")
+    inside = head == PROPERTIES
+    ignored = frozenset(map(_scalar, given))
+    return _IgnoredField(None if inside else CanonicalField.of(path), tuple(rest) if inside else (), ignored)
+
+
+def _scalar(value: Any) -> tuple[bool, Any]:
+    """A value such that true is not 1."""
+    return isinstance(value, bool), value if isinstance(value, str | int | float | None) else repr(value)
+
+
+def _each(found: Any) -> Sequence[Any]:
+    return found if isinstance(found, list) else (found,)
+
+
+def _matcher(texts: Sequence[str], *, otherwise: bool) -> Callable[[str], bool]:
+    patterns = [OriginPattern.parse(text) for text in texts]
+    if not patterns:
+        return lambda _: otherwise
+    return lambda origin: any(pattern.matches(origin) for pattern in patterns)
+
+
+def _remembered(matches: Callable[[str], bool]) -> Callable[[str], bool]:
+    return lru_cache(_ORIGINS_REMEMBERED)(matches)

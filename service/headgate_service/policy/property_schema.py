@@ -1,0 +1,196 @@
+"""A JSON Schema of an event's properties, in bounds within which no schema and no event can hold the process up."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jsonschema_rs
+
+from headgate_service.policy.invalid import ConfigFault, pointer
+
+MAX_STEPS = 2_000
+MAX_MESSAGE_CHARACTERS = 200
+MAX_FAULTS = 5
+
+_DRAFTS: Mapping[str, Any] = {
+    "https://json-schema.org/draft/2020-12/schema": jsonschema_rs.Draft202012Validator,
+    "https://json-schema.org/draft/2019-09/schema": jsonschema_rs.Draft201909Validator,
+    "http://json-schema.org/draft-07/schema": jsonschema_rs.Draft7Validator,
+}
+# A pattern is run by an engine without backtracking, in time linear in the text; this bounds its compiled form.
+_PATTERNS = jsonschema_rs.RegexOptions(size_limit=256 * 1024, dfa_size_limit=1024 * 1024)
+# They lead out of the schema, or whither only the event decides.
+_REFUSED = ("$dynamicRef", "$recursiveRef", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$vocabulary")
+# Their values are data, in which a "$ref" is nothing but a name.
+_DATA = frozenset({"const", "enum", "default", "examples", "required", "dependentRequired"})
+# Their values are schemas by names that are the event's, not the schema language's.
+_NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"})
+
+
+class SchemaInvalid(Exception):
+    """A schema that cannot be taken; `faults` are named by their place in the schema."""
+
+    def __init__(self, faults: list[ConfigFault]) -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyFault:
+    """What is wrong with a property: `field` as `properties.card.number`; no value of the event is in the message."""
+
+    field: str
+    message: str
+
+
+class PropertySchema:
+    """A compiled schema. Formats are checked. Raises SchemaInvalid."""
+
+    def __init__(self, schema: Mapping[str, Any] | bool) -> None:
+        draft = _draft(schema)
+        if isinstance(schema, Mapping):
+            # A schema of its own name is still itself; nothing is found by that name.
+            schema = {keyword: value for keyword, value in schema.items() if keyword != "$id"}
+        _bound(schema)
+        try:
+            self._validator = draft(
+                schema,
+                validate_formats=True,
+                pattern_options=_PATTERNS,
+                offline=True,
+                mask="the value",
+            )
+        except jsonschema_rs.ValidationError as error:
+            raise SchemaInvalid([ConfigFault(pointer(*error.instance_path), _no_schema(error))]) from None
+        except (jsonschema_rs.ReferencingError, ValueError) as error:
+            raise SchemaInvalid([ConfigFault("", f"is no JSON Schema: {str(error).splitlines()[0]}")]) from None
+
+    def faults(self, properties: Mapping[str, Any]) -> list[PropertyFault]:
+        """What is wrong with an event's properties, at most 5 faults."""
+        if self._validator.is_valid(properties):
+            return []
+        found: list[PropertyFault] = []
+        for error in self._validator.iter_errors(properties):
+            found.extend(_faults(error))
+            if len(found) >= MAX_FAULTS:
+                break
+        return found[:MAX_FAULTS]
+
+
+def _faults(error: jsonschema_rs.ValidationError) -> Iterator[PropertyFault]:
+    field = ".".join(("properties", *map(str, error.instance_path)))
+    if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Required):
+        yield PropertyFault(f"{field}.{error.kind.property}", "is required")
+    else:
+        yield PropertyFault(field, _words(error, "")[:MAX_MESSAGE_CHARACTERS])
+
+
+def _words(error: jsonschema_rs.ValidationError, subject: str) -> str:
+    """What the library says, as of a field that is named elsewhere."""
+    message = str(error.message).splitlines()[0]
+    if message.startswith("the value "):
+        message = f"{subject} {message.removeprefix('the value ')}".strip()
+    return message
+
+
+def _no_schema(error: jsonschema_rs.ValidationError) -> str:
+    if error.kind.name == "format":
+        return "is no regular expression that is taken here: without look-around and back-references, and not too large"
+    return f"is no JSON Schema: {_words(error, 'it')}"
+
+
+def _draft(schema: Mapping[str, Any] | bool) -> Any:
+    if not isinstance(schema, Mapping):
+        return jsonschema_rs.Draft202012Validator
+    named = schema.get("$schema", next(iter(_DRAFTS)))
+    known = _DRAFTS.get(named.rstrip("#")) if isinstance(named, str) else None
+    if known is None:
+        raise SchemaInvalid([ConfigFault("/$schema", f"is none of {', '.join(_DRAFTS)}")])
+    return known
+
+
+def _bound(schema: Mapping[str, Any] | bool) -> None:
+    """Refuses what could make the check of one event endless, or lead out of the schema."""
+    walk = _Walk(schema)
+    steps = walk.steps(schema, ())
+    if walk.faults:
+        raise SchemaInvalid(walk.faults)
+    if steps > MAX_STEPS:
+        raise SchemaInvalid(
+            [
+                ConfigFault(
+                    "", f"takes {steps} steps with its references followed, more than {MAX_STEPS}: make it simpler"
+                )
+            ]
+        )
+
+
+class _Walk:
+    """Counts the schemas that a check visits, each reference followed, as `$ref` to `$ref` can double them at will."""
+
+    def __init__(self, root: Mapping[str, Any] | bool) -> None:
+        self.faults: list[ConfigFault] = []
+        self._root = root
+        self._counted: dict[str, int] = {}
+        self._under_way: set[str] = set()
+
+    def steps(self, schema: Any, place: tuple[str | int, ...]) -> int:
+        if isinstance(schema, list):
+            return sum(self.steps(inner, (*place, index)) for index, inner in enumerate(schema))
+        if not isinstance(schema, Mapping):
+            return 1
+        count = 1
+        for keyword, inner in schema.items():
+            at = (*place, keyword)
+            if keyword in _REFUSED and isinstance(inner, str | bool | dict):
+                self.faults.append(ConfigFault(pointer(*at), "is not taken here"))
+            elif keyword == "$ref":
+                count += self._followed(inner, at)
+            elif keyword == "format" and inner == "regex":
+                self.faults.append(ConfigFault(pointer(*at), "the format regex is not taken: it runs what events say"))
+            elif keyword in ("$defs", "definitions"):
+                # Where something refers to them they are counted there; on their own nothing visits them.
+                self._looked_at(inner, at)
+            elif keyword in _NAMED and isinstance(inner, Mapping):
+                count += sum(self.steps(value, (*at, name)) for name, value in inner.items())
+            elif keyword not in _DATA:
+                count += self.steps(inner, at) if isinstance(inner, Mapping | list) else 1
+        return count
+
+    def _looked_at(self, named: Any, place: tuple[str | int, ...]) -> None:
+        if isinstance(named, Mapping):
+            for name, inner in named.items():
+                self.steps(inner, (*place, name))
+
+    def _followed(self, reference: Any, place: tuple[str | int, ...]) -> int:
+        if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
+            self.faults.append(ConfigFault(pointer(*place), "must point into this schema, as #/$defs/name"))
+            return 1
+        if reference in self._counted:
+            return self._counted[reference]
+        if reference in self._under_way:
+            self.faults.append(ConfigFault(pointer(*place), "leads back to itself: recursive schemas are not taken"))
+            return 1
+        self._under_way.add(reference)
+        target = _resolved(self._root, reference)
+        if target is None:
+            self.faults.append(ConfigFault(pointer(*place), "points at nothing in this schema"))
+            count = 1
+        else:
+            count = self.steps(target, tuple(reference.split("/")[1:]))
+        self._under_way.discard(reference)
+        self._counted[reference] = count
+        return count
+
+
+def _resolved(root: Any, reference: str) -> Any:
+    at = root
+    for step in reference.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(at, Mapping):
+            at = at.get(name)
+        elif isinstance(at, list) and name.isdecimal() and int(name) < len(at):
+            at = at[int(name)]
+        else:
+            return None
+    return at
