@@ -167,7 +167,7 @@ def test_no_broker_is_retried(cluster):
 
 def test_brokers_that_go_away_are_waited_for(cluster):
     other = Cluster()
-    made = sink(other.brokers, timeout=1)
+    made = sink(other.brokers, timeout=5)
     made.open()
     assert made.write(batch(event(1))) == Result()
     other.owner.close()
