@@ -16,5 +16,6 @@ class NamedProjects(Container[str]):
     def __contains__(self, project_id: object) -> bool:
         if not isinstance(project_id, str):
             return False
-        project = self.directory.project(project_id)
+        # A deleted one too: what it had accepted before is still to be delivered.
+        project = self.directory.remembered(project_id)
         return project is not None and (project.slug in self.slugs or project.id in self.slugs)

@@ -14,10 +14,11 @@ from headgate.v1 import admin_service_pb2_grpc
 from headgate_service.control_db.database import ControlDbUnavailable
 from headgate_service.directory import Directory, DirectoryUnavailable
 from headgate_service.key_kind import KINDS_BY_WIRE, WIRE_KINDS
+from headgate_service.keyring import Keyring, KeyUnknown
 from headgate_service.keys import FreshKey
 from headgate_service.project_fields import InvalidArgument, RateLimit
 from headgate_service.project_wire import wire_project
-from headgate_service.projects import Kept, KeyUnknown, Project, Projects, ProjectUnknown, SlugTaken
+from headgate_service.projects import Kept, Project, Projects, ProjectUnknown, SlugTaken
 from headgate_service.tail import LogUnreachable, Tail
 
 MAX_LAST = 10_000
@@ -40,8 +41,9 @@ Made = TypeVar("Made")
 class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     """AdminService over the admin socket, whose mode is the only credential."""
 
-    def __init__(self, projects: Projects, directory: Directory, tail: Tail) -> None:
+    def __init__(self, projects: Projects, keyring: Keyring, directory: Directory, tail: Tail) -> None:
         self._projects = projects
+        self._keyring = keyring
         self._directory = directory
         self._tail = tail
 
@@ -75,13 +77,13 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         kind = KINDS_BY_WIRE.get(request.kind)
         if kind is None:
             await _abort(context, InvalidArgument("kind", "must be public, test, secret or organisation"))
-        key = await self._changed(context, lambda: self._projects.create_key(request.project, kind, request.scopes))
+        key = await self._changed(context, lambda: self._keyring.create(request.project, kind, request.scopes))
         return admin.CreateKeyResponse(key=_new_key(key))
 
     async def RevokeKey(  # noqa: N802 - the protocol's name
         self, request: admin.RevokeKeyRequest, context: _Context
     ) -> admin.RevokeKeyResponse:
-        await self._changed(context, lambda: self._projects.revoke_key(request.id))
+        await self._changed(context, lambda: self._keyring.revoke(request.id))
         return admin.RevokeKeyResponse()
 
     async def TailEvents(  # noqa: N802 - the protocol's name

@@ -139,11 +139,21 @@ class Directory:
         project = self._snapshot.project(id_or_slug)
         return None if project is None or self._snapshot.gone(project) else project
 
+    def deleted(self) -> Sequence[Project]:
+        """The projects that were deleted. Raises DirectoryUnavailable."""
+        self._require_trust()
+        return tuple(self._snapshot.deleted())
+
+    def remembered(self, id_or_slug: str) -> Project | None:
+        """A project, deleted or not. Raises DirectoryUnavailable."""
+        self._require_trust()
+        return self._snapshot.project(id_or_slug)
+
     def project_for(self, credential: Credential, named: str = "") -> Project:
         """The project a request means: the one it names by id or slug, else the credential's own.
 
-        Only an organisation key may name another than its own, of its organisation. Raises ProjectForbidden,
-        ProjectGone, DirectoryUnavailable.
+        Only an organisation key may name another than its own, of its organisation; and no key opens anything once the
+        project it is bound to is gone. Raises ProjectForbidden, ProjectGone, DirectoryUnavailable.
         """
         self._require_trust()
         project = self._snapshot.project(named or credential.project_id)
@@ -151,7 +161,8 @@ class Directory:
             raise ProjectForbidden("the credential may not write to this project, or there is none of that name")
         if project.id != credential.project_id and credential.kind is not KeyKind.ORGANISATION:
             raise ProjectForbidden("the key belongs to another project: only an organisation key may name one")
-        if self._snapshot.gone(project):
+        own = self._snapshot.project(credential.project_id)
+        if self._snapshot.gone(project) or own is None or self._snapshot.gone(own):
             raise ProjectGone("the project, or its organisation, was deleted")
         return project
 

@@ -122,6 +122,9 @@ class Snapshot:
     def projects(self) -> Iterator[Project]:
         return (project for project in self._projects.values() if not self.gone(project))
 
+    def deleted(self) -> Iterator[Project]:
+        return (project for project in self._projects.values() if self.gone(project))
+
 
 def _mark(marked: set[str], name: str, on: bool) -> None:
     if on:

@@ -36,10 +36,12 @@ from headgate_service.directory import Directory
 from headgate_service.health import CONTROL_DB, REDIS, Health
 from headgate_service.ingest_core import IngestCore, spare_collections
 from headgate_service.ingest_servicer import IngestServicer
+from headgate_service.keyring import Keyring
 from headgate_service.listening import listen, listen_on_socket
 from headgate_service.log.durability import warn_of_shortfalls
 from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
 from headgate_service.owner_file import write_owner_file
+from headgate_service.project_control.removal import Removal
 from headgate_service.projects import FreshProject, Projects
 from headgate_service.receipt_lookup import ReceiptLookup
 from headgate_service.receipt_servicer import ReceiptServicer, names_for_keys, names_for_operator
@@ -76,15 +78,18 @@ async def serve_until(stopped: asyncio.Event, config: Config) -> None:
     """Serves until `stopped`. Raises ControlDbUnavailable where the control DB cannot be had at the start."""
     database = ControlDb(config.database_url)
     await migrate(database)
-    projects = Projects(database, random=secrets.token_bytes, now_ms=lambda: time.time_ns() // 1_000_000)
+    projects = Projects(database, random=secrets.token_bytes, now_ms=_now_ms)
+    keyring = Keyring(database, random=secrets.token_bytes, now_ms=_now_ms)
     await projects.ensure_default(partial(_write_first_keys, config.first_start_file))
     core = await IngestCore.of(config, database)
-    await _serve_core(core, projects, stopped, config)
+    await _serve_core(core, projects, keyring, stopped, config)
     await core.close()
     await database.close()
 
 
-async def _serve_core(core: IngestCore, projects: Projects, stopped: asyncio.Event, config: Config) -> None:
+async def _serve_core(
+    core: IngestCore, projects: Projects, keyring: Keyring, stopped: asyncio.Event, config: Config
+) -> None:
     pipeline, directory, receipts = core.pipeline, core.directory, core.receipts
     tail_redis = redis_asyncio.Redis.from_url(config.redis_url)
     lookup = ReceiptLookup(pipeline, core.sinks_of)
@@ -104,7 +109,9 @@ async def _serve_core(core: IngestCore, projects: Projects, stopped: asyncio.Eve
         listen_on_socket(public, config.gateway_socket)
 
     operator = grpc.aio.server()
-    admin_grpc.add_AdminServiceServicer_to_server(AdminServicer(projects, directory, LogTail(tail_redis)), operator)
+    admin_grpc.add_AdminServiceServicer_to_server(
+        AdminServicer(projects, keyring, directory, LogTail(tail_redis)), operator
+    )
     receipt_service_pb2_grpc.add_ReceiptServiceServicer_to_server(
         ReceiptServicer(receipts, lookup, names_for_operator), operator
     )
@@ -115,7 +122,7 @@ async def _serve_core(core: IngestCore, projects: Projects, stopped: asyncio.Eve
             DeadLetters(pipeline),
             Replays(pipeline, partial(secrets.token_hex, 4)),
             SinkTests(pipeline, lambda: str(uuid.uuid4())),
-            lambda: time.time_ns() // 1_000_000,
+            _now_ms,
         ),
         operator,
     )
@@ -126,6 +133,7 @@ async def _serve_core(core: IngestCore, projects: Projects, stopped: asyncio.Eve
             tasks.create_task(core.run(), name="ingest-core"),
             tasks.create_task(health.run(), name="health"),
             tasks.create_task(warn_of_shortfalls(pipeline), name="redis-durability"),
+            tasks.create_task(Removal(pipeline, config.sinks, directory.deleted).run(), name="removal"),
         ]
         await core.prepare()
         await health.refresh()
@@ -143,6 +151,10 @@ async def _serve_core(core: IngestCore, projects: Projects, stopped: asyncio.Eve
         for task in running:
             task.cancel()
     await tail_redis.aclose()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 async def _answers(pipeline: RedisPipeline) -> bool:

@@ -1,16 +1,19 @@
-"""Projects and their keys: how they come to be and end."""
+"""Projects: how they come to be, change and end."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headgate_service.control_db.database import ControlDb
-from headgate_service.control_db.models import KeyRow, OrganisationRow, ProjectRow
+from headgate_service.control_db.models import OrganisationRow, ProjectRow
+from headgate_service.ids import make_id
 from headgate_service.key_kind import KeyKind
-from headgate_service.keys import FreshKey, RandomBytes, key_hash, lookup_prefix, make_key, random_text
+from headgate_service.keyring import Keyring
+from headgate_service.keys import FreshKey, RandomBytes, random_text
+from headgate_service.project import Project, ProjectUnknown, living_project
 from headgate_service.project_fields import (
     UTC,
     RateLimit,
@@ -19,7 +22,6 @@ from headgate_service.project_fields import (
     valid_monthly_limit,
     valid_name,
     valid_rate_limit,
-    valid_scopes,
     valid_slug,
     valid_time_zone,
 )
@@ -27,20 +29,11 @@ from headgate_service.project_fields import (
 DEFAULT = "default"
 FIRST_KINDS = (KeyKind.PUBLIC, KeyKind.TEST, KeyKind.SECRET)
 
-_ID_CHARACTERS = 20
 _MADE_SLUG_CHARACTERS = 8
 
 
 class SlugTaken(Exception):
     """Another project, perhaps a deleted one, has the slug."""
-
-
-class ProjectUnknown(Exception):
-    """No project has that id or slug, or it was deleted."""
-
-
-class KeyUnknown(Exception):
-    """No key has that id."""
 
 
 class KeysUndelivered(Exception):
@@ -54,27 +47,6 @@ class Kept(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Project:
-    """What the event path knows of a project. A limit of None is none, a rate limit of None the operator's default."""
-
-    id: str
-    slug: str
-    name: str
-    organisation_id: str
-    shard: int
-    monthly_limit: int | None
-    rate_limit: RateLimit | None
-    time_zone: str = UTC
-
-    @classmethod
-    def of(cls, row: ProjectRow) -> "Project":
-        rate = None
-        if row.rate_requests is not None and row.rate_window_ms is not None:
-            rate = RateLimit(row.rate_requests, row.rate_window_ms)
-        return cls(row.id, row.slug, row.name, row.organisation_id, row.shard, row.monthly_limit, rate, row.time_zone)
-
-
-@dataclass(frozen=True, slots=True)
 class FreshProject:
     """A project that was just made, with the only copy of its first keys."""
 
@@ -83,12 +55,13 @@ class FreshProject:
 
 
 class Projects:
-    """Makes and ends projects and keys in the control DB; every call may raise ControlDbUnavailable."""
+    """Makes, changes and ends projects in the control DB; every call may raise ControlDbUnavailable."""
 
     def __init__(self, database: ControlDb, *, random: RandomBytes, now_ms: Callable[[], int]) -> None:
         self._database = database
         self._random = random
         self._now_ms = now_ms
+        self._keyring = Keyring(database, random=random, now_ms=now_ms)
 
     async def create_project(
         self,
@@ -129,7 +102,7 @@ class Projects:
         name = None if name is None else valid_name(name)
         time_zone = None if time_zone is None else valid_time_zone(time_zone)
         async with self._database.change() as (session, change):
-            row = await _living(session, project)
+            row = await living_project(session, project)
             row.name = name or row.name
             row.time_zone = time_zone or row.time_zone
             row.change = change
@@ -152,7 +125,7 @@ class Projects:
         if rate_limit is not Kept.AS_IT_IS:
             valid_rate_limit(rate_limit)
         async with self._database.change() as (session, change):
-            row = await _living(session, project)
+            row = await living_project(session, project)
             if monthly_limit is not Kept.AS_IT_IS:
                 row.monthly_limit = monthly_limit
             if rate_limit is not Kept.AS_IT_IS:
@@ -160,23 +133,6 @@ class Projects:
                 row.rate_window_ms = rate_limit.window_ms if rate_limit else None
             row.change = change
             return Project.of(row)
-
-    async def create_key(self, project: str, kind: KeyKind, scopes: Iterable[str] = ()) -> FreshKey:
-        """A key of a project, by its id or slug. Only organisation keys take scopes; for one without, `events:write`.
-
-        Raises ProjectUnknown, InvalidArgument.
-        """
-        granted = valid_scopes(kind, scopes)
-        async with self._database.change() as (session, change):
-            return self._add_key(session, change, await _living(session, project), kind, granted)
-
-    async def revoke_key(self, key_id: str) -> None:
-        """Ends a key; ending it again is no error. Raises KeyUnknown."""
-        async with self._database.change() as (session, change):
-            ended = update(KeyRow).where(KeyRow.id == key_id, KeyRow.revoked_at.is_(None))
-            done = await session.execute(ended.values(revoked_at=self._now_ms(), change=change).returning(KeyRow.id))
-            if done.first() is None and await session.get(KeyRow, key_id) is None:
-                raise KeyUnknown("no key has that id: give the id (key_...), not the key itself")
 
     async def _add_project(
         self,
@@ -191,7 +147,7 @@ class Projects:
             raise SlugTaken(f"the slug {slug} is taken: give another")
         counts = await session.execute(select(ProjectRow.shard, func.count()).group_by(ProjectRow.shard))
         row = ProjectRow(
-            id=self._id("prj"),
+            id=make_id("prj", self._random),
             slug=slug,
             name=name,
             organisation_id=await self._default_organisation(session, change),
@@ -205,55 +161,22 @@ class Projects:
         )
         session.add(row)
         await session.flush()
-        keys = tuple(self._add_key(session, change, row, kind, ()) for kind in FIRST_KINDS)
+        keys = tuple(self._keyring.add(session, change, row, kind, ()) for kind in FIRST_KINDS)
         return FreshProject(Project.of(row), keys)
-
-    def _add_key(
-        self, session: AsyncSession, change: int, project: ProjectRow, kind: KeyKind, scopes: tuple[str, ...]
-    ) -> FreshKey:
-        key = FreshKey(self._id("key"), kind, scopes, make_key(kind, self._random))
-        hashed = key_hash(key.text)
-        session.add(
-            KeyRow(
-                id=key.id,
-                project_id=project.id,
-                organisation_id=project.organisation_id,
-                kind=kind.value,
-                hash=hashed,
-                lookup=lookup_prefix(hashed),
-                scopes=list(scopes),
-                created_at=self._now_ms(),
-                change=change,
-            )
-        )
-        return key
 
     async def _default_organisation(self, session: AsyncSession, change: int) -> str:
         known = await session.scalar(select(OrganisationRow.id).where(OrganisationRow.slug == DEFAULT))
         if known is not None:
             return known
-        made = OrganisationRow(id=self._id("org"), slug=DEFAULT, name=DEFAULT, created_at=self._now_ms(), change=change)
+        made = OrganisationRow(
+            id=make_id("org", self._random), slug=DEFAULT, name=DEFAULT, created_at=self._now_ms(), change=change
+        )
         session.add(made)
         await session.flush()
         return made.id
 
-    def _id(self, prefix: str) -> str:
-        return f"{prefix}_{random_text(_ID_CHARACTERS, self._random)}"
-
     def _made_slug(self) -> str:
         return f"project-{random_text(_MADE_SLUG_CHARACTERS, self._random)}"
-
-
-async def _living(session: AsyncSession, id_or_slug: str) -> ProjectRow:
-    """The project's row. Raises ProjectUnknown."""
-    row = await session.scalar(
-        select(ProjectRow).where(
-            or_(ProjectRow.id == id_or_slug, ProjectRow.slug == id_or_slug), ProjectRow.deleted_at.is_(None)
-        )
-    )
-    if row is None:
-        raise ProjectUnknown(f"no project {id_or_slug}: give its slug or id")
-    return row
 
 
 def _deliver(made: FreshProject, deliver: Callable[[FreshProject], None]) -> None:
@@ -261,3 +184,6 @@ def _deliver(made: FreshProject, deliver: Callable[[FreshProject], None]) -> Non
         deliver(made)
     except OSError as error:
         raise KeysUndelivered(f"the first project's keys cannot be written down: {error}") from error
+
+
+__all__ = ["FreshProject", "Kept", "KeysUndelivered", "Project", "ProjectUnknown", "Projects", "SlugTaken"]

@@ -22,6 +22,7 @@ from headgate_service.control_db.schema import migrate
 from headgate_service.directory import CredentialInvalid, Directory
 from headgate_service.directory_snapshot import ControlChanges
 from headgate_service.key_kind import KeyKind
+from headgate_service.keyring import Keyring
 from headgate_service.keys import parse_key
 from headgate_service.project_fields import RateLimit
 from headgate_service.projects import Project, Projects
@@ -62,9 +63,10 @@ async def directory(short_dir: Path) -> AsyncIterator[Directory]:
     database = ControlDb(f"sqlite+aiosqlite:///{short_dir}/control.db")
     await migrate(database)
     projects = Projects(database, random=secrets.token_bytes, now_ms=lambda: 1)
+    keyring = Keyring(database, random=secrets.token_bytes, now_ms=lambda: 1)
     made = Directory(ControlChanges(database), clock=time.monotonic)
     server = grpc.aio.server()
-    add_AdminServiceServicer_to_server(AdminServicer(projects, made, ShortTail()), server)
+    add_AdminServiceServicer_to_server(AdminServicer(projects, keyring, made, ShortTail()), server)
     add_ReceiptServiceServicer_to_server(OneReceipt(), server)
     socket_path(short_dir).parent.mkdir()
     server.add_insecure_port(f"unix:{socket_path(short_dir)}")

@@ -2,12 +2,13 @@
 
 import itertools
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.schema import migrate
+from headgate_service.keyring import Keyring
 from headgate_service.projects import Projects
 
 
@@ -25,6 +26,16 @@ async def control_db(control_url: str) -> AsyncIterator[ControlDb]:
 
 
 @pytest.fixture
-def projects(control_db: ControlDb) -> Projects:
+def now_ms() -> Callable[[], int]:
     ticks = itertools.count(1_700_000_000_000)
-    return Projects(control_db, random=secrets.token_bytes, now_ms=lambda: next(ticks))
+    return lambda: next(ticks)
+
+
+@pytest.fixture
+def projects(control_db: ControlDb, now_ms: Callable[[], int]) -> Projects:
+    return Projects(control_db, random=secrets.token_bytes, now_ms=now_ms)
+
+
+@pytest.fixture
+def keyring(control_db: ControlDb, now_ms: Callable[[], int]) -> Keyring:
+    return Keyring(control_db, random=secrets.token_bytes, now_ms=now_ms)

@@ -16,6 +16,7 @@ from headgate_service.control_db.database import ControlDb
 from headgate_service.directory import CredentialInvalid, Directory
 from headgate_service.directory_snapshot import ControlChanges
 from headgate_service.key_kind import KeyKind
+from headgate_service.keyring import Keyring
 from headgate_service.keys import parse_key
 from headgate_service.projects import Project, Projects
 
@@ -49,10 +50,10 @@ async def directory(control_db: ControlDb) -> Directory:
 
 @pytest.fixture
 async def stub(
-    projects: Projects, directory: Directory, tail: EndlessTail, short_dir: Path
+    projects: Projects, keyring: Keyring, directory: Directory, tail: EndlessTail, short_dir: Path
 ) -> AsyncIterator[AdminServiceStub]:
     server = grpc.aio.server()
-    add_AdminServiceServicer_to_server(AdminServicer(projects, directory, tail), server)
+    add_AdminServiceServicer_to_server(AdminServicer(projects, keyring, directory, tail), server)
     server.add_insecure_port(f"unix:{short_dir}/admin.sock")
     await server.start()
     async with grpc.aio.insecure_channel(f"unix:{short_dir}/admin.sock") as channel:

@@ -18,6 +18,7 @@ from headgate_service.directory import (
 )
 from headgate_service.directory_snapshot import Changes, ControlChanges, KnownKey, Snapshot
 from headgate_service.key_kind import KeyKind
+from headgate_service.keyring import Keyring
 from headgate_service.keys import make_key
 from headgate_service.project_fields import RateLimit
 from headgate_service.projects import Projects
@@ -99,9 +100,9 @@ async def test_a_key_is_found_with_what_it_opens(directory: Directory, projects:
     assert list(directory.projects()) == [made.project]
 
 
-async def test_an_organisation_key_has_its_scopes(directory: Directory, projects: Projects) -> None:
+async def test_an_organisation_key_has_its_scopes(directory: Directory, projects: Projects, keyring: Keyring) -> None:
     await projects.create_project("p")
-    key = await projects.create_key("p", KeyKind.ORGANISATION, ["logs:read", "events:write"])
+    key = await keyring.create("p", KeyKind.ORGANISATION, ["logs:read", "events:write"])
     assert (await directory.find(key.text)).scopes == {"logs:read", "events:write"}
 
 
@@ -187,14 +188,16 @@ async def test_guessing_cannot_wear_out_the_database_nor_refuse_a_new_key(
     assert source.looks == before + 4
 
 
-async def test_a_revocation_reaches_another_directory_within_its_interval(control_url: str, projects: Projects) -> None:
+async def test_a_revocation_reaches_another_directory_within_its_interval(
+    control_url: str, projects: Projects, keyring: Keyring
+) -> None:
     key = (await projects.create_project("p")).keys[0]
     other = Directory(ControlChanges(ControlDb(control_url)), clock=time.monotonic, refresh_seconds=0.05)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(other.run())
         await until(lambda: other.healthy)
         await other.find(key.text)
-        await projects.revoke_key(key.id)
+        await keyring.revoke(key.id)
         async with asyncio.timeout(5):
             while True:
                 try:
@@ -334,14 +337,14 @@ async def test_an_older_copy_put_back_is_believed(
 
 
 async def test_which_project_a_credential_may_write(
-    control_db: ControlDb, directory: Directory, projects: Projects
+    control_db: ControlDb, directory: Directory, projects: Projects, keyring: Keyring
 ) -> None:
     one = await projects.create_project("one")
     two = await projects.create_project("two")
     foreign = await projects.create_project("foreign")
     gone = await projects.create_project("gone")
-    key = await projects.create_key("one", KeyKind.ORGANISATION)
-    gone_key = await projects.create_key("gone", KeyKind.ORGANISATION)
+    key = await keyring.create("one", KeyKind.ORGANISATION)
+    gone_key = await keyring.create("gone", KeyKind.ORGANISATION)
     async with control_db.change() as (session, change):
         session.add(OrganisationRow(id="org_2", slug="two", name="two", created_at=1, change=change))
         await session.flush()
@@ -364,6 +367,10 @@ async def test_which_project_a_credential_may_write(
         directory.project_for(organisation, "gone")
     with pytest.raises(ProjectGone):
         directory.project_for(await directory.find(gone_key.text))
+    with pytest.raises(ProjectGone):
+        directory.project_for(await directory.find(gone_key.text), "one")
+    assert [project.slug for project in directory.deleted()] == ["gone"]
+    assert directory.remembered("gone") == gone.project
     assert directory.project("gone") is None
     assert "gone" not in {project.slug for project in directory.projects()}
 

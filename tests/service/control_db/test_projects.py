@@ -7,12 +7,12 @@ import pytest
 from headgate_service.control_db.database import ControlDb, ControlDbUnavailable
 from headgate_service.control_db.models import KeyRow, ProjectRow
 from headgate_service.key_kind import KeyKind
+from headgate_service.keyring import Keyring, KeyUnknown
 from headgate_service.keys import key_hash, parse_key
 from headgate_service.project_fields import InvalidArgument, RateLimit
 from headgate_service.projects import (
     FreshProject,
     KeysUndelivered,
-    KeyUnknown,
     Project,
     Projects,
     ProjectUnknown,
@@ -30,9 +30,9 @@ async def test_a_project_comes_with_a_key_of_each_of_its_kinds(projects: Project
     assert [parse_key(key.text) for key in made.keys] == [KeyKind.PUBLIC, KeyKind.TEST, KeyKind.SECRET]
 
 
-async def test_only_hashes_are_kept(projects: Projects, tmp_path: Path) -> None:
+async def test_only_hashes_are_kept(projects: Projects, keyring: Keyring, tmp_path: Path) -> None:
     made = await projects.create_project("p")
-    key = await projects.create_key("p", KeyKind.ORGANISATION)
+    key = await keyring.create("p", KeyKind.ORGANISATION)
     with sqlite3.connect(tmp_path / "data" / "control.db") as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     kept = (tmp_path / "data" / "control.db").read_bytes()
@@ -86,10 +86,10 @@ async def test_a_change_leaves_nothing_behind_when_it_is_refused(control_db: Con
         assert len((await session.scalars(select(KeyRow))).all()) == 3
 
 
-async def test_a_key_by_slug_or_id(projects: Projects) -> None:
+async def test_a_key_by_slug_or_id(projects: Projects, keyring: Keyring) -> None:
     made = await projects.create_project("p")
-    by_slug = await projects.create_key("p", KeyKind.PUBLIC)
-    by_id = await projects.create_key(made.project.id, KeyKind.ORGANISATION, ["analytics:read"])
+    by_slug = await keyring.create("p", KeyKind.PUBLIC)
+    by_id = await keyring.create(made.project.id, KeyKind.ORGANISATION, ["analytics:read"])
     assert by_slug.scopes == ()
     assert by_id.scopes == ("analytics:read",)
     assert by_id.id.startswith("key_")
@@ -109,23 +109,23 @@ async def test_a_plan_changes_by_its_parts(control_db: ControlDb, projects: Proj
         assert Project.of(await session.get_one(ProjectRow, made.id)) == freed
 
 
-async def test_what_does_not_exist_is_said(projects: Projects) -> None:
+async def test_what_does_not_exist_is_said(projects: Projects, keyring: Keyring) -> None:
     with pytest.raises(ProjectUnknown, match="nope"):
-        await projects.create_key("nope", KeyKind.PUBLIC)
+        await keyring.create("nope", KeyKind.PUBLIC)
     with pytest.raises(ProjectUnknown, match="nope"):
         await projects.set_plan("nope", 1)
     with pytest.raises(KeyUnknown):
-        await projects.revoke_key("key_nope")
+        await keyring.revoke("key_nope")
 
 
 async def test_ending_a_key_twice_is_no_error_and_keeps_the_first_time(
-    control_db: ControlDb, projects: Projects
+    control_db: ControlDb, projects: Projects, keyring: Keyring
 ) -> None:
     key = (await projects.create_project("p")).keys[0]
-    await projects.revoke_key(key.id)
+    await keyring.revoke(key.id)
     async with control_db.read() as session:
         first = (await session.get_one(KeyRow, key.id)).revoked_at
-    await projects.revoke_key(key.id)
+    await keyring.revoke(key.id)
     async with control_db.read() as session:
         assert (await session.get_one(KeyRow, key.id)).revoked_at == first is not None
 

@@ -1,0 +1,1 @@
+"""What the people of a project see of it and do to it."""

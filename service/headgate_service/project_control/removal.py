@@ -1,0 +1,115 @@
+"""Removes what Redis holds of deleted projects, when nobody needs it any more.
+
+What a project accepted before it was deleted was acknowledged, and is delivered like all else: batches that are
+promised may hold events of other projects too, and must stay what they are. So a project's keys go only when each of
+its sinks that is enabled has settled all of it, no replay reads it and none of its dead letters is about to be sent
+again.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+from headgate.v1 import delivery_pb2
+from redis.exceptions import ResponseError
+
+from headgate_service.config import SinkRule
+from headgate_service.delivery.names import REPLAYS
+from headgate_service.delivery.script import Script
+from headgate_service.directory import DirectoryUnavailable
+from headgate_service.log.filtered_bits import BLOCK_EVENTS
+from headgate_service.log.names import shard_keys
+from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
+from headgate_service.projects import Project
+
+SECONDS = 15.0
+_RETRIES_AT_ONCE = 1000
+
+_REMOVE = Script("remove", __package__)
+
+_log = structlog.get_logger(__name__)
+
+
+class Removal:
+    """Looks every `seconds` at the projects that `deleted` gives. Any number of services may do so at once."""
+
+    def __init__(
+        self,
+        redis: RedisPipeline,
+        rules: Sequence[SinkRule],
+        deleted: Callable[[], Sequence[Project]],
+        seconds: float = SECONDS,
+    ) -> None:
+        self._redis = redis
+        self._rules = rules
+        self._deleted = deleted
+        self._seconds = seconds
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(self._seconds)
+            try:
+                await self.look()
+            except (RedisUnavailable, ResponseError, DirectoryUnavailable) as error:
+                _log.warning("deleted projects wait to be removed", error=str(error))
+
+    async def look(self) -> list[Project]:
+        """Removes what can go, and returns whose. Raises RedisUnavailable, ResponseError, DirectoryUnavailable."""
+        deleted = {one.id: one for one in self._deleted()}
+        shards = sorted({one.shard for one in deleted.values()})
+        there = await asyncio.gather(*(self._redis.execute("SMEMBERS", shard_keys(one).projects) for one in shards))
+        remaining = [deleted[name] for names in there for one in names if (name := one.decode()) in deleted]
+        if not remaining:
+            return []
+        replayed = await self._replayed()
+        removed = [one for one in remaining if one.id not in replayed and await self._remove(one)]
+        for project in removed:
+            _log.info("a deleted project is gone from Redis", project=project.id)
+        return removed
+
+    async def _replayed(self) -> set[str]:
+        """The projects that replays read."""
+        stored = map(delivery_pb2.StoredReplay.FromString, await self._redis.execute("HVALS", REPLAYS))
+        return {
+            one.project_id
+            for replay in stored
+            if replay.end == delivery_pb2.StoredReplay.END_UNSPECIFIED
+            for one in replay.ranges
+        }
+
+    async def _remove(self, project: Project) -> bool:
+        shard = shard_keys(project.shard)
+        keys = shard.project(project.id)
+        sinks = [rule.name for rule in self._rules if rule.enabled and rule.serves(project.id, project.slug)]
+        fields, (accepted,) = await asyncio.gather(
+            self._redis.execute("HKEYS", keys.cursors), self._redis.execute("HMGET", keys.use, "seq")
+        )
+        # Of every sink that ever had one, too: it may be configured no more.
+        known = {name.decode().removeprefix("c:") for name in fields if name.startswith(b"c:")} | set(sinks)
+        for sink in known:
+            if await self._retries(shard.retries(sink), project.id):
+                return False
+        blocks = range(int(accepted or 0) // BLOCK_EVENTS + 1)
+        gone = await _REMOVE.run(
+            self._redis,
+            [
+                *(shard.projects, shard.ready, keys.use, keys.cursors, keys.log, keys.dead, *keys.dedup),
+                *(keys.dead_ranges(sink) for sink in known),
+                *(keys.filtered(sink, block) for sink in known for block in blocks),
+            ],
+            *(project.id, *sinks),
+        )
+        return bool(gone)
+
+    async def _retries(self, key: str, project_id: str) -> bool:
+        """Whether an event of the project is about to be sent again."""
+        cursor = b"0"
+        while True:
+            cursor, found = await self._redis.execute(
+                "HSCAN", key, cursor, "MATCH", f"{project_id} *", "COUNT", _RETRIES_AT_ONCE
+            )
+            if found:
+                return True
+            if cursor == b"0":
+                return False

@@ -1,0 +1,103 @@
+"""What Redis holds of a deleted project goes when nobody needs it, and of other projects nothing does."""
+
+import json
+
+import pytest
+from aiohttp import web
+from headgate_service.config import SinkRule
+from headgate_service.delivery_control.dead_letters import DeadLetters
+from headgate_service.delivery_control.replays import Replays
+from headgate_service.log.names import SHARDS
+from headgate_service.project import Project
+from headgate_service.project_control.removal import Removal
+
+# Of one shard: their events share batches.
+GONE, NEIGHBOUR = "ab", "ba"
+SHARD = sum(GONE.encode()) % SHARDS
+
+
+def project(name: str) -> Project:
+    return Project(name, name, name, "org", SHARD, None, None)
+
+
+@pytest.fixture
+def removal(producer) -> Removal:
+    rules = [
+        SinkRule("hook", False),
+        SinkRule("off", False, enabled=False),
+        SinkRule("other", False, frozenset({NEIGHBOUR})),
+    ]
+    return Removal(producer.pipeline, rules, lambda: [project(GONE)])
+
+
+async def keys(producer, name: str) -> list[bytes]:
+    return await producer.pipeline.execute("KEYS", f"*:{name}:*")
+
+
+async def test_a_project_stays_until_its_sinks_have_all_of_it(rig, producer, target, removal, balanced):
+    # The gate is shut: both projects' events are promised in one batch.
+    gate = [True]
+    target.refuse = lambda request, body: web.Response(status=503) if gate[0] else None
+    async with rig.forwarding(rig.config(rig.webhook(max_age=0.5))):
+        await producer.append(GONE, 3)
+        await producer.append(NEIGHBOUR, 2)
+        await rig.eventually(lambda: target.bodies, "a first try")
+        assert await removal.look() == []
+        gate[0] = False
+        await rig.eventually(lambda: target.taken == producer.sent, "delivery")
+        await rig.eventually(removal.look, "the removal")
+        assert await keys(producer, GONE) == []
+        assert await producer.pipeline.execute("SMEMBERS", f"{{s{SHARD:02d}}}:projects") == [NEIGHBOUR.encode()]
+        target.assert_resends_are_identical()
+        # Its neighbour goes on, and so would a straggler that a service without its database let in.
+        await producer.append(NEIGHBOUR, 1)
+        await producer.append(GONE, 2)
+        await rig.eventually(lambda: target.taken == producer.sent, "what came later")
+        await rig.eventually(removal.look, "the removal of the straggler")
+        assert await keys(producer, GONE) == []
+        del producer.sent[GONE]
+        await balanced("hook")
+
+
+async def test_dead_letters_go_with_it_but_not_while_they_are_sent_again(rig, producer, target, removal):
+    def refuse(request: web.Request, body: bytes) -> web.Response | None:
+        events = json.loads(body)["data"]["events"]
+        return web.Response(status=422) if events[0]["name"] == f"{GONE}/0" else None
+
+    target.refuse = refuse
+    letters = DeadLetters(producer.pipeline)
+    async with rig.forwarding(rig.config(rig.webhook(max_events=1))):
+        await producer.append(GONE, 1)
+        await rig.eventually(lambda: _count(letters), "the dead letter")
+    # No forwarder runs: what is to be sent again waits.
+    assert await letters.retry(project(GONE), "hook", None) == (1, 0)
+    assert await removal.look() == []
+    async with rig.forwarding(rig.config(rig.webhook(max_events=1))):
+        await rig.eventually(removal.look, "the removal")
+    assert await keys(producer, GONE) == []
+
+
+async def _count(letters: DeadLetters) -> int:
+    return len([one async for one in letters.of(project(GONE), "hook")])
+
+
+async def test_what_a_replay_reads_stays(rig, producer, target, removal):
+    replays = Replays(producer.pipeline, lambda: "r1")
+    async with rig.forwarding(rig.config(rig.webhook())):
+        await producer.append(GONE, 2)
+        await rig.eventually(lambda: target.taken == producer.sent, "delivery")
+    parts = await replays.ranges([project(GONE)], 0, 1 << 52)
+    await replays.start("hook", parts, 0)
+    assert await removal.look() == []
+    await replays.cancel("r1")
+    assert await removal.look() == [project(GONE)]
+
+
+async def test_a_sink_that_never_settled_anything_holds_it(producer, removal):
+    await producer.append(GONE, 1)
+    assert await removal.look() == []
+    assert len(await keys(producer, GONE)) > 1
+
+
+async def test_a_project_without_entries_is_no_work(producer, removal):
+    assert await removal.look() == []
