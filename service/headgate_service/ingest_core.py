@@ -5,7 +5,6 @@ Any number of them, in any processes, share one Redis and one control DB.
 
 import asyncio
 import contextlib
-import gc
 import secrets
 import time
 from dataclasses import dataclass
@@ -70,14 +69,6 @@ class IngestCore:
     async def close(self) -> None:
         """Ends its connections; `run` has ended."""
         await self.pipeline.close()
-
-
-def spare_collections() -> None:
-    """Keeps what lives until now out of garbage collection: it lives for ever, and to look at it again in every
-    collection costs more than all the rest of it."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 50)
 
 
 def _now() -> datetime:

@@ -33,8 +33,9 @@ from headgate_service.delivery_control.replays import Replays
 from headgate_service.delivery_control.sink_tests import SinkTests
 from headgate_service.delivery_control.sinks import Sinks
 from headgate_service.directory import Directory
+from headgate_service.garbage import spare_collections
 from headgate_service.health import CONTROL_DB, REDIS, Health
-from headgate_service.ingest_core import IngestCore, spare_collections
+from headgate_service.ingest_core import IngestCore
 from headgate_service.ingest_servicer import IngestServicer
 from headgate_service.keyring import Keyring
 from headgate_service.listening import listen, listen_on_socket

@@ -40,6 +40,7 @@ from headgate_service.delivery.shard_log import ShardLog
 from headgate_service.delivery.status import StatusBoard
 from headgate_service.delivery.wakeup import Wakeup
 from headgate_service.delivery_control.ledger import Ledger
+from headgate_service.garbage import spare_collections
 from headgate_service.log.redis_pipeline import RedisPipeline
 
 _OBSERVERS_SECONDS = 2.0
@@ -172,6 +173,7 @@ async def serve(
         hook_workers.start()
         for outlet in outlets:
             outlet.start()
+        spare_collections()
         _log.info("forwarder runs", sinks=[outlet.name for outlet in outlets], owner=owner)
         stopped = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait([stopped, *running], return_when=asyncio.FIRST_COMPLETED)
