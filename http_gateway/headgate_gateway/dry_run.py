@@ -1,13 +1,11 @@
 """What a dry run's answer says beside the success body."""
 
-from collections.abc import Sequence
 from typing import Any
 
-import orjson
-from google.protobuf.json_format import MessageToDict
-from headgate.v1 import event_pb2, ingest_service_pb2
+from headgate.v1 import ingest_service_pb2
 
 from headgate_gateway.dialects.dialect import Fault, Rejection, Unparsable
+from headgate_gateway.event_json import event_json
 
 _YES = frozenset({"1", "true"})
 _NO = frozenset({"", "0", "false"})
@@ -30,18 +28,7 @@ def dry_run_report(answer: ingest_service_pb2.GatheredAnswer) -> dict[str, Any]:
     """The canonical events, how many of them a quota would count, and the sinks where the service names them."""
     # The service shows what it would store, and a quota counts just that.
     events = answer.dry_run_events
-    report: dict[str, Any] = {"events": _canonical(events), "quota": len(events)}
+    report: dict[str, Any] = {"events": [event_json(event) for event in events], "quota": len(events)}
     if answer.dry_run_sinks:
         report["sinks"] = list(answer.dry_run_sinks)
     return report
-
-
-def _canonical(events: Sequence[event_pb2.Event]) -> list[dict[str, Any]]:
-    return [_as_json(event) for event in events]
-
-
-def _as_json(event: event_pb2.Event) -> dict[str, Any]:
-    mapped: dict[str, Any] = MessageToDict(event)
-    if mapped.pop("propertiesJson", None):
-        mapped["properties"] = orjson.Fragment(event.properties_json)
-    return mapped
