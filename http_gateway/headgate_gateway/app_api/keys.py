@@ -1,5 +1,6 @@
 """/api/projects/{project}/keys: a project's keys."""
 
+from dataclasses import replace
 from typing import Any
 
 from headgate.v1 import admin_service_pb2 as admin
@@ -78,5 +79,16 @@ REVOKE_KEY = Operation(
     lambda asked: wire.ProjectServiceRevokeKeyRequest(project=asked.path["project"], id=asked.path["key"]),
     lambda ended: {"revoked": True},
 )
+# A key's id says which project it is of.
+ROTATE_ANY_KEY = replace(
+    ROTATE_KEY,
+    path="/api/keys/{key}/rotate",
+    request=lambda asked: wire.RotateKeyRequest(id=asked.path["key"]),
+)
+REVOKE_ANY_KEY = replace(
+    REVOKE_KEY,
+    path="/api/keys/{key}",
+    request=lambda asked: wire.ProjectServiceRevokeKeyRequest(id=asked.path["key"]),
+)
 
-OPERATIONS = (LIST_KEYS, CREATE_KEY, ROTATE_KEY, REVOKE_KEY)
+OPERATIONS = (LIST_KEYS, CREATE_KEY, ROTATE_KEY, REVOKE_KEY, ROTATE_ANY_KEY, REVOKE_ANY_KEY)
