@@ -16,7 +16,7 @@ from headgate_gateway.request_headers import request_headers
 
 
 class ExperimentsResource:
-    """Answers with the project's experiments: none, as long as no project deploys any.
+    """Answers with the experiments of the project's active config: none, where it has no config or no experiments.
 
     The key is judged by the service, as that of a request without events, and refused in the words of `dialect`.
     """
@@ -51,14 +51,20 @@ class ExperimentsResource:
         if not credential:
             return self._dialect.rejected(Unparsable(Rejection.CREDENTIAL_MISSING))
         request = ingest_service_pb2.GatheredRequest(
-            dialect=self._dialect.kind, credential=credential, origin=headers.get("origin", "")
+            dialect=self._dialect.kind,
+            credential=credential,
+            origin=headers.get("origin", ""),
+            experiments=ingest_service_pb2.ExperimentsWanted(
+                ids=filter(None, map(str.strip, headers.get("x-experiment-ids", "").split(","))),
+                test=headers.get("x-xaiku-test", "").strip().lower() == "true",
+            ),
         )
         try:
             judged = await self._client.ingest(request)
         except (ServiceUnavailable, RequestTooLarge):
             judged = ingest_service_pb2.GatheredAnswer(refusal=NOT_CONFIRMED)
         if judged.WhichOneof("answer") == "response":
-            return Answer(200, {"experiments": []})
+            return Answer(200, {"experiments": orjson.Fragment(judged.experiments_json or b"[]")})
         worded = self._dialect.refused(judged.refusal)
         if worded.status not in (429, 503):
             return worded
@@ -85,7 +91,12 @@ class ExperimentsResource:
                         "description": "Only these, separated by commas; empty: all.",
                         "schema": {"type": "string"},
                     },
-                    {"name": "X-xaiku-test", "in": "header", "schema": {"type": "string"}},
+                    {
+                        "name": "X-xaiku-test",
+                        "in": "header",
+                        "description": "`true`: those marked as a test too.",
+                        "schema": {"type": "string"},
+                    },
                 ],
                 "responses": {
                     "200": {
@@ -102,6 +113,7 @@ class ExperimentsResource:
                         },
                     },
                     "401": {"$ref": "#/components/responses/PlainError"},
+                    "403": {"$ref": "#/components/responses/PlainError"},
                     "503": {"$ref": "#/components/responses/PlainError"},
                 },
             }

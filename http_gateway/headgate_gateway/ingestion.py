@@ -113,6 +113,8 @@ class Ingestion:
         if "idempotency-key" in headers and not request.dry_run:
             request.idempotency_key = _idempotency_key(headers["idempotency-key"])
             request.body_hash = hashlib.sha256(body).digest()
+        if parsed.all_or_nothing:
+            request.all_or_nothing = True
         if parsed.refused:
             request.refused = parsed.refused
             request.refused_reason = outcome_pb2.REASON_INVALID
@@ -126,8 +128,10 @@ class Ingestion:
         headers = rate_headers(response.limits)
         if response.receipt:
             headers["Headgate-Receipt"] = response.receipt
+        if response.warned:
+            headers["Headgate-Warnings"] = str(response.warned)
         if dry_run:
-            worded = replace(worded, body={**worded.body, "dryRun": dry_run_report(answer)})
+            worded = replace(worded, body={**worded.body, "dryRun": dry_run_report(answer, parsed.places)})
         return Reply(worded, headers)
 
     def _count(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> None:

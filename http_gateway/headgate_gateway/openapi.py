@@ -31,6 +31,10 @@ _HEADERS: dict[str, Any] = {
         "description": "Look the stored events up with it: GET /v1/receipts/{receipt}.",
         "schema": {"type": "string"},
     },
+    "Headgate-Warnings": {
+        "description": "How many of the events do not fit the schema that the project's policy watches; absent: none.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
     "RateLimit": {
         "description": "What is left of the limits that apply (IETF draft, structured field).",
         "schema": {"type": "string"},
@@ -111,7 +115,7 @@ def _add_shared_headers(operation: dict[str, Any]) -> None:
             continue
         names = [*_RATE] if status[0] in "24" else []
         if status[0] == "2":
-            names.append("Headgate-Receipt")
+            names += ["Headgate-Receipt", "Headgate-Warnings"]
         if status in ("429", "503"):
             names.append("Retry-After")
         shared = {name: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -94,8 +94,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
                 raise InvalidArgument("last", f"must be 0 to {MAX_LAST}")
             chosen = self._choice(request.projects)
             # Each event waits until the watcher has room for it.
-            latest, last = request.no_follow, request.last
-            async for event in self._tail.latest(chosen(), last) if latest else self._tail.events(chosen, last):
+            async for event in self._tail.events(chosen, request.last):
                 yield admin.TailEventsResponse(event=event)
         except _REFUSALS as error:
             await _abort(context, error)

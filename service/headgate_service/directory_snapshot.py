@@ -1,7 +1,7 @@
 """What the directory knows: keys and projects in memory, and how it loads what is new about them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import select
 
@@ -9,6 +9,7 @@ from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import ChangeCounter, KeyRow, OrganisationRow, ProjectRow
 from headgate_service.key_kind import KeyKind
 from headgate_service.keys import lookup_prefix, same_hash
+from headgate_service.policy.active_policies import ActivePolicies
 from headgate_service.projects import Project
 
 # The change counter's value of one who knows nothing.
@@ -47,10 +48,11 @@ class Changes:
 
 
 class ControlChanges:
-    """Loads changes from the control DB."""
+    """Loads changes from the control DB. Without `policies` projects come without theirs: for who judges no events."""
 
-    def __init__(self, database: ControlDb) -> None:
+    def __init__(self, database: ControlDb, policies: ActivePolicies | None = None) -> None:
         self._database = database
+        self._policies = policies
 
     async def load(self, since: int) -> Changes:
         """What was written after the counter stood at `since`. Raises ControlDbUnavailable."""
@@ -65,13 +67,20 @@ class ControlChanges:
             organisations = await session.scalars(select(OrganisationRow).where(OrganisationRow.change > since))
             projects = await session.scalars(select(ProjectRow).where(ProjectRow.change > since))
             keys = await session.scalars(select(KeyRow).where(KeyRow.change > since))
-            return Changes(
+            changes = Changes(
                 since,
                 until,
                 tuple((row.id, row.deleted_at is not None) for row in organisations),
                 tuple((Project.of(row), row.deleted_at is not None) for row in projects),
                 tuple(_known_key(row) for row in keys),
             )
+        return changes if self._policies is None else await self._with_policies(changes, self._policies)
+
+    async def _with_policies(self, changes: Changes, policies: ActivePolicies) -> Changes:
+        # Versions never change, so that a later look at them is one at the same moment.
+        await policies.learn({project.id: project.deploy_version for project, _ in changes.projects})
+        known = ((replace(project, policy=policies.of(project.id)), gone) for project, gone in changes.projects)
+        return replace(changes, projects=tuple(known))
 
 
 class Snapshot:

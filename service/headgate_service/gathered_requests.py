@@ -31,6 +31,8 @@ class GatheredRequests:
             refused=request.refused,
             refused_reason=request.refused_reason,
             each=len(request.events) == 1,
+            all_or_nothing=request.all_or_nothing,
+            experiments=request.experiments if request.HasField("experiments") else None,
         )
         try:
             taken = await self._ingest.take(submission)
@@ -41,4 +43,9 @@ class GatheredRequests:
             return GatheredAnswer(
                 refusal=outcome_pb2.Refusal(cause=outcome_pb2.CAUSE_UNAVAILABLE, message="not confirmed: retry")
             )
-        return GatheredAnswer(response=taken.response, dry_run_events=taken.events, dry_run_sinks=taken.sinks)
+        return GatheredAnswer(
+            response=taken.response,
+            dry_run_events=taken.events,
+            dry_run_sinks=taken.sinks,
+            experiments_json=taken.experiments,
+        )

@@ -5,16 +5,20 @@ from datetime import timedelta
 from hashlib import blake2b
 
 import msgspec
+import orjson
 from headgate.v1 import event_pb2, outcome_pb2
-from headgate.v1.ingest_service_pb2 import IngestEventsResponse
+from headgate.v1.ingest_service_pb2 import ExperimentsWanted, IngestEventsResponse
 
 from headgate_service.entrance import Caller, Entrance
 from headgate_service.event_rules import complete_user
+from headgate_service.ingest_answer import IngestAnswer, add_refusals, unfit_request
 from headgate_service.limits import RateLimits, limit_state, until_next_month, until_next_window
 from headgate_service.log.append import Append, Appender, Idempotency, LogProject, LogUnavailable, Rate, Verdict
 from headgate_service.log.entry import encode
-from headgate_service.log.reader import made_event_id, materialise, timestamp
-from headgate_service.receipt import Receipt, ReceiptMaker, runs
+from headgate_service.log.reader import timestamp
+from headgate_service.policy.judged import Judged, judge, reason_name
+from headgate_service.policy.policy import Policy
+from headgate_service.receipt import ReceiptMaker
 from headgate_service.refusal_ledger import RefusalLedger
 from headgate_service.refused import Refused
 
@@ -26,7 +30,9 @@ class Submission(msgspec.Struct, frozen=True):
     """A request whose events are acceptable, each by its API's rules.
 
     `refused` events stood beside them and were not, for `refused_reason`. `request_hash` is SHA-256 of what a repeat
-    under `idempotency_key` must equal. `each` asks for a result per event.
+    under `idempotency_key` must equal. `each` asks for a result per event, else only what the project's policy says of
+    some is told. `all_or_nothing`: where the policy refuses one event, it refuses the request. `experiments` asks for
+    some of the project's.
     """
 
     dialect: event_pb2.Dialect
@@ -41,15 +47,18 @@ class Submission(msgspec.Struct, frozen=True):
     refused: int = 0
     refused_reason: outcome_pb2.Reason = outcome_pb2.REASON_UNSPECIFIED
     each: bool = False
+    all_or_nothing: bool = False
+    experiments: ExperimentsWanted | None = None
 
 
 class Taken(msgspec.Struct, frozen=True):
     """A request that was taken. `events` and `sinks` are for a dry run: what would be stored, and whom it would reach;
-    the sinks only for callers who may see them."""
+    the sinks only for callers who may see them. `experiments` are those that were asked for, as JSON."""
 
     response: IngestEventsResponse
     events: Sequence[event_pb2.Event] = ()
     sinks: Sequence[str] = ()
+    experiments: bytes = b""
 
 
 class Ingest:
@@ -76,14 +85,18 @@ class Ingest:
         caller = await self._entrance.enter(
             submission.dialect, submission.credential, submission.project, submission.origin
         )
-        reason = outcome_pb2.Reason.Name(submission.refused_reason).removeprefix("REASON_")
+        reason = reason_name(submission.refused_reason)
+        if (policy := caller.project.policy) is not None:
+            self._check(policy, submission, caller)
         if not submission.events and not submission.idempotency_key:
             self._count_refused(submission, caller, reason, submission.refused)
-            return Taken(IngestEventsResponse())
+            return Taken(IngestEventsResponse(), experiments=_experiments(submission, policy))
         try:
             taken = await self._append(submission, caller)
         except Refused as refused:
-            self._count_refused(submission, caller, refused.reason, len(submission.events) + submission.refused)
+            # Faults of events are those of schemas: what the API's own rules refuse does not come here.
+            why = reason_name(outcome_pb2.REASON_SCHEMA) if refused.refusal.faults else refused.reason
+            self._count_refused(submission, caller, why, len(submission.events) + submission.refused)
             raise
         if not taken.response.replayed:
             self._count_refused(submission, caller, reason, submission.refused)
@@ -93,10 +106,31 @@ class Ingest:
         if events and not submission.dry_run:
             self._refusals.count(caller.project.id, caller.project.shard, reason, events)
 
+    def _check(self, policy: Policy, submission: Submission, caller: Caller) -> None:
+        if not policy.readable:
+            raise Refused.because(
+                outcome_pb2.CAUSE_UNAVAILABLE, "not confirmed, as the project's config cannot be read", _RETRY_FULL
+            )
+        if not submission.origin or policy.allows(submission.origin):
+            return
+        refused = Refused.because(outcome_pb2.CAUSE_ORIGIN_FORBIDDEN, "the project does not allow this origin")
+        self._count_refused(submission, caller, refused.reason, len(submission.events) + submission.refused)
+        raise refused
+
     async def _append(self, submission: Submission, caller: Caller) -> Taken:
         marks_test = caller.marks_test
+        policy = caller.project.policy
+        judged = Judged(len(submission.events))
+        events = submission.events
+        unfit = False
+        if policy is not None:
+            judged = judge(policy, events, submission.origin)
+            unfit = bool(judged.refused) and (submission.all_or_nothing or judged.nothing_taken)
+            if unfit and (submission.dry_run or not submission.idempotency_key):
+                return self._unfit(submission, caller, judged)
+            events = [] if unfit else [events[place] for place in judged.kept]
         event_ids: dict[int, str] = {}
-        for index, event in enumerate(submission.events):
+        for index, event in enumerate(events):
             complete_user(event)
             if marks_test:
                 event.test = True
@@ -105,11 +139,15 @@ class Ingest:
         project = LogProject(caller.project.id, caller.project.shard, caller.project.monthly_limit)
         rate = self._rate(submission, caller)
         append = Append(
-            encode(submission.dialect, submission.events),
+            encode(submission.dialect, events),
             event_ids,
             _idempotency(submission, caller),
             rate,
-            submission.dry_run,
+            # The first answer stands even where the policy has changed since; a new one is not remembered.
+            submission.dry_run or unfit,
+            judged.counts,
+            judged.note if submission.idempotency_key else b"",
+            asks_replay=unfit,
         )
         try:
             verdict = await self._appender.append(project, append)
@@ -123,18 +161,34 @@ class Ingest:
         if (refused := _refused(verdict, rate, project)) is not None:
             refused.limits = limits
             raise refused
-        response = IngestEventsResponse(limits=limits, replayed=verdict.status == "replay")
-        if submission.each:
-            _add_results(response, submission, project, verdict)
+        replayed = verdict.status == "replay"
+        if replayed:
+            judged = Judged.of_note(verdict.note, len(submission.events))
+        elif unfit:
+            return self._unfit(submission, caller, judged)
+        response = IngestEventsResponse(limits=limits, replayed=replayed, warned=judged.warned)
+        answer = IngestAnswer(submission.events, judged, project, verdict)
+        answer.add_results(response, each=submission.each, dry_run=submission.dry_run)
         if submission.dry_run:
-            events = _as_stored(submission, project, verdict)
-            return Taken(response, events, self._reached(project.id, events) if caller.sees_sinks else ())
+            stored = answer.as_stored(submission.dialect)
+            return Taken(response, stored, self._reached(project.id, stored) if caller.sees_sinks else ())
         if not submission.events:
             # Nothing is stored but that its key was used.
             return Taken(response)
-        receipt = _receipt(submission, project, verdict)
+        receipt = answer.receipt(submission.refused)
         response.receipt = self._receipts.make(receipt)
-        response.receive_time.CopyFrom(timestamp(receipt.ms))
+        if receipt.ranges:
+            response.receive_time.CopyFrom(timestamp(receipt.ms))
+        return Taken(response)
+
+    def _unfit(self, submission: Submission, caller: Caller, judged: Judged) -> Taken:
+        """The answer to a request of which the policy takes nothing: it is no success, and not remembered as one."""
+        if submission.all_or_nothing:
+            raise unfit_request(judged)
+        for counted, events in judged.counts.items():
+            self._count_refused(submission, caller, counted.removeprefix("refused:"), events)
+        response = IngestEventsResponse()
+        add_refusals(response, submission.events, judged)
         return Taken(response)
 
     def _rate(self, submission: Submission, caller: Caller) -> Rate | None:
@@ -147,6 +201,13 @@ class Ingest:
             who = f"address:{blake2b(submission.client_address.encode(), digest_size=16).hexdigest()}"
         # A plan that sets another window is obeyed at once, not when the old window has ended.
         return Rate(f"{who}:{limit.window_ms}", limit.requests, limit.window_ms)
+
+
+def _experiments(submission: Submission, policy: Policy | None) -> bytes:
+    wanted = submission.experiments
+    if wanted is None or policy is None:
+        return b""
+    return orjson.dumps(policy.experiments(frozenset(wanted.ids), test=wanted.test))
 
 
 def _idempotency(submission: Submission, caller: Caller) -> Idempotency | None:
@@ -191,60 +252,3 @@ def _refused(verdict: Verdict, rate: Rate | None, project: LogProject) -> Refuse
         case _:
             return None
     return refused
-
-
-def _ordinals(submission: Submission, verdict: Verdict) -> list[int]:
-    """The place of each event among the project's accepted ones: its own, or that of the first of its id."""
-    ordinals: list[int] = []
-    fresh = verdict.base
-    for index in range(len(submission.events)):
-        first = verdict.duplicates.get(index)
-        if first is None:
-            fresh += 1
-        ordinals.append(first.ordinal if first else fresh)
-    return ordinals
-
-
-def _add_results(response: IngestEventsResponse, submission: Submission, project: LogProject, verdict: Verdict) -> None:
-    for index, ordinal in enumerate(_ordinals(submission, verdict)):
-        first = verdict.duplicates.get(index)
-        result = response.results.add()
-        result.index = index
-        result.outcome = outcome_pb2.OUTCOME_DUPLICATE if first else outcome_pb2.OUTCOME_ACCEPTED
-        result.event_id = submission.events[index].event_id
-        if submission.dry_run:
-            continue
-        if not result.event_id:
-            result.event_id = made_event_id(project.id, verdict.ms, ordinal)
-        result.receive_time.CopyFrom(timestamp(first.ms if first else verdict.ms))
-
-
-def _as_stored(submission: Submission, project: LogProject, verdict: Verdict) -> list[event_pb2.Event]:
-    """The events that would be stored. One without an id of its own shows none: it is made when it is stored."""
-    stored: list[event_pb2.Event] = []
-    for index, event in enumerate(submission.events):
-        if index in verdict.duplicates:
-            continue
-        own_id = event.event_id
-        materialise(event, project.id, submission.dialect, verdict.ms, 0)
-        event.event_id = own_id
-        stored.append(event)
-    return stored
-
-
-def _receipt(submission: Submission, project: LogProject, verdict: Verdict) -> Receipt:
-    duplicates = verdict.duplicates
-    ms = verdict.ms if verdict.fresh else min(first.ms for first in duplicates.values())
-    ranges: tuple[tuple[int, int], ...] = ((verdict.base, verdict.base + verdict.fresh),)
-    if not verdict.fresh:
-        ranges = runs(first.ordinal for first in duplicates.values())
-    return Receipt(
-        project.id,
-        project.shard,
-        ms,
-        len(submission.events) + submission.refused,
-        verdict.fresh,
-        len(duplicates),
-        submission.refused,
-        ranges,
-    )

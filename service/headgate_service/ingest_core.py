@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 
 from headgate_service.config import Config
 from headgate_service.control_db.database import ControlDb
-from headgate_service.control_db.secrets import RECEIPT_SIGNING, Secrets
+from headgate_service.control_db.secrets import PII_HASHING, RECEIPT_SIGNING, Secrets
 from headgate_service.directory import Directory, DirectoryUnavailable
 from headgate_service.directory_snapshot import ControlChanges
 from headgate_service.entrance import Entrance
 from headgate_service.ingest import Ingest
 from headgate_service.log.append import Appender
 from headgate_service.log.redis_pipeline import RedisPipeline
+from headgate_service.policy.active_policies import ActivePolicies
 from headgate_service.receipt import ReceiptMaker
 from headgate_service.refusal_ledger import RefusalLedger
 from headgate_service.sinks_of import SinksOf
@@ -38,8 +39,10 @@ class IngestCore:
     @classmethod
     async def of(cls, config: Config, database: ControlDb) -> "IngestCore":
         """A core over a control DB whose schema is up to date. Raises ControlDbUnavailable."""
-        receipts = ReceiptMaker(await Secrets(database, secrets.token_bytes).get(RECEIPT_SIGNING))
-        directory = Directory(ControlChanges(database), clock=time.monotonic)
+        made_once = Secrets(database, secrets.token_bytes)
+        receipts = ReceiptMaker(await made_once.get(RECEIPT_SIGNING))
+        policies = ActivePolicies(database, await made_once.get(PII_HASHING))
+        directory = Directory(ControlChanges(database, policies), clock=time.monotonic)
         pipeline = RedisPipeline(config.redis_url)
         refusals = RefusalLedger(pipeline, _now)
         enabled = tuple(rule for rule in config.sinks if rule.enabled)

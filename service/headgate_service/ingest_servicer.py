@@ -93,6 +93,7 @@ class IngestServicer(IngestServiceServicer):
                 refused=len(faults),
                 refused_reason=next(iter(faults.values())).reason if faults else outcome_pb2.REASON_UNSPECIFIED,
                 each=True,
+                all_or_nothing=request.all_or_nothing,
             )
         )
         return _with_refused(taken, request, good, faults) if faults else taken.response

@@ -1,11 +1,12 @@
 """What everything but the control DB itself knows of a project."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headgate_service.control_db.models import ProjectRow
+from headgate_service.policy.policy import Policy
 from headgate_service.project_fields import UTC, RateLimit
 
 
@@ -15,7 +16,10 @@ class ProjectUnknown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What the event path knows of a project. A limit of None is none, a rate limit of None the operator's default."""
+    """What the event path knows of a project. A limit of None is none, a rate limit of None the operator's default.
+
+    `policy` is that of the version `deploy_version` (0: none is active), where it is known.
+    """
 
     id: str
     slug: str
@@ -25,13 +29,25 @@ class Project:
     monthly_limit: int | None
     rate_limit: RateLimit | None
     time_zone: str = UTC
+    deploy_version: int = 0
+    policy: Policy | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, row: ProjectRow) -> "Project":
         rate = None
         if row.rate_requests is not None and row.rate_window_ms is not None:
             rate = RateLimit(row.rate_requests, row.rate_window_ms)
-        return cls(row.id, row.slug, row.name, row.organisation_id, row.shard, row.monthly_limit, rate, row.time_zone)
+        return cls(
+            row.id,
+            row.slug,
+            row.name,
+            row.organisation_id,
+            row.shard,
+            row.monthly_limit,
+            rate,
+            row.time_zone,
+            row.deploy_version,
+        )
 
 
 async def living_project(session: AsyncSession, id_or_slug: str) -> ProjectRow:

@@ -22,7 +22,7 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True):
     """What a receipt knows.
 
     `ranges` are (before, last) ordinals of the project's accepted events: those the request added, or, where it held
-    nothing but duplicates, those that were stored first. `ms` is when they became durable.
+    nothing but duplicates, those that were stored first; none where all were dropped. `ms` is when they became durable.
     """
 
     project_id: str
@@ -33,6 +33,7 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True):
     duplicate: int
     refused: int
     ranges: tuple[tuple[int, int], ...]
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

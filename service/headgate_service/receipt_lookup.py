@@ -27,6 +27,7 @@ class ReceiptLookup:
             received=receipt.received,
             accepted=receipt.accepted,
             duplicate=receipt.duplicate,
+            dropped=receipt.dropped,
             refused=receipt.refused,
             durable=True,
             receive_time=timestamp(receipt.ms),

@@ -75,10 +75,11 @@ class PlainDialect:
         if body == "explode":
             raise RuntimeError("a secret of the body")
         events = body["events"]
-        good = [event_pb2.Event(name=event["name"]) for event in events if "name" in event]
+        places = [index for index, event in enumerate(events) if "name" in event]
+        good = [event_pb2.Event(name=events[index]["name"]) for index in places]
         if not good:
             raise Unparsable(Rejection.INVALID, (Fault(0, "name", "missing"),), key, refused=len(events))
-        return Parsed(good, key, refused=len(events) - len(good))
+        return Parsed(good, key, refused=len(events) - len(good), places=places)
 
     def accepted(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> Answer:
         return Answer(200, {"received": len(parsed.events)})

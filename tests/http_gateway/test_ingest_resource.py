@@ -239,3 +239,29 @@ async def test_a_proxys_word_counts_only_where_it_is_trusted(start_gateway):
         async with httpx.AsyncClient(base_url=gateway.url) as http:
             await http.post("/plain", content=ONE, headers=forwarded)
         assert gateway.client.requests[0].client_address == address
+
+
+async def test_what_a_policy_says_of_events_is_told_in_a_header_and_in_full_in_a_dry_run(gateway, http, accepting):
+    def judge(request):
+        answer = accepting(request)
+        answer.response.warned = 1
+        rows = answer.response.results
+        rows.add(index=0, outcome=outcome_pb2.OUTCOME_DROPPED, reason=outcome_pb2.REASON_SAMPLED)
+        rows.add(index=1, outcome=outcome_pb2.OUTCOME_REFUSED, field="properties.a", message="is required")
+        rows.add(index=2, outcome=outcome_pb2.OUTCOME_ACCEPTED, warnings=["properties.b: is required"])
+        return answer
+
+    gateway.client.judge = judge
+    # The first is no event: the service never hears of it, and places are those of the request.
+    events = b'{"events":[{},{"name":"a"},{"name":"b"},{"name":"c"}]}'
+    answer = await http.post("/plain", content=events, headers=KEY)
+    assert answer.headers["headgate-warnings"] == "1"
+    assert "dryRun" not in answer.json()
+    report = (await http.post("/plain", content=events, headers={**KEY, "Headgate-Dry-Run": "1"})).json()["dryRun"]
+    assert report["dropped"] == [{"index": 1, "reason": "sampled"}]
+    assert report["refused"] == [{"index": 2, "field": "properties.a", "message": "is required"}]
+    assert report["warnings"] == [{"index": 3, "messages": ["properties.b: is required"]}]
+
+
+async def test_no_warnings_header_where_nothing_is_warned_of(http):
+    assert "headgate-warnings" not in (await http.post("/plain", content=ONE, headers=KEY)).headers

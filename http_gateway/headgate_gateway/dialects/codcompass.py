@@ -50,7 +50,7 @@ _FIELDS: Mapping[str, type] = {"type": str, "payload": dict, "userId": str, "ses
 
 
 class Codcompass:
-    """The dialect. Received are the events it could extract, whatever became of them then."""
+    """The dialect. Received are the events it could extract, but for those that the project's policy refuses."""
 
     name = "codcompass"
     path = "/api/analytics"
@@ -75,7 +75,8 @@ class Codcompass:
         return Parsed(events, request=request)
 
     def accepted(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> Answer:
-        return Answer(200, {"success": True, "received": len(parsed.events)})
+        skipped = sum(result.outcome == outcome_pb2.OUTCOME_REFUSED for result in response.results)
+        return Answer(200, {"success": True, "received": len(parsed.events) - skipped})
 
     def refused(self, refusal: outcome_pb2.Refusal) -> Answer:
         return self._refusals.refused(refusal)

@@ -39,6 +39,7 @@ class Parsed(msgspec.Struct, frozen=True):
     `events` are valid, in order; `places` are their places in the request, from 0 (empty: each is at its own index).
     `faults` belong to the `refused` events beside them. `project` is the one the client names beside its credential.
     `request` is the message that `events` are part of, where they are of one: they are then sent without being copied.
+    `all_or_nothing`: where the project's policy refuses one of them, it refuses the request.
     """
 
     events: Sequence[event_pb2.Event]
@@ -48,6 +49,7 @@ class Parsed(msgspec.Struct, frozen=True):
     refused: int = 0
     places: Sequence[int] = ()
     request: ingest_service_pb2.GatheredRequest | None = None
+    all_or_nothing: bool = False
 
 
 class Rejection(enum.StrEnum):

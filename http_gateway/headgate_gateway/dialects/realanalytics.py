@@ -88,7 +88,7 @@ class RealAnalytics:
         for value in values:
             if not _write(value, events, inbound.body):
                 raise Unparsable(Rejection.INVALID, _faults(values, inbound.body), credential=key, refused=len(values))
-        return Parsed(events, key, request=request)
+        return Parsed(events, key, request=request, all_or_nothing=True)
 
     def accepted(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> Answer:
         return Answer(200, {"success": True, "events": len(parsed.events)})

@@ -58,7 +58,9 @@ class Refusals:
         limit = refusal.limit
         if refusal.cause == outcome_pb2.CAUSE_TOO_LARGE:
             limit = limit or self._max_body_bytes
-        faults = [Fault(None, self._whole, refusal.message)] if refusal.cause == outcome_pb2.CAUSE_INVALID else []
+        faults = [Fault(fault.index, fault.field or self._whole, fault.message) for fault in refusal.faults]
+        if refusal.cause == outcome_pb2.CAUSE_INVALID and not faults:
+            faults = [Fault(None, self._whole, refusal.message)]
         return self._answer(refusal.cause, Refused(refusal.message, faults, limit, refusal.used))
 
     def rejected(self, unparsable: Unparsable) -> Answer:

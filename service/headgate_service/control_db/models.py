@@ -4,7 +4,7 @@ Times are integers, milliseconds since 1970 UTC: they mean the same in every dat
 counter in `changes` had when the row was last written, so that a reader loads only what is newer than it knows.
 """
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, String
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -59,9 +59,24 @@ class ProjectRow(Model):
     time_zone: Mapped[str] = mapped_column(String(64), server_default="UTC")
     created_at: Mapped[int] = mapped_column(BigInteger)
     deleted_at: Mapped[int | None] = mapped_column(BigInteger)
+    deploy_version: Mapped[int] = mapped_column(BigInteger, default=0)
     change: Mapped[int] = mapped_column(BigInteger, index=True)
 
     __table_args__ = (Index(None, "organisation_id"),)
+
+
+class DeployRow(Model):
+    """A version of a project's config, which never changes; `config` is the compiled one as JSON, with every default
+    in it. The active one is the project's `deploy_version`, 0 where it has none."""
+
+    __tablename__ = "deploys"
+
+    project_id: Mapped[str] = mapped_column(ForeignKey(ProjectRow.id), primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    config: Mapped[str] = mapped_column(Text)
+    changed: Mapped[list[str]] = mapped_column(JSON)
+    created_by: Mapped[str] = mapped_column(String(320))
+    created_at: Mapped[int] = mapped_column(BigInteger)
 
 
 class KeyRow(Model):

@@ -7,6 +7,7 @@ from headgate_service.control_db.models import SecretRow
 from headgate_service.keys import RandomBytes
 
 RECEIPT_SIGNING = "receipt-signing"
+PII_HASHING = "pii-hashing"
 SECRET_BYTES = 32
 
 

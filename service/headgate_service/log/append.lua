@@ -6,10 +6,13 @@
 -- ARGV  1 header, msgpack: [project, ready channel, tag, month field, next month field, first ms of the next month,
 --         monthly limit or -1, bound in bytes of what a refusing sink has not settled, [cursor field of each refusing sink]]
 --       then per request: its meta, msgpack: [events, idempotency record ms or 0, rate limit or -1, rate window ms,
---         dry run 0/1, [events per chunk], [indexes of events with a client's id]], followed by the request's hash
---         (32 bytes, or none), the 10-byte hashes of those ids in one string, and its chunks' payloads
+--         dry run 0/1, [events per chunk], [indexes of events with a client's id], and where there are any {further
+--         events to count, by the ledger's name for them, such as dropped:SAMPLED}], followed by the request's hash
+--         (32 bytes, or none) and a note to keep beside it, the 10-byte hashes of those ids in one string, and its
+--         chunks' payloads
 -- Returns one list per request:
---       [status, ms, base, fresh, duplicates, rate used, rate ms left, month used, month field picked 0/1]
+--       [status, ms, base, fresh, duplicates, rate used, rate ms left, month used, month field picked 0/1], and of a
+--       replay with a note also that
 --       status: ok, replay, duplicate (nothing new), dry, mismatch, rate, quota, full
 --       ms: the entry's time, which is when it became durable; base: the project's accepted events before the request
 --       duplicates: per duplicate its index (4 bytes), and the ms and ordinal (6 bytes each) of the first of its id
@@ -19,6 +22,8 @@
 
 local DEDUP_MS = 86400000
 local BUCKET_MS = 43200000
+-- Added to a record's count of fresh events where a note follows it.
+local NOTED = 2147483648
 
 local header = cmsgpack.unpack(ARGV[1])
 local project, channel, tag = header[1], header[2], header[3]
@@ -34,6 +39,7 @@ local seq, bytes = tonumber(use[1] or 0), tonumber(use[2] or 0)
 local month_used = tonumber(use[4] or 0)
 local seq_before, month_before = seq, month_used
 local duplicate_count = 0
+local further = {}
 
 -- Three of the four buckets can hold an id of the last 24 hours; the fourth has expired, or is the one to come: the clock
 -- was set back over the boundary between them.
@@ -90,7 +96,8 @@ end
 local function judge(meta, meta_at, idempotency_key, rate_key)
   local events, record_ms, rate_limit, rate_window, dry = meta[1], meta[2], meta[3], meta[4], meta[5] == 1
   local counts, indexes = meta[6], meta[7]
-  local hash, id_hashes = ARGV[meta_at + 1], ARGV[meta_at + 2]
+  local hash, note = string.sub(ARGV[meta_at + 1], 1, 32), string.sub(ARGV[meta_at + 1], 33)
+  local id_hashes = ARGV[meta_at + 2]
 
   local rate_used, rate_left = 0, rate_window
   if rate_limit >= 0 then
@@ -99,8 +106,8 @@ local function judge(meta, meta_at, idempotency_key, rate_key)
       rate_left = math.max(redis.call('PTTL', rate_key), 1)
     end
   end
-  local function answer(status, ms, base, fresh, duplicates)
-    return {status, ms, base, fresh, duplicates, rate_used, rate_left, month_used, month_turned and 1 or 0}
+  local function answer(status, ms, base, fresh, duplicates, noted)
+    return {status, ms, base, fresh, duplicates, rate_used, rate_left, month_used, month_turned and 1 or 0, noted}
   end
 
   if record_ms > 0 then
@@ -110,7 +117,13 @@ local function judge(meta, meta_at, idempotency_key, rate_key)
         return answer('mismatch', now, seq, 0, '')
       end
       local ms, base, fresh, rest = struct.unpack('>I6I6I4', record, 33)
-      return answer('replay', ms, base, fresh, string.sub(record, rest))
+      local noted = nil
+      if fresh >= NOTED then
+        local size
+        size, rest = struct.unpack('>I4', record, rest)
+        fresh, noted, rest = fresh - NOTED, string.sub(record, rest, rest + size - 1), rest + size
+      end
+      return answer('replay', ms, base, fresh, string.sub(record, rest), noted)
     end
   end
 
@@ -150,18 +163,25 @@ local function judge(meta, meta_at, idempotency_key, rate_key)
     end
     return table.concat(parts)
   end
-  local function remember(ms, base, fresh)
+  -- What is true of every request that is taken, be there anything new in it or not.
+  local function settle(ms, base, fresh)
     if record_ms > 0 then
-      local record = hash .. struct.pack('>I6I6I4', ms, base, fresh) .. packed(ms)
-      redis.call('SET', idempotency_key, record, 'PX', string.format('%d', record_ms))
+      local head = struct.pack('>I6I6I4', ms, base, fresh)
+      if #note > 0 then
+        head = struct.pack('>I6I6I4I4', ms, base, fresh + NOTED, #note) .. note
+      end
+      redis.call('SET', idempotency_key, hash .. head .. packed(ms), 'PX', string.format('%d', record_ms))
+    end
+    duplicate_count = duplicate_count + #duplicates
+    for name, counted in pairs(meta[8] or {}) do
+      further[name] = (further[name] or 0) + counted
     end
   end
 
   local fresh = events - #duplicates
   if fresh == 0 then
     if not dry then
-      remember(now, seq, 0)
-      duplicate_count = duplicate_count + #duplicates
+      settle(now, seq, 0)
     end
     return answer('duplicate', now, seq, 0, packed(now))
   end
@@ -246,8 +266,7 @@ local function judge(meta, meta_at, idempotency_key, rate_key)
     end
   end
   month_used = month_used + fresh
-  duplicate_count = duplicate_count + #duplicates
-  remember(ms, base, fresh)
+  settle(ms, base, fresh)
   return answer('ok', ms, base, fresh, packed(ms))
 end
 
@@ -273,5 +292,8 @@ if seq > seq_before then
 end
 if duplicate_count > 0 then
   redis.call('HINCRBY', KEYS[2], hour .. 'duplicate', string.format('%d', duplicate_count))
+end
+for name, counted in pairs(further) do
+  redis.call('HINCRBY', KEYS[2], hour .. name, string.format('%d', counted))
 end
 return answers

@@ -60,13 +60,21 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 class Append(msgspec.Struct, frozen=True):
-    """A request to judge and append. `event_ids` are the ids that clients gave, by the events' places in order."""
+    """A request to judge and append. `event_ids` are the ids that clients gave, by the events' places in order.
+
+    `counts` are further events of the request, which are not appended, by what the ledger calls them, such as
+    `dropped:SAMPLED`: they are counted with it, once. `note` is kept beside the idempotency key, for its repeats. A dry
+    run looks at no idempotency key, unless it `asks_replay` and nothing else.
+    """
 
     chunks: Sequence[Chunk]
     event_ids: Mapping[int, str]
     idempotency: Idempotency | None = None
     rate: Rate | None = None
     dry_run: bool = False
+    counts: Mapping[str, int] = {}
+    note: bytes = b""
+    asks_replay: bool = False
 
     @property
     def events(self) -> int:
@@ -86,7 +94,8 @@ class Verdict(msgspec.Struct, frozen=True):
     `status`: ok, replay, duplicate, dry, mismatch, rate, quota or full. `ms` is when the events became durable, `base`
     the project's count of accepted events before them. `fresh` of the events are new; the others are in `duplicates`,
     by place.
-    `month_ms` is the length of the UTC month that counts, `month_left_ms` the time to its end.
+    `month_ms` is the length of the UTC month that counts, `month_left_ms` the time to its end. `note` is that of the
+    first request, for a replay.
     """
 
     status: str
@@ -99,6 +108,7 @@ class Verdict(msgspec.Struct, frozen=True):
     month_used: int
     month_ms: int
     month_left_ms: int
+    note: bytes = b""
 
 
 @dataclass(slots=True)
@@ -199,7 +209,7 @@ class Appender:
             names.append(keys.idempotency(append.idempotency.key) if append.idempotency else keys.log)
             names.append(keys.rate(append.rate.key) if append.rate else keys.log)
             arguments.append(_pack(_meta(append)))
-            arguments.append(append.idempotency.request_hash if append.idempotency else b"")
+            arguments.append(append.idempotency.request_hash + append.note if append.idempotency else b"")
             arguments.append(b"".join(map(_id_hash, append.event_ids.values())))
             arguments.extend(chunk.payload for chunk in append.chunks)
         return [len(names), *names, *arguments]
@@ -241,15 +251,18 @@ def _fail(waiting: Sequence[_Waiting], error: Exception) -> None:
 
 
 def _meta(append: Append) -> list[Any]:
-    return [
+    meta: list[Any] = [
         append.events,
-        IDEMPOTENCY_MS if append.idempotency and not append.dry_run else 0,
+        IDEMPOTENCY_MS if append.idempotency and (append.asks_replay or not append.dry_run) else 0,
         append.rate.limit if append.rate else -1,
         append.rate.window_ms if append.rate else 0,
         int(append.dry_run),
         [chunk.events for chunk in append.chunks],
         list(append.event_ids),
     ]
+    if append.counts:
+        meta.append(append.counts)
+    return meta
 
 
 def _id_hash(event_id: str) -> bytes:
@@ -257,7 +270,7 @@ def _id_hash(event_id: str) -> bytes:
 
 
 def _verdict(reply: Sequence[Any], month: _Month) -> Verdict:
-    status, ms, base, fresh, duplicates, rate_used, rate_left_ms, month_used, month_turned = reply
+    status, ms, base, fresh, duplicates, rate_used, rate_left_ms, month_used, month_turned, *noted = reply
     starts, ends = (month.end_ms, month.next_end_ms) if month_turned else (month.start_ms, month.end_ms)
     return Verdict(
         status.decode(),
@@ -273,6 +286,7 @@ def _verdict(reply: Sequence[Any], month: _Month) -> Verdict:
         month_used,
         ends - starts,
         max(ends - ms, 0),
+        *noted,
     )
 
 

@@ -1,6 +1,6 @@
 """A project's policy: a compiled config, ready to judge events by."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -65,6 +65,7 @@ class Policy:
         pii: Pii,
         ignored: Sequence[_IgnoredField],
     ) -> None:
+        self.readable = True
         self.config = config
         self._project_id = project_id
         self._names = names
@@ -94,6 +95,13 @@ class Policy:
         ignored = [_ignored_field(path, given) for path, given in config.ignored_environments.fields.items()]
         return cls(project_id, config, EventNames(rules, default), pii, ignored)
 
+    @classmethod
+    def unreadable(cls, project_id: str) -> "Policy":
+        """Stands for a policy that cannot be told: nothing is taken under it."""
+        policy = cls.parse({"formatVersion": 1}, project_id=project_id, secret=b"")
+        policy.readable = False
+        return policy
+
     def judge(self, event: event_pb2.Event, origin: str = "") -> Judgement:
         """What becomes of an event that is acceptable by its API's rules. Of one that is kept, personal data is
         changed, in place, and its weight set; its schema sees it as the client sent it."""
@@ -119,6 +127,14 @@ class Policy:
             judgement = Kept(tuple(f"{fault.field}: {fault.message}" for fault in faults))
         self._pii.apply(event, properties)
         return judgement
+
+    def experiments(self, ids: Collection[str], *, test: bool) -> list[dict[str, Any]]:
+        """The experiments of these ids (none: all), as they were deployed; those marked `test` only where asked."""
+        return [
+            experiment.model_dump(mode="json", exclude_defaults=True)
+            for experiment in self.config.experiments
+            if (not ids or experiment.id in ids) and (test or not experiment.test)
+        ]
 
     # `allows(origin)`: whether browsers may send from there. One that is empty is no browser's.
     allows: Callable[[str], bool]

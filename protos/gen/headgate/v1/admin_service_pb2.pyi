@@ -135,14 +135,12 @@ class RevokeKeyResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class TailEventsRequest(_message.Message):
-    __slots__ = ("projects", "last", "no_follow")
+    __slots__ = ("projects", "last")
     PROJECTS_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
-    NO_FOLLOW_FIELD_NUMBER: _ClassVar[int]
     projects: _containers.RepeatedScalarFieldContainer[str]
     last: int
-    no_follow: bool
-    def __init__(self, projects: _Optional[_Iterable[str]] = ..., last: _Optional[int] = ..., no_follow: _Optional[bool] = ...) -> None: ...
+    def __init__(self, projects: _Optional[_Iterable[str]] = ..., last: _Optional[int] = ...) -> None: ...
 
 class TailEventsResponse(_message.Message):
     __slots__ = ("event",)

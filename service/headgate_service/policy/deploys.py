@@ -1,0 +1,161 @@
+"""Deploys: the versions of projects' configs, and which of them is active."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from headgate_service.control_db.database import ControlDb
+from headgate_service.control_db.models import DeployRow, ProjectRow
+from headgate_service.policy.compiled_config import FORMAT_VERSION, CompiledConfig
+from headgate_service.policy.config_changes import config_changes
+from headgate_service.policy.invalid import ConfigFault, PolicyInvalid
+from headgate_service.policy.policy import Policy
+from headgate_service.project import living_project
+
+MAX_LISTED = 100
+
+NO_CONFIG: Mapping[str, Any] = CompiledConfig.read({"formatVersion": FORMAT_VERSION}).canonical()
+"""What a project without a deploy is judged by, in effect."""
+
+Record = Callable[[AsyncSession, str, str], Awaitable[None]]
+"""Writes an action and its target into the audit log, within the transaction of the change."""
+
+
+class DeployUnknown(Exception):
+    """The project has no such version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What is active after a deploy or an activation, and the settings in which it differs from what was before."""
+
+    version: int
+    changed: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DeployVersion:
+    """One version. `config` is the compiled one, with every default in it."""
+
+    version: int
+    created_ms: int
+    created_by: str
+    active: bool
+    changed: Sequence[str]
+    config: Mapping[str, Any]
+
+
+class Deploys:
+    """Every call may raise ControlDbUnavailable and ProjectUnknown. Projects are named by id or slug."""
+
+    def __init__(self, database: ControlDb, now_ms: Callable[[], int]) -> None:
+        self._database = database
+        self._now_ms = now_ms
+
+    async def validate(self, project: str, config: Any) -> Deployed:
+        """What a deploy would change: the version that is active, and the settings. Raises PolicyInvalid."""
+        async with self._database.read() as session:
+            row = await living_project(session, project)
+            canonical = _valid(config, row)
+            return Deployed(row.deploy_version, _changed(await _active(session, row), canonical))
+
+    async def deploy(self, project: str, config: Any, by: str, record: Record) -> Deployed:
+        """Makes a config the active one, as a new version unless it is active already. Raises PolicyInvalid."""
+        async with self._database.change() as (session, change):
+            row = await living_project(session, project)
+            canonical = _valid(config, row)
+            changed = _changed(await _active(session, row), canonical)
+            if row.deploy_version and not changed:
+                return Deployed(row.deploy_version, ())
+            newest = select(func.max(DeployRow.version)).where(DeployRow.project_id == row.id)
+            version = (await session.scalar(newest) or 0) + 1
+            session.add(
+                DeployRow(
+                    project_id=row.id,
+                    version=version,
+                    config=orjson.dumps(canonical).decode(),
+                    changed=list(changed),
+                    created_by=by,
+                    created_at=self._now_ms(),
+                )
+            )
+            row.deploy_version, row.change = version, change
+            await record(session, "deploy.create", str(version))
+            return Deployed(version, changed)
+
+    async def activate(self, project: str, version: int, record: Record) -> Deployed:
+        """Makes a version the active one again; 0: none. Raises DeployUnknown."""
+        async with self._database.change() as (session, change):
+            row = await living_project(session, project)
+            config = NO_CONFIG if version == 0 else _config(await _deploy(session, row, version))
+            changed = _changed(await _active(session, row), config)
+            if row.deploy_version != version:
+                row.deploy_version, row.change = version, change
+                await record(session, "deploy.activate", str(version))
+            return Deployed(version, changed)
+
+    async def list(self, project: str, before: int, limit: int) -> Sequence[DeployVersion]:
+        """Versions below `before` (0: all), newest first, at most 100."""
+        async with self._database.read() as session:
+            row = await living_project(session, project)
+            wanted = select(DeployRow).where(DeployRow.project_id == row.id)
+            if before:
+                wanted = wanted.where(DeployRow.version < before)
+            wanted = wanted.order_by(DeployRow.version.desc()).limit(min(limit, MAX_LISTED))
+            return [_version(deploy, row) for deploy in await session.scalars(wanted)]
+
+    async def get(self, project: str, version: int) -> DeployVersion | None:
+        """One version; 0: the active one, None where there is none. Raises DeployUnknown."""
+        async with self._database.read() as session:
+            row = await living_project(session, project)
+            wanted = version or row.deploy_version
+            return _version(await _deploy(session, row, wanted), row) if wanted else None
+
+
+def _valid(config: Any, row: ProjectRow) -> dict[str, Any]:
+    """The config with every default in it. Raises PolicyInvalid."""
+    policy = Policy.parse(config, project_id=row.id, secret=b"")
+    canonical = policy.config.canonical()
+    faults = []
+    if policy.config.project not in (None, row.slug):
+        faults.append(ConfigFault("/project", f"is {policy.config.project!r}, and the project is {row.slug!r}"))
+    if policy.config.sinks:
+        faults.append(ConfigFault("/sinks", "sinks of a project's own are not taken by this release"))
+    if faults:
+        raise PolicyInvalid(faults)
+    return canonical
+
+
+async def _active(session: AsyncSession, row: ProjectRow) -> Mapping[str, Any]:
+    return _config(await _deploy(session, row, row.deploy_version)) if row.deploy_version else NO_CONFIG
+
+
+async def _deploy(session: AsyncSession, row: ProjectRow, version: int) -> DeployRow:
+    deploy = await session.get(DeployRow, (row.id, version))
+    if deploy is None:
+        raise DeployUnknown(f"{row.slug} has no version {version}")
+    return deploy
+
+
+def _config(deploy: DeployRow) -> dict[str, Any]:
+    config: dict[str, Any] = orjson.loads(deploy.config)
+    return config
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return [change.path for change in config_changes(before, after)]
+
+
+def _version(deploy: DeployRow, row: ProjectRow) -> DeployVersion:
+    return DeployVersion(
+        deploy.version,
+        deploy.created_at,
+        deploy.created_by,
+        deploy.version == row.deploy_version,
+        deploy.changed,
+        _config(deploy),
+    )
