@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-from google.protobuf.json_format import MessageToDict
-from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
+from headgate.v1 import ingest_service_pb2, outcome_pb2
 
 from headgate_gateway.dialects.dialect import Fault, Rejection, Unparsable
+from headgate_gateway.event_json import event_json
 
 _YES = frozenset({"1", "true"})
 _NO = frozenset({"", "0", "false"})
@@ -31,7 +30,7 @@ def dry_run_report(answer: ingest_service_pb2.GatheredAnswer, places: Sequence[i
     project's policy drops, refuses or warns of, by the events' places in the request (`places`; empty: their own)."""
     # The service shows what it would store, and a quota counts just that.
     events = answer.dry_run_events
-    report: dict[str, Any] = {"events": _canonical(events), "quota": len(events)}
+    report: dict[str, Any] = {"events": [event_json(event) for event in events], "quota": len(events)}
     if answer.dry_run_sinks:
         report["sinks"] = list(answer.dry_run_sinks)
     for name, told in (("dropped", _dropped), ("refused", _refused), ("warnings", _warnings)):
@@ -59,14 +58,3 @@ def _warnings(result: outcome_pb2.EventResult, places: Sequence[int]) -> dict[st
 
 def _place(result: outcome_pb2.EventResult, places: Sequence[int]) -> int:
     return places[result.index] if places else result.index
-
-
-def _canonical(events: Sequence[event_pb2.Event]) -> list[dict[str, Any]]:
-    return [_as_json(event) for event in events]
-
-
-def _as_json(event: event_pb2.Event) -> dict[str, Any]:
-    mapped: dict[str, Any] = MessageToDict(event)
-    if mapped.pop("propertiesJson", None):
-        mapped["properties"] = orjson.Fragment(event.properties_json)
-    return mapped

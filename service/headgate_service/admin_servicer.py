@@ -94,7 +94,8 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
                 raise InvalidArgument("last", f"must be 0 to {MAX_LAST}")
             chosen = self._choice(request.projects)
             # Each event waits until the watcher has room for it.
-            async for event in self._tail.events(chosen, request.last):
+            latest, last = request.no_follow, request.last
+            async for event in self._tail.latest(chosen(), last) if latest else self._tail.events(chosen, last):
                 yield admin.TailEventsResponse(event=event)
         except _REFUSALS as error:
             await _abort(context, error)

@@ -40,6 +40,9 @@ class Tail(Protocol):
         `chosen` raises.
         """
 
+    def latest(self, projects: Sequence[Project], last: int) -> AsyncIterator[event_pb2.Event]:
+        """The latest `last` events of each project, in order, and no more. Raises LogUnreachable."""
+
 
 @dataclass(slots=True)
 class _Place:
@@ -84,9 +87,24 @@ class LogTail:
                     # A project that joins later is new, and so are all its events.
                     places.setdefault(keys.log, _Place(keys, _START, 0))
 
-    async def _place(self, keys: ProjectKeys, last: int) -> _Place:
-        """Where to start so that the latest `last` events come first."""
-        page = await self._back(keys, "+", 1)
+    async def latest(self, projects: Sequence[Project], last: int) -> AsyncIterator[event_pb2.Event]:
+        for keys in map(_keys, projects):
+            newest = await self._back(keys, "+", 1)
+            if not newest:
+                continue
+            place = await self._place(keys, last, newest[0].id)
+            while place.after != newest[0].id:
+                reading = self._redis.xrange(keys.log, f"({place.after}", newest[0].id, PAGE_ENTRIES)
+                page = await self._reply(reading, self._reply_seconds)
+                if not page:
+                    break
+                for entry_id, fields in page:
+                    for event in place.show(entry(keys.project_id, entry_id, fields)):
+                        yield event
+
+    async def _place(self, keys: ProjectKeys, last: int, through: str = "+") -> _Place:
+        """Where to start so that the latest `last` events, of those through an entry, come first."""
+        page = await self._back(keys, through, 1)
         seen = page[0].seq - last if page else 0
         while page:
             for read in page:

@@ -67,6 +67,19 @@ async def test_events_come_as_they_are_written_from_projects_with_a_log_and_with
     assert await take(events, 2) == ["one-1", "one-2"]
 
 
+async def test_the_latest_events_and_no_more(tail: LogTail, writer: Writer) -> None:
+    for number in range(40):
+        await writer.write(ONE, [f"one-{number}a", f"one-{number}b"])
+    await writer.write(TWO, ["two-1"])
+    found = tail.latest([ONE, TWO, THREE], 3)
+    # Where the reading begins decides; what comes later is not waited for and not shown.
+    first = (await anext(found)).name
+    await writer.write(ONE, ["one-late"])
+    assert [first, *[event.name async for event in found]] == ["one-38b", "one-39a", "one-39b", "two-1"]
+    assert [event.name async for event in tail.latest([ONE, TWO], 0)] == []
+    assert len([event async for event in tail.latest([ONE], 1000)]) == 81
+
+
 async def test_an_event_is_complete(tail: LogTail, writer: Writer) -> None:
     await writer.write(ONE, ["a"])
     event = await anext(tail.events(lambda: [ONE], 1))

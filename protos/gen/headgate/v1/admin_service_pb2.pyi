@@ -135,12 +135,14 @@ class RevokeKeyResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class TailEventsRequest(_message.Message):
-    __slots__ = ("projects", "last")
+    __slots__ = ("projects", "last", "no_follow")
     PROJECTS_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
+    NO_FOLLOW_FIELD_NUMBER: _ClassVar[int]
     projects: _containers.RepeatedScalarFieldContainer[str]
     last: int
-    def __init__(self, projects: _Optional[_Iterable[str]] = ..., last: _Optional[int] = ...) -> None: ...
+    no_follow: bool
+    def __init__(self, projects: _Optional[_Iterable[str]] = ..., last: _Optional[int] = ..., no_follow: _Optional[bool] = ...) -> None: ...
 
 class TailEventsResponse(_message.Message):
     __slots__ = ("event",)

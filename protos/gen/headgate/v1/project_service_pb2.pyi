@@ -82,7 +82,7 @@ class DeleteProjectRequest(_message.Message):
     def __init__(self, project: _Optional[str] = ...) -> None: ...
 
 class DeleteProjectResponse(_message.Message):
-    __slots__ = ("project", "keys", "members", "deploys", "log_events", "log_bytes", "sinks", "stored_events_deleted")
+    __slots__ = ("project", "keys", "members", "deploys", "log_events", "log_bytes", "sinks", "dead_letters", "stored_events_deleted")
     class Sink(_message.Message):
         __slots__ = ("name", "pending")
         NAME_FIELD_NUMBER: _ClassVar[int]
@@ -97,6 +97,7 @@ class DeleteProjectResponse(_message.Message):
     LOG_EVENTS_FIELD_NUMBER: _ClassVar[int]
     LOG_BYTES_FIELD_NUMBER: _ClassVar[int]
     SINKS_FIELD_NUMBER: _ClassVar[int]
+    DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
     STORED_EVENTS_DELETED_FIELD_NUMBER: _ClassVar[int]
     project: _admin_service_pb2.Project
     keys: int
@@ -105,8 +106,9 @@ class DeleteProjectResponse(_message.Message):
     log_events: int
     log_bytes: int
     sinks: _containers.RepeatedCompositeFieldContainer[DeleteProjectResponse.Sink]
+    dead_letters: int
     stored_events_deleted: bool
-    def __init__(self, project: _Optional[_Union[_admin_service_pb2.Project, _Mapping]] = ..., keys: _Optional[int] = ..., members: _Optional[int] = ..., deploys: _Optional[int] = ..., log_events: _Optional[int] = ..., log_bytes: _Optional[int] = ..., sinks: _Optional[_Iterable[_Union[DeleteProjectResponse.Sink, _Mapping]]] = ..., stored_events_deleted: _Optional[bool] = ...) -> None: ...
+    def __init__(self, project: _Optional[_Union[_admin_service_pb2.Project, _Mapping]] = ..., keys: _Optional[int] = ..., members: _Optional[int] = ..., deploys: _Optional[int] = ..., log_events: _Optional[int] = ..., log_bytes: _Optional[int] = ..., sinks: _Optional[_Iterable[_Union[DeleteProjectResponse.Sink, _Mapping]]] = ..., dead_letters: _Optional[int] = ..., stored_events_deleted: _Optional[bool] = ...) -> None: ...
 
 class Key(_message.Message):
     __slots__ = ("id", "kind", "scopes", "create_time", "revoke_time")

@@ -1,0 +1,1 @@
+"""The app API: JSON over HTTP for people and their tools, translated to gRPC."""

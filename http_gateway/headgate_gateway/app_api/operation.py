@@ -1,0 +1,48 @@
+"""An operation of the app API: what it is asked over HTTP, which gRPC method does it, what it answers.
+
+The gateway serves operations over HTTP; the command line calls the same ones as a person over HTTP or, as the operator,
+over the admin socket.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from google.protobuf.message import Message
+
+from headgate_gateway.app_api.fields import Field
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request: the parts of its path, its query and its body, of which the last two are read already."""
+
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, Any] = field(default_factory=dict)
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`path` has its parts in braces. `rpc` picks the method of a stub on a channel, whichever kind of channel it is.
+
+    `streams`: the method answers with a stream, each message of which `answer` renders; what it renders as None is a
+    sign of life.
+    """
+
+    method: str
+    path: str
+    summary: str
+    rpc: Callable[[Any], Any]
+    request: Callable[[Asked], Message]
+    answer: Callable[[Any], dict[str, Any] | None]
+    query: tuple[Field, ...] = ()
+    body: tuple[Field, ...] = ()
+    status: int = 200
+    seconds: float = 15.0
+    streams: bool = False
+
+    def url(self, parts: Mapping[str, str]) -> str:
+        """The path with its parts filled in."""
+        return self.path.format_map({name: quote(text, safe="@") for name, text in parts.items()})
