@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from google.protobuf.message import Message
 
-from headgate_gateway.app_api.fields import Field
+from headgate_gateway.app_api.fields import Field, read_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,8 @@ class Operation:
     """`path` has its parts in braces. `rpc` picks the method of a stub on a channel, whichever kind of channel it is.
 
     `streams`: the method answers with a stream, each message of which `answer` renders; what it renders as None is a
-    sign of life.
+    sign of life. `whole_body`: the body is any JSON object, with no fields of its own. `key`: a secret key in the
+    header X-API-Key goes along, as the metadata `headgate-key`.
     """
 
     method: str
@@ -42,6 +43,14 @@ class Operation:
     status: int = 200
     seconds: float = 15.0
     streams: bool = False
+    whole_body: bool = False
+    key: bool = False
+
+    def read_body(self, body: object) -> Mapping[str, Any]:
+        """What the body says. Raises FieldInvalid."""
+        if self.whole_body and isinstance(body, dict):
+            return body
+        return read_body(self.body, body)
 
     def url(self, parts: Mapping[str, str]) -> str:
         """The path with its parts filled in."""

@@ -25,37 +25,37 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headgate/v1/deploy_service.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"U\n\rDeployRequest\x12\x1f\n\x0b\x63onfig_json\x18\x01 \x01(\x0cR\nconfigJson\x12#\n\rvalidate_only\x18\x02 \x01(\x08R\x0cvalidateOnly\"c\n\x0e\x44\x65ployResponse\x12\x18\n\x07version\x18\x01 \x01(\x03R\x07version\x12\x18\n\x07\x63hanged\x18\x02 \x03(\tR\x07\x63hanged\x12\x1d\n\nproject_id\x18\x03 \x01(\tR\tprojectId\"\\\n\x12ListDeploysRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x16\n\x06\x62\x65\x66ore\x18\x02 \x01(\x03R\x06\x62\x65\x66ore\x12\x14\n\x05limit\x18\x03 \x01(\x05R\x05limit\"K\n\x13ListDeploysResponse\x12\x34\n\x07\x64\x65ploys\x18\x01 \x03(\x0b\x32\x1a.headgate.v1.DeployVersionR\x07\x64\x65ploys\"F\n\x10GetDeployRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\"h\n\x11GetDeployResponse\x12\x32\n\x06\x64\x65ploy\x18\x01 \x01(\x0b\x32\x1a.headgate.v1.DeployVersionR\x06\x64\x65ploy\x12\x1f\n\x0b\x63onfig_json\x18\x02 \x01(\x0cR\nconfigJson\"K\n\x15\x41\x63tivateDeployRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\"L\n\x16\x41\x63tivateDeployResponse\x12\x18\n\x07version\x18\x01 \x01(\x03R\x07version\x12\x18\n\x07\x63hanged\x18\x02 \x03(\tR\x07\x63hanged\"\xb7\x01\n\rDeployVersion\x12\x18\n\x07version\x18\x01 \x01(\x03R\x07version\x12;\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x1d\n\ncreated_by\x18\x03 \x01(\tR\tcreatedBy\x12\x16\n\x06\x61\x63tive\x18\x04 \x01(\x08R\x06\x61\x63tive\x12\x18\n\x07\x63hanged\x18\x05 \x03(\tR\x07\x63hanged\"K\n\x16GetConfigSchemaRequest\x12\x31\n\x06schema\x18\x01 \x01(\x0e\x32\x19.headgate.v1.ConfigSchemaR\x06schema\":\n\x17GetConfigSchemaResponse\x12\x1f\n\x0bschema_json\x18\x01 \x01(\x0cR\nschemaJson*j\n\x0c\x43onfigSchema\x12\x1d\n\x19\x43ONFIG_SCHEMA_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x43ONFIG_SCHEMA_HEADGATE_YAML\x10\x01\x12\x1a\n\x16\x43ONFIG_SCHEMA_COMPILED\x10\x02\x32\xa9\x03\n\rDeployService\x12\x41\n\x06\x44\x65ploy\x12\x1a.headgate.v1.DeployRequest\x1a\x1b.headgate.v1.DeployResponse\x12P\n\x0bListDeploys\x12\x1f.headgate.v1.ListDeploysRequest\x1a .headgate.v1.ListDeploysResponse\x12J\n\tGetDeploy\x12\x1d.headgate.v1.GetDeployRequest\x1a\x1e.headgate.v1.GetDeployResponse\x12Y\n\x0e\x41\x63tivateDeploy\x12\".headgate.v1.ActivateDeployRequest\x1a#.headgate.v1.ActivateDeployResponse\x12\\\n\x0fGetConfigSchema\x12#.headgate.v1.GetConfigSchemaRequest\x1a$.headgate.v1.GetConfigSchemaResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headgate/v1/deploy_service.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"o\n\rDeployRequest\x12\x1f\n\x0b\x63onfig_json\x18\x01 \x01(\x0cR\nconfigJson\x12#\n\rvalidate_only\x18\x02 \x01(\x08R\x0cvalidateOnly\x12\x18\n\x07project\x18\x03 \x01(\tR\x07project\"c\n\x0e\x44\x65ployResponse\x12\x18\n\x07version\x18\x01 \x01(\x03R\x07version\x12\x18\n\x07\x63hanged\x18\x02 \x03(\tR\x07\x63hanged\x12\x1d\n\nproject_id\x18\x03 \x01(\tR\tprojectId\"\\\n\x12ListDeploysRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x16\n\x06\x62\x65\x66ore\x18\x02 \x01(\x03R\x06\x62\x65\x66ore\x12\x14\n\x05limit\x18\x03 \x01(\x05R\x05limit\"K\n\x13ListDeploysResponse\x12\x34\n\x07\x64\x65ploys\x18\x01 \x03(\x0b\x32\x1a.headgate.v1.DeployVersionR\x07\x64\x65ploys\"F\n\x10GetDeployRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\"h\n\x11GetDeployResponse\x12\x32\n\x06\x64\x65ploy\x18\x01 \x01(\x0b\x32\x1a.headgate.v1.DeployVersionR\x06\x64\x65ploy\x12\x1f\n\x0b\x63onfig_json\x18\x02 \x01(\x0cR\nconfigJson\"K\n\x15\x41\x63tivateDeployRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\"L\n\x16\x41\x63tivateDeployResponse\x12\x18\n\x07version\x18\x01 \x01(\x03R\x07version\x12\x18\n\x07\x63hanged\x18\x02 \x03(\tR\x07\x63hanged\"\xb7\x01\n\rDeployVersion\x12\x18\n\x07version\x18\x01 \x01(\x03R\x07version\x12;\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x1d\n\ncreated_by\x18\x03 \x01(\tR\tcreatedBy\x12\x16\n\x06\x61\x63tive\x18\x04 \x01(\x08R\x06\x61\x63tive\x12\x18\n\x07\x63hanged\x18\x05 \x03(\tR\x07\x63hanged\"K\n\x16GetConfigSchemaRequest\x12\x31\n\x06schema\x18\x01 \x01(\x0e\x32\x19.headgate.v1.ConfigSchemaR\x06schema\":\n\x17GetConfigSchemaResponse\x12\x1f\n\x0bschema_json\x18\x01 \x01(\x0cR\nschemaJson*j\n\x0c\x43onfigSchema\x12\x1d\n\x19\x43ONFIG_SCHEMA_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x43ONFIG_SCHEMA_HEADGATE_YAML\x10\x01\x12\x1a\n\x16\x43ONFIG_SCHEMA_COMPILED\x10\x02\x32\xa9\x03\n\rDeployService\x12\x41\n\x06\x44\x65ploy\x12\x1a.headgate.v1.DeployRequest\x1a\x1b.headgate.v1.DeployResponse\x12P\n\x0bListDeploys\x12\x1f.headgate.v1.ListDeploysRequest\x1a .headgate.v1.ListDeploysResponse\x12J\n\tGetDeploy\x12\x1d.headgate.v1.GetDeployRequest\x1a\x1e.headgate.v1.GetDeployResponse\x12Y\n\x0e\x41\x63tivateDeploy\x12\".headgate.v1.ActivateDeployRequest\x1a#.headgate.v1.ActivateDeployResponse\x12\\\n\x0fGetConfigSchema\x12#.headgate.v1.GetConfigSchemaRequest\x1a$.headgate.v1.GetConfigSchemaResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headgate.v1.deploy_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONFIGSCHEMA']._serialized_start=1097
-  _globals['_CONFIGSCHEMA']._serialized_end=1203
+  _globals['_CONFIGSCHEMA']._serialized_start=1123
+  _globals['_CONFIGSCHEMA']._serialized_end=1229
   _globals['_DEPLOYREQUEST']._serialized_start=82
-  _globals['_DEPLOYREQUEST']._serialized_end=167
-  _globals['_DEPLOYRESPONSE']._serialized_start=169
-  _globals['_DEPLOYRESPONSE']._serialized_end=268
-  _globals['_LISTDEPLOYSREQUEST']._serialized_start=270
-  _globals['_LISTDEPLOYSREQUEST']._serialized_end=362
-  _globals['_LISTDEPLOYSRESPONSE']._serialized_start=364
-  _globals['_LISTDEPLOYSRESPONSE']._serialized_end=439
-  _globals['_GETDEPLOYREQUEST']._serialized_start=441
-  _globals['_GETDEPLOYREQUEST']._serialized_end=511
-  _globals['_GETDEPLOYRESPONSE']._serialized_start=513
-  _globals['_GETDEPLOYRESPONSE']._serialized_end=617
-  _globals['_ACTIVATEDEPLOYREQUEST']._serialized_start=619
-  _globals['_ACTIVATEDEPLOYREQUEST']._serialized_end=694
-  _globals['_ACTIVATEDEPLOYRESPONSE']._serialized_start=696
-  _globals['_ACTIVATEDEPLOYRESPONSE']._serialized_end=772
-  _globals['_DEPLOYVERSION']._serialized_start=775
-  _globals['_DEPLOYVERSION']._serialized_end=958
-  _globals['_GETCONFIGSCHEMAREQUEST']._serialized_start=960
-  _globals['_GETCONFIGSCHEMAREQUEST']._serialized_end=1035
-  _globals['_GETCONFIGSCHEMARESPONSE']._serialized_start=1037
-  _globals['_GETCONFIGSCHEMARESPONSE']._serialized_end=1095
-  _globals['_DEPLOYSERVICE']._serialized_start=1206
-  _globals['_DEPLOYSERVICE']._serialized_end=1631
+  _globals['_DEPLOYREQUEST']._serialized_end=193
+  _globals['_DEPLOYRESPONSE']._serialized_start=195
+  _globals['_DEPLOYRESPONSE']._serialized_end=294
+  _globals['_LISTDEPLOYSREQUEST']._serialized_start=296
+  _globals['_LISTDEPLOYSREQUEST']._serialized_end=388
+  _globals['_LISTDEPLOYSRESPONSE']._serialized_start=390
+  _globals['_LISTDEPLOYSRESPONSE']._serialized_end=465
+  _globals['_GETDEPLOYREQUEST']._serialized_start=467
+  _globals['_GETDEPLOYREQUEST']._serialized_end=537
+  _globals['_GETDEPLOYRESPONSE']._serialized_start=539
+  _globals['_GETDEPLOYRESPONSE']._serialized_end=643
+  _globals['_ACTIVATEDEPLOYREQUEST']._serialized_start=645
+  _globals['_ACTIVATEDEPLOYREQUEST']._serialized_end=720
+  _globals['_ACTIVATEDEPLOYRESPONSE']._serialized_start=722
+  _globals['_ACTIVATEDEPLOYRESPONSE']._serialized_end=798
+  _globals['_DEPLOYVERSION']._serialized_start=801
+  _globals['_DEPLOYVERSION']._serialized_end=984
+  _globals['_GETCONFIGSCHEMAREQUEST']._serialized_start=986
+  _globals['_GETCONFIGSCHEMAREQUEST']._serialized_end=1061
+  _globals['_GETCONFIGSCHEMARESPONSE']._serialized_start=1063
+  _globals['_GETCONFIGSCHEMARESPONSE']._serialized_end=1121
+  _globals['_DEPLOYSERVICE']._serialized_start=1232
+  _globals['_DEPLOYSERVICE']._serialized_end=1657
 # @@protoc_insertion_point(module_scope)

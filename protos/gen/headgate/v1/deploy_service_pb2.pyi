@@ -20,12 +20,14 @@ CONFIG_SCHEMA_HEADGATE_YAML: ConfigSchema
 CONFIG_SCHEMA_COMPILED: ConfigSchema
 
 class DeployRequest(_message.Message):
-    __slots__ = ("config_json", "validate_only")
+    __slots__ = ("config_json", "validate_only", "project")
     CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
     config_json: bytes
     validate_only: bool
-    def __init__(self, config_json: _Optional[bytes] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+    project: str
+    def __init__(self, config_json: _Optional[bytes] = ..., validate_only: _Optional[bool] = ..., project: _Optional[str] = ...) -> None: ...
 
 class DeployResponse(_message.Message):
     __slots__ = ("version", "changed", "project_id")

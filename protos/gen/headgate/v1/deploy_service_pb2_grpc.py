@@ -28,8 +28,8 @@ if _version_not_supported:
 class DeployServiceStub:
     """Puts policies to work: versions of a project's compiled config, one of which is active.
 
-    The caller is a person: the metadata `authorization: Bearer <session or CLI token>`, of a member of the project.
-    An active version reaches every process within 5 seconds.
+    The caller is a person: the metadata `authorization: Bearer <session or CLI token>`, of a member of the project; or
+    the operator, on the admin socket. An active version reaches every process within 5 seconds.
     """
 
     def __init__(self, channel):
@@ -68,13 +68,14 @@ class DeployServiceStub:
 class DeployServiceServicer:
     """Puts policies to work: versions of a project's compiled config, one of which is active.
 
-    The caller is a person: the metadata `authorization: Bearer <session or CLI token>`, of a member of the project.
-    An active version reaches every process within 5 seconds.
+    The caller is a person: the metadata `authorization: Bearer <session or CLI token>`, of a member of the project; or
+    the operator, on the admin socket. An active version reaches every process within 5 seconds.
     """
 
     def Deploy(self, request, context):
         """Makes a config the active one. Needs the project's secret key in the metadata `headgate-key` beside a person
-        who is at least an admin there. The config that is active already keeps its version, and nothing changes.
+        who is at least an admin there; the operator needs no key. The config that is active already keeps its version,
+        and nothing changes.
 
         FAILED_PRECONDITION: the config is not valid; BadRequest names each fault by its JSON Pointer, and nothing was
         changed.
@@ -150,8 +151,8 @@ def add_DeployServiceServicer_to_server(servicer, server):
 class DeployService:
     """Puts policies to work: versions of a project's compiled config, one of which is active.
 
-    The caller is a person: the metadata `authorization: Bearer <session or CLI token>`, of a member of the project.
-    An active version reaches every process within 5 seconds.
+    The caller is a person: the metadata `authorization: Bearer <session or CLI token>`, of a member of the project; or
+    the operator, on the admin socket. An active version reaches every process within 5 seconds.
     """
 
     @staticmethod

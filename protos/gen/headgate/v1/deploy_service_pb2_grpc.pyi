@@ -29,8 +29,8 @@ GRPC_VERSION: str
 class DeployServiceStub:
     """Puts policies to work: versions of a project's compiled config, one of which is active.
 
-    The caller is a person: the metadata `authorization: Bearer <session or CLI token>`, of a member of the project.
-    An active version reaches every process within 5 seconds.
+    The caller is a person: the metadata `authorization: Bearer <session or CLI token>`, of a member of the project; or
+    the operator, on the admin socket. An active version reaches every process within 5 seconds.
     """
 
     @_typing.overload
@@ -39,7 +39,8 @@ class DeployServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DeployServiceAsyncStub: ...
     Deploy: _grpc.UnaryUnaryMultiCallable[_deploy_service_pb2.DeployRequest, _deploy_service_pb2.DeployResponse]
     """Makes a config the active one. Needs the project's secret key in the metadata `headgate-key` beside a person
-    who is at least an admin there. The config that is active already keeps its version, and nothing changes.
+    who is at least an admin there; the operator needs no key. The config that is active already keeps its version,
+    and nothing changes.
 
     FAILED_PRECONDITION: the config is not valid; BadRequest names each fault by its JSON Pointer, and nothing was
     changed.
@@ -57,14 +58,15 @@ class DeployServiceStub:
 class DeployServiceAsyncStub(DeployServiceStub):
     """Puts policies to work: versions of a project's compiled config, one of which is active.
 
-    The caller is a person: the metadata `authorization: Bearer <session or CLI token>`, of a member of the project.
-    An active version reaches every process within 5 seconds.
+    The caller is a person: the metadata `authorization: Bearer <session or CLI token>`, of a member of the project; or
+    the operator, on the admin socket. An active version reaches every process within 5 seconds.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Deploy: _aio.UnaryUnaryMultiCallable[_deploy_service_pb2.DeployRequest, _deploy_service_pb2.DeployResponse]  # type: ignore[assignment]
     """Makes a config the active one. Needs the project's secret key in the metadata `headgate-key` beside a person
-    who is at least an admin there. The config that is active already keeps its version, and nothing changes.
+    who is at least an admin there; the operator needs no key. The config that is active already keeps its version,
+    and nothing changes.
 
     FAILED_PRECONDITION: the config is not valid; BadRequest names each fault by its JSON Pointer, and nothing was
     changed.
@@ -81,8 +83,8 @@ class DeployServiceAsyncStub(DeployServiceStub):
 class DeployServiceServicer(metaclass=_abc_1.ABCMeta):
     """Puts policies to work: versions of a project's compiled config, one of which is active.
 
-    The caller is a person: the metadata `authorization: Bearer <session or CLI token>`, of a member of the project.
-    An active version reaches every process within 5 seconds.
+    The caller is a person: the metadata `authorization: Bearer <session or CLI token>`, of a member of the project; or
+    the operator, on the admin socket. An active version reaches every process within 5 seconds.
     """
 
     @_abc_1.abstractmethod
@@ -92,7 +94,8 @@ class DeployServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_deploy_service_pb2.DeployResponse, _abc.Awaitable[_deploy_service_pb2.DeployResponse]]:
         """Makes a config the active one. Needs the project's secret key in the metadata `headgate-key` beside a person
-        who is at least an admin there. The config that is active already keeps its version, and nothing changes.
+        who is at least an admin there; the operator needs no key. The config that is active already keeps its version,
+        and nothing changes.
 
         FAILED_PRECONDITION: the config is not valid; BadRequest names each fault by its JSON Pointer, and nothing was
         changed.
