@@ -15,30 +15,24 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
-from pydantic.alias_generators import to_camel
 
 from headgate_service.policy.canonical_field import valid_path
 from headgate_service.policy.client_ip import IpRule
 from headgate_service.policy.config_faults import faults_of
+from headgate_service.policy.config_part import ConfigPart
 from headgate_service.policy.invalid import ConfigFault, PolicyInvalid
 from headgate_service.policy.origin_pattern import OriginPattern
 from headgate_service.policy.pii import PiiAction
+from headgate_service.policy.tenant_sink import TenantSink
 
 FORMAT_VERSION = 1
 MAX_BYTES = 512 * 1024
 MAX_DEPTH = 64
 MAX_NAMES = 1_000
 MAX_LISTED = 200
+MAX_SINKS = 10
 MAX_NAME_CHARACTERS = 200
 MAX_STARS = 5
-
-
-class ConfigPart(BaseModel):
-    """A part of a config. Names are camelCase on paper; an unknown one is a fault."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=False
-    )
 
 
 def _valid_name(name: str) -> str:
@@ -160,7 +154,7 @@ class ConfigBody(ConfigPart):
     origins: Annotated[tuple[OriginText, ...], Field(max_length=MAX_LISTED)] = Field(
         default=(), description="The origins that browsers may send from; none: all. Requests without an Origin pass."
     )
-    sinks: Annotated[tuple[dict[str, Any], ...], Field(max_length=MAX_LISTED)] = Field(
+    sinks: Annotated[tuple[TenantSink, ...], Field(max_length=MAX_SINKS)] = Field(
         default=(), description="Sinks of the project's own."
     )
     experiments: Annotated[tuple[ExperimentSetting, ...], Field(max_length=MAX_LISTED)] = Field(
