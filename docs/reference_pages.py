@@ -220,7 +220,7 @@ def policy_page() -> str:
         "",
         "*This page is written by `python docs/reference_pages.py` from the model of the config itself.*",
         "",
-        "What a project decides about its events. The JSON Schema of this file is",
+        "What a project decides about its events, as [the guide](../guide/policy.md) tells. Its JSON Schema is",
         "[headgate.yaml.schema.json](headgate.yaml.schema.json); that of its compiled form, which",
         "`POST /api/deploy` takes, is [compiled.schema.json](compiled.schema.json).",
         "",

@@ -1,7 +1,10 @@
 """What becomes of the address that a server-side client reports of its visitor."""
 
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+_FIRST_24 = 0xFFFFFF00
+_FIRST_48 = (2**48 - 1) << 80
 
 
 class IpRule(StrEnum):
@@ -29,6 +32,6 @@ def ruled_ip(text: str, rule: IpRule) -> str:
 def _network(address: IPv4Address | IPv6Address) -> str:
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is None:
-            return str(ip_network((address, 48), strict=False).network_address)
+            return str(IPv6Address(int(address) & _FIRST_48))
         address = address.ipv4_mapped
-    return str(ip_network((address, 24), strict=False).network_address)
+    return str(IPv4Address(int(address) & _FIRST_24))
