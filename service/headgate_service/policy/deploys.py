@@ -1,6 +1,7 @@
 """Deploys: the versions of projects' configs, and which of them is active."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,21 +13,18 @@ from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import DeployRow, ProjectRow
 from headgate_service.policy.compiled_config import FORMAT_VERSION, CompiledConfig
 from headgate_service.policy.config_changes import config_changes
+from headgate_service.policy.errors import DeployUnknown
 from headgate_service.policy.invalid import ConfigFault, PolicyInvalid
 from headgate_service.policy.policy import Policy
-from headgate_service.project import living_project
+from headgate_service.project import Project, living_project
 
 MAX_LISTED = 100
 
 NO_CONFIG: Mapping[str, Any] = CompiledConfig.read({"formatVersion": FORMAT_VERSION}).canonical()
 """What a project without a deploy is judged by, in effect."""
 
-Record = Callable[[AsyncSession, str, str], Awaitable[None]]
+Record = Callable[[AsyncSession, str, str], None]
 """Writes an action and its target into the audit log, within the transaction of the change."""
-
-
-class DeployUnknown(Exception):
-    """The project has no such version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +48,25 @@ class DeployVersion:
 
 
 class Deploys:
-    """Every call may raise ControlDbUnavailable and ProjectUnknown. Projects are named by id or slug."""
+    """Every call may raise ControlDbUnavailable, and ProjectUnknown where the project has just ended."""
 
     def __init__(self, database: ControlDb, now_ms: Callable[[], int]) -> None:
         self._database = database
         self._now_ms = now_ms
 
-    async def validate(self, project: str, config: Any) -> Deployed:
+    async def validate(self, project: Project, config: Any) -> Deployed:
         """What a deploy would change: the version that is active, and the settings. Raises PolicyInvalid."""
+        canonical = await asyncio.to_thread(_valid, config, project)
         async with self._database.read() as session:
-            row = await living_project(session, project)
-            canonical = _valid(config, row)
+            row = await living_project(session, project.id)
             return Deployed(row.deploy_version, _changed(await _active(session, row), canonical))
 
-    async def deploy(self, project: str, config: Any, by: str, record: Record) -> Deployed:
+    async def deploy(self, project: Project, config: Any, by: str, record: Record) -> Deployed:
         """Makes a config the active one, as a new version unless it is active already. Raises PolicyInvalid."""
+        # Schemas take milliseconds to compile, in which no event should wait.
+        canonical = await asyncio.to_thread(_valid, config, project)
         async with self._database.change() as (session, change):
-            row = await living_project(session, project)
-            canonical = _valid(config, row)
+            row = await living_project(session, project.id)
             changed = _changed(await _active(session, row), canonical)
             if row.deploy_version and not changed:
                 return Deployed(row.deploy_version, ())
@@ -84,45 +83,45 @@ class Deploys:
                 )
             )
             row.deploy_version, row.change = version, change
-            await record(session, "deploy.create", str(version))
+            record(session, "deploy.create", str(version))
             return Deployed(version, changed)
 
-    async def activate(self, project: str, version: int, record: Record) -> Deployed:
+    async def activate(self, project: Project, version: int, record: Record) -> Deployed:
         """Makes a version the active one again; 0: none. Raises DeployUnknown."""
         async with self._database.change() as (session, change):
-            row = await living_project(session, project)
+            row = await living_project(session, project.id)
             config = NO_CONFIG if version == 0 else _config(await _deploy(session, row, version))
             changed = _changed(await _active(session, row), config)
             if row.deploy_version != version:
                 row.deploy_version, row.change = version, change
-                await record(session, "deploy.activate", str(version))
+                record(session, "deploy.activate", str(version))
             return Deployed(version, changed)
 
-    async def list(self, project: str, before: int, limit: int) -> Sequence[DeployVersion]:
+    async def list(self, project: Project, before: int, limit: int) -> Sequence[DeployVersion]:
         """Versions below `before` (0: all), newest first, at most 100."""
         async with self._database.read() as session:
-            row = await living_project(session, project)
+            row = await living_project(session, project.id)
             wanted = select(DeployRow).where(DeployRow.project_id == row.id)
             if before:
                 wanted = wanted.where(DeployRow.version < before)
             wanted = wanted.order_by(DeployRow.version.desc()).limit(min(limit, MAX_LISTED))
             return [_version(deploy, row) for deploy in await session.scalars(wanted)]
 
-    async def get(self, project: str, version: int) -> DeployVersion | None:
+    async def get(self, project: Project, version: int) -> DeployVersion | None:
         """One version; 0: the active one, None where there is none. Raises DeployUnknown."""
         async with self._database.read() as session:
-            row = await living_project(session, project)
+            row = await living_project(session, project.id)
             wanted = version or row.deploy_version
             return _version(await _deploy(session, row, wanted), row) if wanted else None
 
 
-def _valid(config: Any, row: ProjectRow) -> dict[str, Any]:
+def _valid(config: Any, project: Project) -> dict[str, Any]:
     """The config with every default in it. Raises PolicyInvalid."""
-    policy = Policy.parse(config, project_id=row.id, secret=b"")
+    policy = Policy.parse(config, project_id=project.id, secret=b"")
     canonical = policy.config.canonical()
     faults = []
-    if policy.config.project not in (None, row.slug):
-        faults.append(ConfigFault("/project", f"is {policy.config.project!r}, and the project is {row.slug!r}"))
+    if policy.config.project not in (None, project.slug):
+        faults.append(ConfigFault("/project", f"is {policy.config.project!r}, and the project is {project.slug!r}"))
     if policy.config.sinks:
         faults.append(ConfigFault("/sinks", "sinks of a project's own are not taken by this release"))
     if faults:

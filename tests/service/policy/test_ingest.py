@@ -25,6 +25,7 @@ from headgate_service.control_db.models import DeployRow, ProjectRow
 from headgate_service.log.names import shard_keys
 from headgate_service.log.reader import read_entries
 from headgate_service.policy.deploys import Deploys
+from headgate_service.project import Project, living_project
 from headgate_service.project_fields import RateLimit
 from headgate_service.projects import Projects
 from headgate_service.refused import GRPC_STATUS
@@ -33,7 +34,7 @@ TOKEN = "gateway-token-of-the-tests"
 AMOUNT = {"type": "object", "required": ["amount"], "properties": {"amount": {"type": "number"}}}
 
 
-async def not_recorded(*_: Any) -> None:
+def not_recorded(*_: Any) -> None:
     """An audit log that nobody reads."""
 
 
@@ -51,7 +52,9 @@ class Policied:
         """Deploys, and returns when the service judges by it, which is told from a switch of its own."""
         marker = f"marker-{time.monotonic_ns()}"
         events = config.pop("events", {}) | {marker: {"enabled": False}}
-        await self.deploys.deploy("default", {"formatVersion": 1, "events": events, **config}, "test", not_recorded)
+        async with self.database.read() as session:
+            project = Project.of(await living_project(session, "default"))
+        await self.deploys.deploy(project, {"formatVersion": 1, "events": events, **config}, "test", not_recorded)
         async with asyncio.timeout(5):
             while (await self.send(Event(name=marker), dry_run=True)).results[0].outcome != outcome_pb2.OUTCOME_DROPPED:
                 await asyncio.sleep(0.05)
