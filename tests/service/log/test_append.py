@@ -302,3 +302,27 @@ async def test_no_call_keeps_redis_long(appender, redis):
     assert [verdict.base for verdict in verdicts] == [0, 4000, 8000, 12000, 16000, 20000]
     calls = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
     assert calls == 3
+
+
+async def test_requests_that_come_while_calls_are_under_way_go_together(appender, redis):
+    await appender.append(PROJECT, request("first"))
+    before = await scripts_run(redis)
+    await redis.client_pause(30_000, all=False)
+    under_way = []
+    for number in range(20):
+        under_way.append(asyncio.create_task(appender.append(PROJECT, request(f"{number}"))))
+        # Each in a turn of the event loop of its own.
+        await asyncio.sleep(0.001)
+    other = LogProject("prj_b", 7, None)
+    lone = asyncio.create_task(appender.append(other, request("other")))
+    await asyncio.sleep(0.01)
+    await redis.client_unpause()
+    verdicts = await asyncio.gather(*under_way)
+    assert (await lone).base == 0
+    assert [verdict.base for verdict in verdicts] == list(range(1, 21))
+    # Two were let go at once, the other eighteen when the first of them was back; the other project waited for none.
+    assert await scripts_run(redis) - before == 4
+
+
+async def scripts_run(redis) -> int:
+    return (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
