@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from headgate_service.config import Config, SinkRule
 from headgate_service.limits import RateLimits
 from headgate_service.main import serve_until
 from headgate_service.project_fields import RateLimit
+from headgate_service.store.engine import Engine
+from headgate_service.store.migration import migrate
 
 TOKEN = "gateway-token-of-the-tests"
 
@@ -103,3 +107,20 @@ async def start_service(redis_url: str, short_dir: Path) -> AsyncIterator[Callab
 @pytest.fixture
 async def service(start_service: Callable[..., Awaitable[Service]]) -> Service:
     return await start_service()
+
+
+@pytest.fixture(scope="session")
+def _engine() -> Iterator[Engine]:
+    folder = Path(tempfile.mkdtemp(prefix="hg-store-"))
+    engine = Engine(folder / "data")
+    migrate(engine.query)
+    yield engine
+    engine.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def store_engine(_engine: Engine) -> Engine:
+    """The embedded engine with the tables of the store, empty. A process has one: do not make another."""
+    _engine.query("TRUNCATE TABLE events")
+    return _engine

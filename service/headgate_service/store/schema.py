@@ -1,0 +1,97 @@
+"""The tables of the store, in the dialect of ClickHouse, as a list of migrations that only ever grows.
+
+A server has no transactions over such statements: each can be run again, and a migration counts as done only once all
+of its statements are. Statements name no database: the connection's is meant.
+"""
+
+from dataclasses import dataclass
+
+TABLE = "events"
+MIGRATIONS_TABLE = "headgate_migrations"
+
+DYNAMIC_PATHS = 128
+"""Property paths that get a column of their own in a part; more are kept together, where reading one costs more."""
+
+PROPERTIES_TYPE = f"JSON(max_dynamic_paths={DYNAMIC_PATHS})"
+
+INSERTS_REMEMBERED = 100_000
+"""Inserts whose tokens a table that is not replicated remembers: at one a second, more than a day."""
+
+INSERT_SETTINGS = {
+    # Answered once the rows are in the table.
+    "async_insert": "0",
+    "insert_deduplicate": "1",
+    # A batch is one block: in several it would be several inserts.
+    "input_format_parallel_parsing": "0",
+    "max_insert_block_size": "1000000",
+    # A key with a dot is a path of its own, with %2E in it, and not that of a nested one; what is twice all the same,
+    # as an object and as a value, fails no insert.
+    "json_type_escape_dots_in_keys": "1",
+    "type_json_skip_duplicated_paths": "1",
+    # Strings stay strings: "2026-01-01" is no date, and "5" is not 5.
+    "input_format_try_infer_dates": "0",
+    "input_format_try_infer_datetimes": "0",
+}
+"""What every insert into `events` is sent with; its token comes to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """Statements that bring a store from the state before `number` to the next. Each may be run twice."""
+
+    number: int
+    statements: tuple[str, ...]
+
+
+# `properties` is made of `properties_raw` by the engine. What is no JSON object becomes an empty one, and never fails
+# an insert. `ts` is when it happened, by which everything is asked; `receive_time` and `event_id` name the event.
+_EVENTS = f"""
+CREATE TABLE IF NOT EXISTS {TABLE} (
+    project_id LowCardinality(String),
+    event LowCardinality(String),
+    ts DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    receive_time DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    event_id String CODEC(ZSTD(1)),
+    distinct_id String CODEC(ZSTD(1)),
+    user_id String CODEC(ZSTD(1)),
+    anonymous_id String CODEC(ZSTD(1)),
+    session_id String CODEC(ZSTD(1)),
+    test Bool,
+    dialect LowCardinality(String),
+    weight Float64 DEFAULT 1 CODEC(ZSTD(1)),
+    page_href String CODEC(ZSTD(1)),
+    page_domain LowCardinality(String),
+    page_path String CODEC(ZSTD(1)),
+    page_title String CODEC(ZSTD(1)),
+    page_canonical_url String CODEC(ZSTD(1)),
+    page_referrer String CODEC(ZSTD(1)),
+    utm_source LowCardinality(String),
+    utm_medium LowCardinality(String),
+    utm_campaign String CODEC(ZSTD(1)),
+    utm_term String CODEC(ZSTD(1)),
+    utm_content String CODEC(ZSTD(1)),
+    user_agent String CODEC(ZSTD(1)),
+    client_ip String CODEC(ZSTD(1)),
+    method LowCardinality(String),
+    sdk_name LowCardinality(String),
+    sdk_version LowCardinality(String),
+    sdk_runtime LowCardinality(String),
+    experiment_id String CODEC(ZSTD(1)),
+    variant_id String CODEC(ZSTD(1)),
+    conversion Bool,
+    properties_raw String CODEC(ZSTD(1)),
+    properties {PROPERTIES_TYPE} DEFAULT accurateCastOrDefault(properties_raw, '{PROPERTIES_TYPE}') CODEC(ZSTD(1)),
+    INDEX received receive_time TYPE minmax GRANULARITY 1,
+    INDEX happened ts TYPE minmax GRANULARITY 1
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(receive_time)
+ORDER BY (project_id, event, toDate(ts), distinct_id, ts)
+SETTINGS
+    non_replicated_deduplication_window = {INSERTS_REMEMBERED},
+    fsync_after_insert = 1,
+    fsync_part_directory = 1
+"""
+
+MIGRATIONS = (Migration(1, (_EVENTS,)),)
+"""In order of their numbers, which have no gaps."""
