@@ -1,5 +1,7 @@
 """The folder that holds everything one Headgate keeps, and its lock."""
 
+import base64
+import contextlib
 import fcntl
 import os
 import secrets
@@ -61,6 +63,21 @@ class DataDir:
         for folder in (self.path, self.run):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder.chmod(0o700)
+
+    def secrets_key(self) -> str:
+        """What secrets of projects' sinks are encrypted with, where no setting says it: made at the first call."""
+        file = self.path / "secrets.key"
+        if not file.exists():
+            draft = self.path / f".secrets.key.{secrets.token_hex(8)}"
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
+                new.write(base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
+                new.flush()
+                os.fsync(new.fileno())
+            # Another process may make one at the same time: whichever is there first stays, and is whole.
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, file)
+            draft.unlink()
+        return file.read_text().strip()
 
     def owner(self) -> str:
         """A name for what runs here, made at the first call: no other data directory has it."""

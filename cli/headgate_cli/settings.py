@@ -4,12 +4,19 @@ import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ByteSize, Field, ValidationError
 
 from headgate_cli.section import Rate, Section, section_of
-from headgate_cli.setting_values import AddressSetting, NetworkSetting, PathSetting, RateSetting, SecondsSetting
+from headgate_cli.setting_values import (
+    AddressSetting,
+    NetworkSetting,
+    PathSetting,
+    RateSetting,
+    SecondsSetting,
+    SecretsKeySetting,
+)
 from headgate_cli.sink_settings import DEFAULT_SINKS, SinkSettings
 
 DEFAULT_FILE = Path("headgate.toml")
@@ -19,6 +26,7 @@ ENVIRONMENT = {
     "HEADGATE_GRPC_ADDRESS": ("grpc", "address"),
     "HEADGATE_REDIS_URL": ("redis", "url"),
     "HEADGATE_DATABASE_URL": ("control", "database_url"),
+    "HEADGATE_SECRETS_KEY": ("control", "secrets_key"),
     "HEADGATE_GATEWAY_TOKEN": ("gateway", "token"),
 }
 
@@ -88,6 +96,19 @@ class ControlSettings(Section):
 
     database_url: str | None = Field(default=None, repr=False)
     """SQLAlchemy URL. Absent: an SQLite file in the data directory."""
+
+    secrets_key: SecretsKeySetting | None = Field(default=None, repr=False)
+    """What the secrets of projects' own sinks are encrypted with: the base64 of 32 random bytes, the same for every process. Several, separated by commas, change it: the first encrypts, all of them decrypt, and a service that starts encrypts anew what it finds under an older one. Absent: `secrets.key` in the data directory, made at the first start."""  # noqa: E501
+
+
+class DeploySettings(Section):
+    """What projects' own deployed configs may bring."""
+
+    sinks: tuple[Literal["webhook", "posthog", "mixpanel", "segment"], ...] = ("webhook",)
+    """The kinds of sinks that projects may deploy. Only these can be listed, which do nothing but post to a URL; none: projects have no sinks of their own."""  # noqa: E501
+
+    allow_private: bool = False
+    """Whether projects' own sinks may post to private networks, this machine included: only where every project is the operator's. A cloud's metadata stays closed."""  # noqa: E501
 
 
 class LimitSettings(Section):
@@ -169,6 +190,7 @@ class Settings(Section):
     forwarder: ForwarderSettings = ForwarderSettings()
     redis: RedisSettings = RedisSettings()
     control: ControlSettings = ControlSettings()
+    deploy: DeploySettings = DeploySettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
     tls: TlsSettings = TlsSettings()

@@ -105,3 +105,15 @@ class SecretRow(Model):
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     value: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class TenantSecretRow(Model):
+    """A secret of a project's own sinks, encrypted; `hash` is what configs name it by. It stays as long as a version
+    that names it might be activated again: as long as the project."""
+
+    __tablename__ = "tenant_secrets"
+
+    project_id: Mapped[str] = mapped_column(ForeignKey(ProjectRow.id), primary_key=True)
+    hash: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[int] = mapped_column(BigInteger)

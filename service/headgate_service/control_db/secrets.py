@@ -8,6 +8,7 @@ from headgate_service.keys import RandomBytes
 
 RECEIPT_SIGNING = "receipt-signing"
 PII_HASHING = "pii-hashing"
+TENANT_SINK_HASHING = "tenant-sink-hashing"
 SECRET_BYTES = 32
 
 

@@ -16,6 +16,8 @@ from headgate_service.policy.config_changes import config_changes
 from headgate_service.policy.errors import DeployUnknown
 from headgate_service.policy.invalid import ConfigFault, PolicyInvalid
 from headgate_service.policy.policy import Policy
+from headgate_service.policy.tenant_rules import TenantRules
+from headgate_service.policy.tenant_secrets import TenantSecrets
 from headgate_service.project import Project, living_project
 
 MAX_LISTED = 100
@@ -50,23 +52,37 @@ class DeployVersion:
 class Deploys:
     """Every call may raise ControlDbUnavailable, and ProjectUnknown where the project has just ended."""
 
-    def __init__(self, database: ControlDb, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        database: ControlDb,
+        now_ms: Callable[[], int],
+        rules: TenantRules | None = None,
+        secrets: TenantSecrets | None = None,
+    ) -> None:
+        """Without `rules` and `secrets` no config may bring sinks."""
         self._database = database
         self._now_ms = now_ms
+        self._rules = rules or TenantRules(frozenset())
+        self._secrets = secrets
 
     async def validate(self, project: Project, config: Any) -> Deployed:
         """What a deploy would change: the version that is active, and the settings. Raises PolicyInvalid."""
-        canonical = await asyncio.to_thread(_valid, config, project)
+        read = await asyncio.to_thread(_valid, config, project, self._rules)
         async with self._database.read() as session:
             row = await living_project(session, project.id)
+            canonical = await self._canonical(session, read, row)
             return Deployed(row.deploy_version, _changed(await _active(session, row), canonical))
 
     async def deploy(self, project: Project, config: Any, by: str, record: Record) -> Deployed:
         """Makes a config the active one, as a new version unless it is active already. Raises PolicyInvalid."""
         # Schemas take milliseconds to compile, in which no event should wait.
-        canonical = await asyncio.to_thread(_valid, config, project)
+        read = await asyncio.to_thread(_valid, config, project, self._rules)
         async with self._database.change() as (session, change):
             row = await living_project(session, project.id)
+            canonical = await self._canonical(session, read, row)
+            if self._secrets is not None and await self._secrets.keep(session, row.id, read.sinks, self._now_ms()):
+                # Who runs the sinks is to look at their secrets again, be the version new or not.
+                row.change = change
             changed = _changed(await _active(session, row), canonical)
             if row.deploy_version and not changed:
                 return Deployed(row.deploy_version, ())
@@ -97,6 +113,13 @@ class Deploys:
                 record(session, "deploy.activate", str(version))
             return Deployed(version, changed)
 
+    async def _canonical(self, session: AsyncSession, read: CompiledConfig, row: ProjectRow) -> dict[str, Any]:
+        """The config with every default in it, and its secrets by their hashes. Raises PolicyInvalid."""
+        if read.sinks and self._secrets is not None:
+            sinks = await self._secrets.named(session, row.id, read.sinks)
+            read = read.model_copy(update={"sinks": tuple(sinks)})
+        return read.canonical()
+
     async def list(self, project: Project, before: int, limit: int) -> Sequence[DeployVersion]:
         """Versions below `before` (0: all), newest first, at most 100."""
         async with self._database.read() as session:
@@ -115,18 +138,20 @@ class Deploys:
             return _version(await _deploy(session, row, wanted), row) if wanted else None
 
 
-def _valid(config: Any, project: Project) -> dict[str, Any]:
-    """The config with every default in it. Raises PolicyInvalid."""
-    policy = Policy.parse(config, project_id=project.id, secret=b"")
-    canonical = policy.config.canonical()
+def _valid(config: Any, project: Project, rules: TenantRules) -> CompiledConfig:
+    """The config, of which all but the hashes of secrets is checked. Raises PolicyInvalid."""
+    read = Policy.parse(config, project_id=project.id, secret=b"").config
     faults = []
-    if policy.config.project not in (None, project.slug):
-        faults.append(ConfigFault("/project", f"is {policy.config.project!r}, and the project is {project.slug!r}"))
-    if policy.config.sinks:
-        faults.append(ConfigFault("/sinks", "sinks of a project's own are not taken by this release"))
+    if read.project not in (None, project.slug):
+        faults.append(ConfigFault("/project", f"is {read.project!r}, and the project is {project.slug!r}"))
+    if read.sinks:
+        # It loads the sinks and their HTTP client: 20 MB that a service without such configs does without.
+        from headgate_service.policy.tenant_sinks import tenant_sink_faults
+
+        faults += tenant_sink_faults(read.sinks, rules)
     if faults:
         raise PolicyInvalid(faults)
-    return canonical
+    return read
 
 
 async def _active(session: AsyncSession, row: ProjectRow) -> Mapping[str, Any]:

@@ -6,7 +6,6 @@ import ipaddress
 import socket
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -23,11 +22,9 @@ from yarl import URL
 from headgate_service.fields import Fields, FieldsInvalid
 from headgate_service.policy.invalid import ConfigFault, pointer
 from headgate_service.policy.near_miss import did_you_mean
+from headgate_service.policy.tenant_rules import TenantRules
 from headgate_service.policy.tenant_sink import MASK, FieldChoice, Secret, StoredSecret, TenantSink
 from headgate_service.route import Route, RouteInvalid
-
-HTTP_SINKS = frozenset({"webhook", "posthog", "mixpanel", "segment"})
-"""Kinds that do nothing but post to a URL, behind the address guard."""
 
 MAX_SINK_BYTES = 16 * 1024
 MOST = {"max_events": 1_000, "max_bytes": 1024 * 1024, "max_age": 60, "timeout": 60}
@@ -42,24 +39,10 @@ _STAND_IN = "whsec_c3RvcmVkIHdoZW4gaXQgd2FzIGRlcGxveWVk"
 _LOCAL = ("localhost", "localhost.localdomain")
 
 
-@dataclass(frozen=True, slots=True)
-class TenantRules:
-    """What the operator lets projects' own sinks do. `kinds` are those they may use, of HTTP_SINKS; `allow_private`
-    lets them connect to private networks, loopback included."""
-
-    kinds: frozenset[str] = frozenset({"webhook"})
-    allow_private: bool = False
-
-    def __post_init__(self) -> None:
-        if unsafe := sorted(self.kinds - HTTP_SINKS):
-            raise ValueError(
-                f"{', '.join(unsafe)}: no sink that projects may be let use; these are {', '.join(sorted(HTTP_SINKS))}"
-            )
-
-    def settings(self, sink: TenantSink, reveal: Callable[[Secret], str]) -> dict[str, Any]:
-        """What a sink runs with."""
-        size = min(_kind(sink.use).spec.limits.bytes, _BATCH_BYTES)
-        return {"max_bytes": size, **sink.settings(reveal), "allow_private": self.allow_private}
+def running_settings(sink: TenantSink, rules: TenantRules, reveal: Callable[[Secret], str]) -> dict[str, Any]:
+    """What a sink runs with."""
+    size = min(_kind(sink.use).spec.limits.bytes, _BATCH_BYTES)
+    return {"max_bytes": size, **sink.settings(reveal), "allow_private": rules.allow_private}
 
 
 def tenant_sink_faults(sinks: Sequence[TenantSink], rules: TenantRules) -> list[ConfigFault]:
@@ -137,7 +120,7 @@ def _setting_faults(sink: TenantSink, rules: TenantRules, place: _Place) -> Iter
             known = ", ".join(sorted(secret_names))
             yield ConfigFault(pointer(*place, "secrets", name), f"is no secret of a {sink.use}, which has {known}")
     try:
-        read = model.model_validate(rules.settings(sink, lambda _: _STAND_IN))
+        read = model.model_validate(running_settings(sink, rules, lambda _: _STAND_IN))
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False, include_context=False):
             if detail["loc"][:1] not in [(name,) for name in {*sink.secrets, "allow_private"} - secret_names]:

@@ -16,7 +16,7 @@ from headgate_service.control_db.models import Model
 from headgate_service.control_db.schema import alembic_config, migrate
 from sqlalchemy import Connection, inspect, text
 
-TABLES = {"changes", "deploys", "keys", "organisations", "projects", "secrets"}
+TABLES = {"changes", "deploys", "keys", "organisations", "projects", "secrets", "tenant_secrets"}
 
 
 async def tables(database: ControlDb) -> set[str]:

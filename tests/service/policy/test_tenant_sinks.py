@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from headgate_service.policy.compiled_config import CompiledConfig
 from headgate_service.policy.invalid import ConfigFault, PolicyInvalid
-from headgate_service.policy.tenant_sinks import TenantRules, tenant_sink_faults
+from headgate_service.policy.tenant_rules import TenantRules
+from headgate_service.policy.tenant_sinks import running_settings, tenant_sink_faults
 from pydantic import SecretStr
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
@@ -123,7 +124,10 @@ def test_secrets_are_in_no_fault_and_in_nothing_that_is_kept_or_printed():
 
 def test_what_runs_is_bounded_and_cannot_open_private_addresses():
     (sink,) = CompiledConfig.read({"formatVersion": 1, "sinks": [keeping([SECRET, HASH])]}).sinks
-    settings = TenantRules().settings(sink, lambda one: one.get_secret_value() if isinstance(one, SecretStr) else "old")
-    assert settings == {
+
+    def reveal(secret: Any) -> str:
+        return secret.get_secret_value() if isinstance(secret, SecretStr) else "old"
+
+    assert running_settings(sink, TenantRules(), reveal) == {
         "url": "https://example.com/hook", "secret": (SECRET, "old"), "max_bytes": 262144, "allow_private": False,
     }  # fmt: skip
