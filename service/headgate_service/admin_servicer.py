@@ -2,37 +2,23 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import grpc
-from google.protobuf.any_pb2 import Any as AnyDetail
-from google.rpc import code_pb2, error_details_pb2, status_pb2
-from grpc_status import rpc_status
 from headgate.v1 import admin_service_pb2 as admin
 from headgate.v1 import admin_service_pb2_grpc
 
-from headgate_service.control_db.database import ControlDbUnavailable
+from headgate_service.call_status import REFUSALS, abort
 from headgate_service.directory import Directory, DirectoryUnavailable
 from headgate_service.key_kind import KINDS_BY_WIRE, WIRE_KINDS
-from headgate_service.keyring import Keyring, KeyUnknown
+from headgate_service.keyring import Keyring
 from headgate_service.keys import FreshKey
 from headgate_service.project_fields import InvalidArgument, RateLimit
 from headgate_service.project_wire import wire_project
-from headgate_service.projects import Kept, Project, Projects, ProjectUnknown, SlugTaken
-from headgate_service.tail import LogUnreachable, Tail
+from headgate_service.projects import Kept, Project, Projects, ProjectUnknown
+from headgate_service.tail import Tail
 
 MAX_LAST = 10_000
-
-STATUS_CODES: dict[type[Exception], int] = {
-    SlugTaken: code_pb2.ALREADY_EXISTS,
-    ProjectUnknown: code_pb2.NOT_FOUND,
-    KeyUnknown: code_pb2.NOT_FOUND,
-    InvalidArgument: code_pb2.INVALID_ARGUMENT,
-    ControlDbUnavailable: code_pb2.UNAVAILABLE,
-    DirectoryUnavailable: code_pb2.UNAVAILABLE,
-    LogUnreachable: code_pb2.UNAVAILABLE,
-}
-_REFUSALS = tuple(STATUS_CODES)
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 Made = TypeVar("Made")
@@ -76,7 +62,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     ) -> admin.CreateKeyResponse:
         kind = KINDS_BY_WIRE.get(request.kind)
         if kind is None:
-            await _abort(context, InvalidArgument("kind", "must be public, test, secret or organisation"))
+            await abort(context, InvalidArgument("kind", "must be public, test, secret or organisation"))
         key = await self._changed(context, lambda: self._keyring.create(request.project, kind, request.scopes))
         return admin.CreateKeyResponse(key=_new_key(key))
 
@@ -97,8 +83,8 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             latest, last = request.no_follow, request.last
             async for event in self._tail.latest(chosen(), last) if latest else self._tail.events(chosen, last):
                 yield admin.TailEventsResponse(event=event)
-        except _REFUSALS as error:
-            await _abort(context, error)
+        except REFUSALS as error:
+            await abort(context, error)
 
     def _choice(self, names: Iterable[str]) -> Callable[[], tuple[Project, ...]]:
         wanted = tuple(dict.fromkeys(names))
@@ -115,29 +101,13 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     async def _changed(self, context: _Context, change: Callable[[], Awaitable[Made]]) -> Made:
         try:
             made = await change()
-        except _REFUSALS as error:
-            await _abort(context, error)
+        except REFUSALS as error:
+            await abort(context, error)
         # So that what was made works, and what was ended does not, from this answer on. Should the database fail
         # just now, the next look a second later does it.
         with suppress(DirectoryUnavailable):
             await self._directory.refresh()
         return made
-
-
-async def _abort(context: _Context, error: Exception) -> NoReturn:
-    status = status_pb2.Status(code=STATUS_CODES[type(error)], message=str(error))
-    if isinstance(error, InvalidArgument):
-        detail = AnyDetail()
-        detail.Pack(
-            error_details_pb2.BadRequest(
-                field_violations=[
-                    error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.message)
-                ]
-            )
-        )
-        status.details.append(detail)
-    await context.abort_with_status(rpc_status.to_status(status))
-    raise AssertionError("abort raises")
 
 
 def _rate_limit(limit: admin.RateLimit) -> RateLimit:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from headgate.v1 import event_pb2
 
+from headgate_service.accounts.attempt_limits import AttemptLimits
+from headgate_service.accounts.terms import SessionTerms
 from headgate_service.entrance import PublicRoute
 from headgate_service.limits import RateLimits
 from headgate_service.route import Route, RouteFailed
@@ -68,3 +70,7 @@ class Config:
     sinks: tuple[SinkRule, ...] = ()
     log_bound_bytes: int = 256 * 1024 * 1024
     drain_seconds: float = 10.0
+    sessions: SessionTerms = field(default_factory=SessionTerms)
+    attempts: AttemptLimits = field(default_factory=AttemptLimits)
+    owner_email: str = "owner@localhost"
+    """Whose account the first start makes."""

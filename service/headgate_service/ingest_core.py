@@ -10,6 +10,9 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from headgate_service.access.access import Access
+from headgate_service.access.jwts import NoIssuers
+from headgate_service.accounts.sessions import Sessions
 from headgate_service.config import Config
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.secrets import PII_HASHING, RECEIPT_SIGNING, Secrets
@@ -35,6 +38,8 @@ class IngestCore:
     sinks_of: SinksOf
     ingest: Ingest
     refusals: RefusalLedger
+    sessions: Sessions
+    access: Access
 
     @classmethod
     async def of(cls, config: Config, database: ControlDb) -> "IngestCore":
@@ -56,7 +61,9 @@ class IngestCore:
             config.limits,
             sinks_of.reached,
         )
-        return cls(pipeline, directory, receipts, sinks_of, ingest, refusals)
+        sessions = Sessions(database, config.sessions, random=secrets.token_bytes, now_ms=_now_ms)
+        access = Access(database, sessions, directory, NoIssuers())
+        return cls(pipeline, directory, receipts, sinks_of, ingest, refusals, sessions, access)
 
     async def prepare(self) -> None:
         """Learns what the first callers ask for; where that fails they hear that nothing is known of keys yet."""
@@ -72,6 +79,10 @@ class IngestCore:
     async def close(self) -> None:
         """Ends its connections; `run` has ended."""
         await self.pipeline.close()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _now() -> datetime:

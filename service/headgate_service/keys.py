@@ -43,22 +43,32 @@ class FreshKey:
 
 def make_key(kind: KeyKind, random: RandomBytes) -> str:
     """A new key of a kind."""
-    body = KEY_PREFIXES[kind] + random_text(RANDOM_CHARACTERS, random)
-    return body + _check(body)
+    return make_secret_text(KEY_PREFIXES[kind], random)
 
 
 def parse_key(text: str) -> KeyKind:
     """The kind of a well-formed key. Raises KeyMalformed, which never repeats the text."""
     for kind, prefix in KEY_PREFIXES.items():
-        if text.startswith(prefix):
-            body, check = text[:-CHECK_CHARACTERS], text[-CHECK_CHARACTERS:]
-            if (
-                len(body) == len(prefix) + RANDOM_CHARACTERS
-                and _LETTERS.issuperset(body[len(prefix) :])
-                and check == _check(body)
-            ):
-                return kind
+        if is_secret_text(prefix, text):
+            return kind
     raise KeyMalformed("not a key that Headgate made: check it for a typing error")
+
+
+def make_secret_text(prefix: str, random: RandomBytes) -> str:
+    """A new text that begins so: as a key, whatever it opens."""
+    body = prefix + random_text(RANDOM_CHARACTERS, random)
+    return body + _check(body)
+
+
+def is_secret_text(prefix: str, text: str) -> bool:
+    """Whether the text begins so and is well-formed."""
+    body, check = text[:-CHECK_CHARACTERS], text[-CHECK_CHARACTERS:]
+    return (
+        body.startswith(prefix)
+        and len(body) == len(prefix) + RANDOM_CHARACTERS
+        and _LETTERS.issuperset(body[len(prefix) :])
+        and check == _check(body)
+    )
 
 
 def key_hash(text: str) -> bytes:

@@ -6,23 +6,26 @@ import signal
 import time
 import uuid
 from functools import partial
-from pathlib import Path
 
 import grpc
 import redis.asyncio as redis_asyncio
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from headgate.v1 import admin_service_pb2_grpc as admin_grpc
-from headgate.v1 import delivery_service_pb2_grpc as delivery_grpc
 from headgate.v1 import (
+    account_service_pb2,
+    account_service_pb2_grpc,
     ingest_service_pb2,
     ingest_service_pb2_grpc,
     receipt_service_pb2,
     receipt_service_pb2_grpc,
+    user_service_pb2_grpc,
 )
+from headgate.v1 import admin_service_pb2_grpc as admin_grpc
+from headgate.v1 import delivery_service_pb2_grpc as delivery_grpc
 from redis.exceptions import ResponseError
 
+from headgate_service.accounts.core import AccountCore
 from headgate_service.admin_servicer import AdminServicer
 from headgate_service.config import Config
 from headgate_service.control_db.database import ControlDb
@@ -33,6 +36,7 @@ from headgate_service.delivery_control.replays import Replays
 from headgate_service.delivery_control.sink_tests import SinkTests
 from headgate_service.delivery_control.sinks import Sinks
 from headgate_service.directory import Directory
+from headgate_service.first_start import FirstStart
 from headgate_service.garbage import spare_collections
 from headgate_service.health import CONTROL_DB, REDIS, Health
 from headgate_service.ingest_core import IngestCore
@@ -43,7 +47,7 @@ from headgate_service.log.durability import warn_of_shortfalls
 from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
 from headgate_service.owner_file import write_owner_file
 from headgate_service.project_control.removal import Removal
-from headgate_service.projects import FreshProject, Projects
+from headgate_service.projects import Projects
 from headgate_service.receipt_lookup import ReceiptLookup
 from headgate_service.receipt_servicer import ReceiptServicer, names_for_keys, names_for_operator
 from headgate_service.tail import LogTail
@@ -60,6 +64,7 @@ _OPTIONS = [
 _SERVICES = (
     ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name,
     receipt_service_pb2.DESCRIPTOR.services_by_name["ReceiptService"].full_name,
+    account_service_pb2.DESCRIPTOR.services_by_name["AccountService"].full_name,
     health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
     reflection.SERVICE_NAME,
 )
@@ -81,15 +86,25 @@ async def serve_until(stopped: asyncio.Event, config: Config) -> None:
     await migrate(database)
     projects = Projects(database, random=secrets.token_bytes, now_ms=_now_ms)
     keyring = Keyring(database, random=secrets.token_bytes, now_ms=_now_ms)
-    await projects.ensure_default(partial(_write_first_keys, config.first_start_file))
     core = await IngestCore.of(config, database)
-    await _serve_core(core, projects, keyring, stopped, config)
+    accounts = AccountCore.of(config, database, core.sessions, core.pipeline)
+    first = FirstStart(
+        config.first_start_file, config.owner_email, accounts.users, accounts.passwords, secrets.token_bytes
+    )
+    await projects.ensure_default(first.deliver)
+    await _serve_core(core, accounts, projects, keyring, stopped, config)
+    accounts.passwords.close()
     await core.close()
     await database.close()
 
 
 async def _serve_core(
-    core: IngestCore, projects: Projects, keyring: Keyring, stopped: asyncio.Event, config: Config
+    core: IngestCore,
+    accounts: AccountCore,
+    projects: Projects,
+    keyring: Keyring,
+    stopped: asyncio.Event,
+    config: Config,
 ) -> None:
     pipeline, directory, receipts = core.pipeline, core.directory, core.receipts
     tail_redis = redis_asyncio.Redis.from_url(config.redis_url)
@@ -103,6 +118,7 @@ async def _serve_core(
     receipt_service_pb2_grpc.add_ReceiptServiceServicer_to_server(
         ReceiptServicer(receipts, lookup, names_for_keys(directory)), public
     )
+    account_service_pb2_grpc.add_AccountServiceServicer_to_server(accounts.servicer, public)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, public)
     reflection.enable_server_reflection(_SERVICES, public)
     port = listen(public, f"{config.grpc_host}:{config.grpc_port}", config.tls)
@@ -113,6 +129,7 @@ async def _serve_core(
     admin_grpc.add_AdminServiceServicer_to_server(
         AdminServicer(projects, keyring, directory, LogTail(tail_redis)), operator
     )
+    user_service_pb2_grpc.add_UserServiceServicer_to_server(accounts.operators_servicer, operator)
     receipt_service_pb2_grpc.add_ReceiptServiceServicer_to_server(
         ReceiptServicer(receipts, lookup, names_for_operator), operator
     )
@@ -167,8 +184,3 @@ async def _answers(pipeline: RedisPipeline) -> bool:
 
 async def _healthy(directory: Directory) -> bool:
     return directory.healthy
-
-
-def _write_first_keys(path: Path, made: FreshProject) -> None:
-    keys = {key.kind.value: key.text for key in made.keys}
-    write_owner_file(path, {"project": {"id": made.project.id, "slug": made.project.slug}, "keys": keys})

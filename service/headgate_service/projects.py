@@ -1,6 +1,6 @@
 """Projects: how they come to be, change and end."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -54,6 +54,9 @@ class FreshProject:
     keys: tuple[FreshKey, ...]
 
 
+Deliver = Callable[[AsyncSession, FreshProject], Awaitable[None]]
+
+
 class Projects:
     """Makes, changes and ends projects in the control DB; every call may raise ControlDbUnavailable."""
 
@@ -81,18 +84,19 @@ class Projects:
         async with self._database.change() as (session, change):
             return await self._add_project(session, change, name, slug, monthly_limit, rate_limit)
 
-    async def ensure_default(self, deliver: Callable[[FreshProject], None] | None = None) -> FreshProject | None:
+    async def ensure_default(self, deliver: Deliver | None = None) -> FreshProject | None:
         """Makes the project `default` with its keys, once in the life of a control DB; None where it was made before.
 
-        `deliver` gets it just before the commit: keys that were written down there are never lost to a crash, which at
-        worst leaves keys that do not work and are made anew at the next start. Raises KeysUndelivered where it fails.
+        `deliver` gets it, and the change under way, just before the commit: keys that were written down there are never
+        lost to a crash, which at worst leaves keys that do not work and are made anew at the next start. Raises
+        KeysUndelivered where it fails.
         """
         try:
             async with self._database.change() as (session, change):
                 made = await self._add_project(session, change, DEFAULT, DEFAULT, None, None)
                 await session.flush()
                 if deliver is not None:
-                    _deliver(made, deliver)
+                    await _deliver(session, made, deliver)
                 return made
         except SlugTaken:
             return None
@@ -179,9 +183,9 @@ class Projects:
         return f"project-{random_text(_MADE_SLUG_CHARACTERS, self._random)}"
 
 
-def _deliver(made: FreshProject, deliver: Callable[[FreshProject], None]) -> None:
+async def _deliver(session: AsyncSession, made: FreshProject, deliver: Deliver) -> None:
     try:
-        deliver(made)
+        await deliver(session, made)
     except OSError as error:
         raise KeysUndelivered(f"the first project's keys cannot be written down: {error}") from error
 

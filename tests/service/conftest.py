@@ -10,7 +10,13 @@ from pathlib import Path
 
 import grpc
 import pytest
-from headgate.v1 import admin_service_pb2_grpc, ingest_service_pb2_grpc, receipt_service_pb2_grpc
+from headgate.v1 import (
+    account_service_pb2_grpc,
+    admin_service_pb2_grpc,
+    ingest_service_pb2_grpc,
+    receipt_service_pb2_grpc,
+    user_service_pb2_grpc,
+)
 from headgate_service.config import Config, SinkRule
 from headgate_service.limits import RateLimits
 from headgate_service.main import serve_until
@@ -31,6 +37,7 @@ class Service:
     operator: grpc.aio.Channel
     keys: dict[str, str]
     project_id: str
+    owner: dict[str, str]
     task: "asyncio.Task[None]"
     stopped: asyncio.Event
 
@@ -45,6 +52,14 @@ class Service:
     @property
     def admin(self):
         return admin_service_pb2_grpc.AdminServiceStub(self.operator)
+
+    @property
+    def accounts(self):
+        return account_service_pb2_grpc.AccountServiceStub(self.channel)
+
+    @property
+    def users(self):
+        return user_service_pb2_grpc.UserServiceStub(self.operator)
 
     def bearer(self, kind: str = "secret") -> list[tuple[str, str]]:
         return [("authorization", f"Bearer {self.keys[kind]}")]
@@ -92,6 +107,7 @@ async def start_service(redis_url: str, short_dir: Path) -> AsyncIterator[Callab
             grpc.aio.insecure_channel(f"unix:{own.admin_socket}"),
             first["keys"],
             first["project"]["id"],
+            first["owner"],
             task,
             stopped,
         )

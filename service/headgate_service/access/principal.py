@@ -16,7 +16,10 @@ class PrincipalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """`scopes` None: a person's, whose roles decide. `project_ids` None: in no project does it stay out."""
+    """`scopes` None: a person's, whose roles decide; else these decide. `project_ids` None: in no project does it stay
+    out; else it may enter these only, by id or slug. `organisation_id` is a person's or an organisation key's.
+    `credential_id` is a session's, a key's, or `<issuer> <subject>` of a JWT.
+    """
 
     kind: PrincipalKind
     user_id: str | None = None
@@ -24,6 +27,12 @@ class Principal:
     scopes: frozenset[str] | None = None
     project_ids: frozenset[str] | None = None
     credential_id: str = ""
+    organisation_id: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Who they are in the audit log."""
+        return self.email or self.credential_id or self.kind.value
 
 
 OPERATOR = Principal(PrincipalKind.OPERATOR)

@@ -98,6 +98,82 @@ class KeyRow(Model):
     __table_args__ = (Index(None, "project_id"),)
 
 
+class UserRow(Model):
+    """A person. `email` is in lower case; `password` is an Argon2id hash with its parameters."""
+
+    __tablename__ = "users"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    password: Mapped[str] = mapped_column(String(255))
+    organisation_id: Mapped[str] = mapped_column(ForeignKey(OrganisationRow.id))
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    disabled_at: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class MemberRow(Model):
+    """What a person may do in a project."""
+
+    __tablename__ = "memberships"
+
+    user_id: Mapped[str] = mapped_column(ForeignKey(UserRow.id), primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey(ProjectRow.id), primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (Index(None, "project_id"),)
+
+
+class SessionRow(Model):
+    """A person who is signed in, by browser or (kind `cli`) by access token; its row ends with it. The text is known
+    by its SHA-256 only."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey(UserRow.id))
+    kind: Mapped[str] = mapped_column(String(16))
+    hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    used_at: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
+
+    __table_args__ = (Index(None, "user_id"),)
+
+
+class CliTokenRow(Model):
+    """A token that becomes a CLI's access token, once. It is known by its SHA-256 only."""
+
+    __tablename__ = "cli_tokens"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey(UserRow.id))
+    hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
+    used_at: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class AuditRow(Model):
+    """One thing that somebody did. It outlives whom and what it tells of."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    at: Mapped[int] = mapped_column(BigInteger)
+    project_id: Mapped[str | None] = mapped_column(String(32))
+    actor: Mapped[str] = mapped_column(String(320))
+    user_id: Mapped[str | None] = mapped_column(String(32))
+    credential: Mapped[str] = mapped_column(String(16))
+    credential_id: Mapped[str] = mapped_column(String(320))
+    action: Mapped[str] = mapped_column(String(64))
+    target: Mapped[str] = mapped_column(String(320))
+    address: Mapped[str] = mapped_column(String(64))
+    request_id: Mapped[str] = mapped_column(String(64))
+
+    __table_args__ = (Index(None, "project_id", "id"),)
+
+
 class SecretRow(Model):
     """Bytes that are made once and then stay, such as the one that signs receipts."""
 

@@ -1,25 +1,21 @@
 """DeliveryService over the admin socket, whose mode is the only credential."""
 
-import functools
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import grpc
-from google.rpc import code_pb2, status_pb2
-from grpc_status import rpc_status
 from headgate.v1 import delivery_pb2, delivery_service_pb2_grpc
 from headgate.v1 import delivery_service_pb2 as wire
-from redis.exceptions import ResponseError
 
+from headgate_service.call_status import answered
 from headgate_service.config import SinkRule
 from headgate_service.delivery_control.books import Books
-from headgate_service.delivery_control.dead_letters import DeadLetter, DeadLetters, DeadLetterUnknown
-from headgate_service.delivery_control.replays import Replays, ReplayUnknown, ReplayView
-from headgate_service.delivery_control.sink_tests import SinkTests, TestUnanswered
-from headgate_service.delivery_control.sinks import Sinks, SinkUnknown, SinkView
-from headgate_service.directory import Directory, DirectoryUnavailable
+from headgate_service.delivery_control.dead_letters import DeadLetter, DeadLetters
+from headgate_service.delivery_control.replays import Replays, ReplayView
+from headgate_service.delivery_control.sink_tests import SinkTests
+from headgate_service.delivery_control.sinks import Sinks, SinkView
+from headgate_service.directory import Directory
 from headgate_service.log.reader import timestamp
-from headgate_service.log.redis_pipeline import RedisUnavailable
 from headgate_service.project_fields import InvalidArgument
 from headgate_service.projects import Project, ProjectUnknown
 
@@ -27,17 +23,6 @@ MOST_LETTERS, LETTERS = 1_000, 100
 # Later than any entry of a log.
 _END_OF_TIME_MS = 1 << 52
 
-STATUS_CODES: dict[type[Exception], int] = {
-    SinkUnknown: code_pb2.NOT_FOUND,
-    ProjectUnknown: code_pb2.NOT_FOUND,
-    DeadLetterUnknown: code_pb2.NOT_FOUND,
-    ReplayUnknown: code_pb2.NOT_FOUND,
-    InvalidArgument: code_pb2.INVALID_ARGUMENT,
-    TestUnanswered: code_pb2.FAILED_PRECONDITION,
-    RedisUnavailable: code_pb2.UNAVAILABLE,
-    ResponseError: code_pb2.UNAVAILABLE,
-    DirectoryUnavailable: code_pb2.UNAVAILABLE,
-}
 _STATES = {
     "RUNNING": wire.SINK_STATE_RUNNING,
     "RETRYING": wire.SINK_STATE_RETRYING,
@@ -52,24 +37,6 @@ _ENDS = {
 }
 
 _Context = grpc.aio.ServicerContext[Any, Any]
-_Request = TypeVar("_Request")
-_Response = TypeVar("_Response")
-_Call = Callable[["DeliveryServicer", _Request, _Context], Awaitable[_Response]]
-
-
-def _answered(call: "_Call[_Request, _Response]") -> "_Call[_Request, _Response]":
-    """Turns the causes in STATUS_CODES into the call's status."""
-
-    @functools.wraps(call)
-    async def answered(servicer: "DeliveryServicer", request: _Request, context: _Context) -> _Response:
-        try:
-            return await call(servicer, request, context)
-        except tuple(STATUS_CODES) as error:
-            code = next(STATUS_CODES[kind] for kind in type(error).__mro__ if kind in STATUS_CODES)
-            await context.abort_with_status(rpc_status.to_status(status_pb2.Status(code=code, message=str(error))))
-            raise AssertionError("abort raises") from None
-
-    return answered
 
 
 class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
@@ -91,29 +58,29 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         self._tests = tests
         self._now_ms = now_ms
 
-    @_answered
+    @answered
     async def ListSinks(self, request: wire.ListSinksRequest, context: _Context) -> wire.ListSinksResponse:  # noqa: N802
         views = await self._sinks.view(self._projects(request.projects))
         now_ms = self._now_ms()
         return wire.ListSinksResponse(sinks=[row for view in views for row in _rows(view, now_ms)])
 
-    @_answered
+    @answered
     async def PauseSink(self, request: wire.PauseSinkRequest, context: _Context) -> wire.PauseSinkResponse:  # noqa: N802
         await self._sinks.pause(request.sink)
         return wire.PauseSinkResponse()
 
-    @_answered
+    @answered
     async def ResumeSink(self, request: wire.ResumeSinkRequest, context: _Context) -> wire.ResumeSinkResponse:  # noqa: N802
         await self._sinks.resume(request.sink)
         return wire.ResumeSinkResponse()
 
-    @_answered
+    @answered
     async def TestSink(self, request: wire.TestSinkRequest, context: _Context) -> wire.TestSinkResponse:  # noqa: N802
         rule = self._sinks.rule(request.sink)
         event_id, fault = await self._tests.run(rule.name)
         return wire.TestSinkResponse(event_id=event_id, delivered=not fault, message=fault)
 
-    @_answered
+    @answered
     async def ListDeadLetters(  # noqa: N802
         self, request: wire.ListDeadLettersRequest, context: _Context
     ) -> wire.ListDeadLettersResponse:
@@ -128,14 +95,14 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
                 response.dead_letters.append(_dead_letter(letter, with_event=False))
         return response
 
-    @_answered
+    @answered
     async def GetDeadLetter(  # noqa: N802
         self, request: wire.GetDeadLetterRequest, context: _Context
     ) -> wire.GetDeadLetterResponse:
         letter = await self._dead_letters.get(self._project(request.project), request.id)
         return wire.GetDeadLetterResponse(dead_letter=_dead_letter(letter, with_event=True))
 
-    @_answered
+    @answered
     async def RetryDeadLetters(  # noqa: N802
         self, request: wire.RetryDeadLettersRequest, context: _Context
     ) -> wire.RetryDeadLettersResponse:
@@ -143,7 +110,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         counts = [await self._dead_letters.retry(project, rule.name, ids) for project in projects]
         return wire.RetryDeadLettersResponse(queued=sum(one for one, _ in counts), skipped=sum(no for _, no in counts))
 
-    @_answered
+    @answered
     async def PurgeDeadLetters(  # noqa: N802
         self, request: wire.PurgeDeadLettersRequest, context: _Context
     ) -> wire.PurgeDeadLettersResponse:
@@ -151,7 +118,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         counts = [await self._dead_letters.purge(project, rule.name, ids) for project in projects]
         return wire.PurgeDeadLettersResponse(purged=sum(one for one, _ in counts), skipped=sum(no for _, no in counts))
 
-    @_answered
+    @answered
     async def PreviewReplay(  # noqa: N802
         self, request: wire.PreviewReplayRequest, context: _Context
     ) -> wire.PreviewReplayResponse:
@@ -160,7 +127,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
             events=sum(part.last_seq - part.after_seq for _, part in parts), projects=len(parts)
         )
 
-    @_answered
+    @answered
     async def StartReplay(self, request: wire.StartReplayRequest, context: _Context) -> wire.StartReplayResponse:  # noqa: N802
         if request.rate < 0:
             raise InvalidArgument("rate", "must be at least 1, or absent")
@@ -169,14 +136,14 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
             raise InvalidArgument("range.sink", f"the sink {rule.name!r} is disabled")
         return wire.StartReplayResponse(replay=_replay(await self._replays.start(rule.name, parts, request.rate)))
 
-    @_answered
+    @answered
     async def ListReplays(self, request: wire.ListReplaysRequest, context: _Context) -> wire.ListReplaysResponse:  # noqa: N802
         views = await self._replays.view()
         return wire.ListReplaysResponse(
             replays=[_replay(view) for view in views if request.sink in ("", view.stored.sink)]
         )
 
-    @_answered
+    @answered
     async def CancelReplay(self, request: wire.CancelReplayRequest, context: _Context) -> wire.CancelReplayResponse:  # noqa: N802
         await self._replays.cancel(request.id)
         return wire.CancelReplayResponse()

@@ -69,7 +69,7 @@ async def refused(call: object) -> grpc.aio.AioRpcError:
 
 def fields(error: grpc.aio.AioRpcError) -> list[str]:
     faults = error_details_pb2.BadRequest()
-    assert rpc_status.from_call(error).details[0].Unpack(faults)
+    assert any(detail.Unpack(faults) for detail in rpc_status.from_call(error).details)
     return [fault.field for fault in faults.field_violations]
 
 

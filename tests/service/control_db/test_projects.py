@@ -145,13 +145,17 @@ async def test_the_default_project_is_made_once_by_starters_at_once(control_url:
 
 
 async def test_first_keys_that_could_not_be_delivered_are_made_anew(projects: Projects) -> None:
-    def disk_full(_made: FreshProject) -> None:
+    async def disk_full(_session: object, _made: FreshProject) -> None:
         raise OSError("no space left")
 
     with pytest.raises(KeysUndelivered, match="no space left"):
         await projects.ensure_default(disk_full)
     delivered: list[FreshProject] = []
-    made = await projects.ensure_default(delivered.append)
+
+    async def deliver(_session: object, made: FreshProject) -> None:
+        delivered.append(made)
+
+    made = await projects.ensure_default(deliver)
     assert delivered == [made]
 
 

@@ -16,7 +16,20 @@ from headgate_service.control_db.models import Model
 from headgate_service.control_db.schema import alembic_config, migrate
 from sqlalchemy import Connection, inspect, text
 
-TABLES = {"changes", "deploys", "keys", "organisations", "projects", "secrets", "tenant_secrets"}
+TABLES = {
+    "audit",
+    "changes",
+    "cli_tokens",
+    "deploys",
+    "keys",
+    "memberships",
+    "organisations",
+    "projects",
+    "secrets",
+    "sessions",
+    "tenant_secrets",
+    "users",
+}
 
 
 async def tables(database: ControlDb) -> set[str]:

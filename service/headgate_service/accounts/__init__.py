@@ -1,0 +1,1 @@
+"""People: their accounts, how they sign in, and the tokens of their command lines."""

@@ -1,0 +1,105 @@
+"""AccountService over gRPC."""
+
+from typing import Any
+
+import grpc
+from headgate.v1 import account_service_pb2 as wire
+from headgate.v1.account_service_pb2_grpc import AccountServiceServicer
+
+from headgate_service.access.access import bearer_text
+from headgate_service.access.errors import CredentialMissing, SessionRequired
+from headgate_service.access.origin import CallOrigins
+from headgate_service.access.principal import PrincipalKind
+from headgate_service.accounts.accounts import Accounts
+from headgate_service.accounts.cli_tokens import CliTokens
+from headgate_service.accounts.sessions import HeldSession, Sessions
+from headgate_service.accounts.users import User
+from headgate_service.call_status import answered
+from headgate_service.log.reader import timestamp
+
+_KINDS = {
+    PrincipalKind.SESSION: wire.SESSION_KIND_SESSION,
+    PrincipalKind.CLI: wire.SESSION_KIND_CLI,
+}
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class AccountServicer(AccountServiceServicer):
+    """Translates between the wire and what acts."""
+
+    def __init__(self, accounts: Accounts, sessions: Sessions, cli_tokens: CliTokens, origins: CallOrigins) -> None:
+        self._accounts = accounts
+        self._sessions = sessions
+        self._cli_tokens = cli_tokens
+        self._origins = origins
+
+    @answered
+    async def Login(self, request: wire.LoginRequest, context: _Context) -> wire.LoginResponse:  # noqa: N802
+        user, session = await self._accounts.login(
+            request.email, request.password, _shown(context), self._origins.of(context)
+        )
+        return wire.LoginResponse(session=session.text, expire_time=timestamp(session.expires_at), user=wire_user(user))
+
+    @answered
+    async def Logout(self, request: wire.LogoutRequest, context: _Context) -> wire.LogoutResponse:  # noqa: N802
+        await self._accounts.logout(await self._held(context), _shown(context), self._origins.of(context))
+        return wire.LogoutResponse()
+
+    @answered
+    async def GetSession(self, request: wire.GetSessionRequest, context: _Context) -> wire.GetSessionResponse:  # noqa: N802
+        held = await self._held(context)
+        person = held.principal
+        return wire.GetSessionResponse(
+            user=wire.User(id=person.user_id, email=person.email, organisation_id=person.organisation_id),
+            kind=_KINDS[person.kind],
+            create_time=timestamp(held.created_at),
+            expire_time=timestamp(held.expires_at),
+        )
+
+    @answered
+    async def ChangePassword(  # noqa: N802
+        self, request: wire.ChangePasswordRequest, context: _Context
+    ) -> wire.ChangePasswordResponse:
+        held = await self._signed_in(context)
+        await self._accounts.change_password(
+            held.principal, request.old_password, request.new_password, self._origins.of(context)
+        )
+        return wire.ChangePasswordResponse()
+
+    @answered
+    async def CreateCliToken(  # noqa: N802
+        self, request: wire.CreateCliTokenRequest, context: _Context
+    ) -> wire.CreateCliTokenResponse:
+        held = await self._signed_in(context)
+        token = await self._cli_tokens.create(held.principal, self._origins.of(context))
+        return wire.CreateCliTokenResponse(token=token.text, expire_time=timestamp(token.expires_at))
+
+    @answered
+    async def RedeemCliToken(  # noqa: N802
+        self, request: wire.RedeemCliTokenRequest, context: _Context
+    ) -> wire.RedeemCliTokenResponse:
+        user, access = await self._cli_tokens.redeem(request.token, self._origins.of(context))
+        return wire.RedeemCliTokenResponse(
+            access_token=access.text, expire_time=timestamp(access.expires_at), user=wire_user(user)
+        )
+
+    async def _held(self, context: _Context) -> HeldSession:
+        text = _shown(context)
+        if not text:
+            raise CredentialMissing("nobody is signed in: show a session")
+        return await self._sessions.find(text)
+
+    async def _signed_in(self, context: _Context) -> HeldSession:
+        held = await self._held(context)
+        if held.principal.kind is not PrincipalKind.SESSION:
+            raise SessionRequired("this takes a session: sign in with the password")
+        return held
+
+
+def wire_user(user: User) -> wire.User:
+    """A person."""
+    return wire.User(id=user.id, email=user.email, organisation_id=user.organisation_id)
+
+
+def _shown(context: Any) -> str:
+    return bearer_text(context.invocation_metadata())

@@ -1,0 +1,132 @@
+"""How a call ends that cannot be done: one table from causes to statuses, which every servicer but ingest's shares.
+
+The status is a google.rpc.Status whose ErrorInfo bears the cause's `reason`, a word that stays the same and is the
+`code` of the app API's errors; BadRequest names the fields at fault, RetryInfo says when to ask again.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, NoReturn, TypeVar, cast
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyDetail
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+from redis.exceptions import ResponseError
+
+from headgate_service.access import errors as access
+from headgate_service.control_db.database import ControlDbUnavailable
+from headgate_service.delivery_control.dead_letters import DeadLetterUnknown
+from headgate_service.delivery_control.replays import ReplayUnknown
+from headgate_service.delivery_control.sink_tests import TestUnanswered
+from headgate_service.delivery_control.sinks import SinkUnknown
+from headgate_service.directory import DirectoryUnavailable
+from headgate_service.keyring import KeyRevoked, KeyUnknown
+from headgate_service.log.redis_pipeline import RedisUnavailable
+from headgate_service.policy.invalid import PolicyInvalid
+from headgate_service.project import ProjectUnknown
+from headgate_service.project_fields import InvalidArgument
+from headgate_service.projects import SlugTaken
+from headgate_service.tail import LogUnreachable
+
+DOMAIN = "headgate"
+RETRY_SECONDS = 1.0
+
+CAUSES: dict[type[Exception], tuple[int, str]] = {
+    InvalidArgument: (code_pb2.INVALID_ARGUMENT, "invalid_argument"),
+    access.CredentialMissing: (code_pb2.UNAUTHENTICATED, "credential_missing"),
+    access.CredentialInvalid: (code_pb2.UNAUTHENTICATED, "credential_invalid"),
+    access.LoginFailed: (code_pb2.UNAUTHENTICATED, "login_failed"),
+    access.CliTokenInvalid: (code_pb2.UNAUTHENTICATED, "token_invalid"),
+    access.RoleMissing: (code_pb2.PERMISSION_DENIED, "role_missing"),
+    access.ScopeMissing: (code_pb2.PERMISSION_DENIED, "scope_missing"),
+    access.PersonRequired: (code_pb2.PERMISSION_DENIED, "person_required"),
+    access.SessionRequired: (code_pb2.PERMISSION_DENIED, "session_required"),
+    access.TooManyAttempts: (code_pb2.RESOURCE_EXHAUSTED, "rate_limited"),
+    access.UserUnknown: (code_pb2.NOT_FOUND, "user_unknown"),
+    access.EmailTaken: (code_pb2.ALREADY_EXISTS, "email_taken"),
+    access.OrganisationUnknown: (code_pb2.NOT_FOUND, "organisation_unknown"),
+    ProjectUnknown: (code_pb2.NOT_FOUND, "project_unknown"),
+    SlugTaken: (code_pb2.ALREADY_EXISTS, "slug_taken"),
+    KeyUnknown: (code_pb2.NOT_FOUND, "key_unknown"),
+    KeyRevoked: (code_pb2.FAILED_PRECONDITION, "key_revoked"),
+    PolicyInvalid: (code_pb2.FAILED_PRECONDITION, "config_invalid"),
+    SinkUnknown: (code_pb2.NOT_FOUND, "sink_unknown"),
+    DeadLetterUnknown: (code_pb2.NOT_FOUND, "dead_letter_unknown"),
+    ReplayUnknown: (code_pb2.NOT_FOUND, "replay_unknown"),
+    TestUnanswered: (code_pb2.FAILED_PRECONDITION, "sink_test_unanswered"),
+    access.HashingBusy: (code_pb2.UNAVAILABLE, "busy"),
+    ControlDbUnavailable: (code_pb2.UNAVAILABLE, "control_db_unavailable"),
+    DirectoryUnavailable: (code_pb2.UNAVAILABLE, "control_db_unavailable"),
+    RedisUnavailable: (code_pb2.UNAVAILABLE, "redis_unavailable"),
+    ResponseError: (code_pb2.UNAVAILABLE, "redis_unavailable"),
+    LogUnreachable: (code_pb2.UNAVAILABLE, "redis_unavailable"),
+}
+REFUSALS = tuple(CAUSES)
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+
+
+def answered(call: _Call) -> _Call:
+    """Makes a method of a servicer, unary or streaming, end with the status of a cause that it raises."""
+    if inspect.isasyncgenfunction(call):
+
+        @functools.wraps(call)
+        async def streamed(servicer: Any, request: Any, context: _Context) -> Any:
+            try:
+                async for response in call(servicer, request, context):
+                    yield response
+            except REFUSALS as error:
+                await abort(context, error)
+
+        return cast(_Call, streamed)
+
+    @functools.wraps(call)
+    async def called(servicer: Any, request: Any, context: _Context) -> Any:
+        try:
+            return await call(servicer, request, context)
+        except REFUSALS as error:
+            await abort(context, error)
+
+    return cast(_Call, called)
+
+
+async def abort(context: _Context, error: Exception) -> NoReturn:
+    """Ends a call with the status of a cause."""
+    await context.abort_with_status(rpc_status.to_status(status_of(error)))
+    raise AssertionError("abort raises")
+
+
+def status_of(error: Exception) -> Status:
+    """The status of a cause, which must be in the table or descend from one that is."""
+    code, reason = next(CAUSES[kind] for kind in type(error).__mro__ if kind in CAUSES)
+    status = Status(code=code, message=str(error))
+    _add(status, error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
+    if faults := _faults(error):
+        violations = [
+            error_details_pb2.BadRequest.FieldViolation(field=field, description=message) for field, message in faults
+        ]
+        _add(status, error_details_pb2.BadRequest(field_violations=violations))
+    seconds = getattr(error, "retry_seconds", RETRY_SECONDS if code == code_pb2.UNAVAILABLE else None)
+    if seconds is not None:
+        _add(status, error_details_pb2.RetryInfo(retry_delay=timedelta(seconds=seconds)))
+    return status
+
+
+def _faults(error: Exception) -> list[tuple[str, str]]:
+    if isinstance(error, InvalidArgument):
+        return [(error.field, error.message)]
+    if isinstance(error, PolicyInvalid):
+        return [(fault.path, fault.message) for fault in error.faults]
+    return []
+
+
+def _add(status: Status, message: Message) -> None:
+    detail = AnyDetail()
+    detail.Pack(message)
+    status.details.append(detail)

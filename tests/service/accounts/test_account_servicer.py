@@ -1,0 +1,156 @@
+"""AccountService and UserService of a running service."""
+
+import asyncio
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from google.rpc.status_pb2 import Status
+from headgate.v1 import account_service_pb2 as wire
+from headgate.v1 import role_pb2
+from headgate.v1 import user_service_pb2 as users
+
+PASSWORD = "a password of the tests"
+
+
+def shown(text: str) -> list[tuple[str, str]]:
+    return [("authorization", f"Bearer {text}")]
+
+
+def reason(error: grpc.RpcError) -> str:
+    """What ErrorInfo says."""
+    details = dict(error.trailing_metadata())["grpc-status-details-bin"]
+    info = error_details_pb2.ErrorInfo()
+    assert any(detail.Unpack(info) for detail in Status.FromString(details).details)
+    return info.reason
+
+
+async def refused(call) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.RpcError) as refusal:
+        await call
+    return refusal.value.code(), reason(refusal.value)
+
+
+async def login(service, email: str, password: str = PASSWORD, before: str = "") -> wire.LoginResponse:
+    return await service.accounts.Login(
+        wire.LoginRequest(email=email, password=password), metadata=shown(before) if before else ()
+    )
+
+
+@pytest.fixture
+async def person(service) -> str:
+    membership = users.CreateUserRequest.Membership(project="default", role=role_pb2.ROLE_MEMBER)
+    made = await service.users.CreateUser(
+        users.CreateUserRequest(email="Ada@Example.com", password=PASSWORD, memberships=[membership])
+    )
+    return made.user.email
+
+
+async def session_of(service, text: str) -> wire.GetSessionResponse:
+    return await service.accounts.GetSession(wire.GetSessionRequest(), metadata=shown(text))
+
+
+async def test_the_first_start_makes_an_owner_who_can_sign_in(service):
+    made = await login(service, service.owner["email"], service.owner["password"])
+    assert (await session_of(service, made.session)).user.email == "owner@localhost"
+    assert service.config.first_start_file.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_session_opens_and_ends(service, person):
+    assert person == "ada@example.com"
+    made = await login(service, "ADA@example.com ")
+    assert (await session_of(service, made.session)).kind == wire.SESSION_KIND_SESSION
+    await service.accounts.Logout(wire.LogoutRequest(), metadata=shown(made.session))
+    ended = (grpc.StatusCode.UNAUTHENTICATED, "credential_invalid")
+    assert await refused(session_of(service, made.session)) == ended
+
+
+async def test_signing_in_ends_the_session_that_was_shown_and_no_other(service, person):
+    old, other = (await login(service, person)).session, (await login(service, person)).session
+    new = (await login(service, person, before=old)).session
+    await session_of(service, other)
+    await session_of(service, new)
+    assert await refused(session_of(service, old)) == (grpc.StatusCode.UNAUTHENTICATED, "credential_invalid")
+
+
+async def test_a_wrong_password_an_unknown_and_a_disabled_person_are_refused_alike(service, person):
+    failed = (grpc.StatusCode.UNAUTHENTICATED, "login_failed")
+    assert await refused(login(service, person, "another password")) == failed
+    assert await refused(login(service, "nobody@example.com")) == failed
+    assert await refused(login(service, "")) == failed
+    assert await refused(login(service, "no address\0")) == failed
+    before = (await login(service, person)).session
+    await service.users.DisableUser(users.DisableUserRequest(user=person))
+    assert await refused(login(service, person)) == failed
+    assert await refused(session_of(service, before)) == (grpc.StatusCode.UNAUTHENTICATED, "credential_invalid")
+
+
+async def test_a_changed_password_ends_the_others_and_only_a_session_changes_it(service, person):
+    mine, other = (await login(service, person)).session, (await login(service, person)).session
+    token = await service.accounts.CreateCliToken(wire.CreateCliTokenRequest(), metadata=shown(mine))
+    cli = (await service.accounts.RedeemCliToken(wire.RedeemCliTokenRequest(token=token.token))).access_token
+
+    def change(text: str, old: str = PASSWORD, new: str = "the next password"):
+        request = wire.ChangePasswordRequest(old_password=old, new_password=new)
+        return service.accounts.ChangePassword(request, metadata=shown(text))
+
+    assert await refused(change(cli)) == (grpc.StatusCode.PERMISSION_DENIED, "session_required")
+    assert await refused(change(mine, old="wrong")) == (grpc.StatusCode.UNAUTHENTICATED, "login_failed")
+    assert await refused(change(mine, new="short")) == (grpc.StatusCode.INVALID_ARGUMENT, "invalid_argument")
+    await change(mine)
+    await session_of(service, mine)
+    for ended in (other, cli):
+        assert await refused(session_of(service, ended)) == (grpc.StatusCode.UNAUTHENTICATED, "credential_invalid")
+    assert await refused(login(service, person)) == (grpc.StatusCode.UNAUTHENTICATED, "login_failed")
+    await login(service, person, "the next password")
+
+
+async def test_of_fifty_who_redeem_a_token_at_once_one_gets_it(service, person):
+    session = (await login(service, person)).session
+    token = await service.accounts.CreateCliToken(wire.CreateCliTokenRequest(), metadata=shown(session))
+    tries = [
+        service.accounts.RedeemCliToken(wire.RedeemCliTokenRequest(token=token.token), timeout=30) for _ in range(50)
+    ]
+    answers = await asyncio.gather(*tries, return_exceptions=True)
+    won = [answer for answer in answers if not isinstance(answer, BaseException)]
+    lost = [reason(answer) for answer in answers if isinstance(answer, grpc.RpcError)]
+    assert (len(won), lost) == (1, ["token_invalid"] * 49)
+    assert (await session_of(service, won[0].access_token)).kind == wire.SESSION_KIND_CLI
+    denied = service.accounts.CreateCliToken(wire.CreateCliTokenRequest(), metadata=shown(won[0].access_token))
+    assert await refused(denied) == (grpc.StatusCode.PERMISSION_DENIED, "session_required")
+
+
+async def test_failed_attempts_are_limited_and_the_wait_is_said(service, person):
+    for _ in range(service.config.attempts.account):
+        assert (await refused(login(service, person, "wrong")))[1] == "login_failed"
+    with pytest.raises(grpc.RpcError) as refusal:
+        await login(service, person)
+    assert (refusal.value.code(), reason(refusal.value)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "rate_limited")
+    retry = error_details_pb2.RetryInfo()
+    details = Status.FromString(dict(refusal.value.trailing_metadata())["grpc-status-details-bin"]).details
+    assert any(detail.Unpack(retry) for detail in details)
+    assert 0 < retry.retry_delay.seconds <= 900
+    # Others still can.
+    await login(service, service.owner["email"], service.owner["password"])
+
+
+async def test_good_logins_use_no_attempts_up(service, person):
+    for _ in range(service.config.attempts.account + 1):
+        await login(service, person)
+
+
+async def test_users_are_made_with_care(service, person):
+    def make(**fields):
+        return service.users.CreateUser(users.CreateUserRequest(**{"password": PASSWORD, **fields}))
+
+    assert await refused(make(email=person)) == (grpc.StatusCode.ALREADY_EXISTS, "email_taken")
+    assert await refused(make(email="no address")) == (grpc.StatusCode.INVALID_ARGUMENT, "invalid_argument")
+    assert await refused(make(email="a@b", password="short")) == (grpc.StatusCode.INVALID_ARGUMENT, "invalid_argument")
+    nowhere = [users.CreateUserRequest.Membership(project="nowhere", role=role_pb2.ROLE_VIEWER)]
+    assert await refused(make(email="a@b", memberships=nowhere)) == (grpc.StatusCode.NOT_FOUND, "project_unknown")
+    assert await refused(make(email="a@b", organisation="nowhere")) == (
+        grpc.StatusCode.NOT_FOUND,
+        "organisation_unknown",
+    )
+    gone = service.users.DisableUser(users.DisableUserRequest(user="nobody@example.com"))
+    assert await refused(gone) == (grpc.StatusCode.NOT_FOUND, "user_unknown")
