@@ -12,6 +12,9 @@ import structlog
 from falcon.asgi import Request, Response
 from headgate.v1 import event_pb2
 
+from headgate_gateway.app_api.resource import Plumbing
+from headgate_gateway.app_api.routes import app_api_routes
+from headgate_gateway.app_api.streaming import Streams
 from headgate_gateway.body import BodyLimits
 from headgate_gateway.client_address import Network
 from headgate_gateway.dialects.dialect import Dialect
@@ -47,7 +50,9 @@ def create_app(
     channel: grpc.aio.Channel,
     metrics: Metrics,
     side: SideThread,
+    streams: Streams,
     limits: BodyLimits,
+    gateway_token: str,
     trusted_proxies: Sequence[Network],
     receipt_seconds: float,
     probe_seconds: float,
@@ -63,6 +68,7 @@ def create_app(
     openapi = OpenApiResource()
     routes: dict[str, Resource] = {
         **{dialect.path: ingest(dialect) for dialect in dialects},
+        **app_api_routes(Plumbing(channel, limits, side, streams, trusted_proxies, gateway_token, new_request_id)),
         "/v1/receipts/{receipt}": ReceiptResource(channel, receipt_seconds, new_request_id),
         "/livez": LivenessResource(),
         "/readyz": ReadinessResource(channel, client, probe_seconds),

@@ -18,6 +18,7 @@ import structlog
 import uvicorn
 
 from headgate_gateway.app import create_app
+from headgate_gateway.app_api.streaming import Streams
 from headgate_gateway.config import Config, ServiceTls
 from headgate_gateway.dialects import DIALECTS
 from headgate_gateway.gathered import CHANNEL_OPTIONS, GatheredIngestClient
@@ -36,7 +37,7 @@ async def serve(config: Config, own: IngestClient | None = None) -> None:
     `own` takes requests in where this process can do so itself; without it they go to the service.
     """
     metrics = Metrics()
-    side = SideThread()
+    side, streams = SideThread(), Streams()
     async with _channel(config) as channel:
         client = own or GatheredIngestClient(channel, config.gateway_token, config.gathering, metrics.gathered)
         app = create_app(
@@ -45,6 +46,8 @@ async def serve(config: Config, own: IngestClient | None = None) -> None:
             channel=channel,
             metrics=metrics,
             side=side,
+            streams=streams,
+            gateway_token=config.gateway_token,
             limits=config.body,
             trusted_proxies=config.trusted_proxies,
             receipt_seconds=config.receipt_seconds,
@@ -53,17 +56,18 @@ async def serve(config: Config, own: IngestClient | None = None) -> None:
             new_request_id=lambda: uuid.uuid4().hex,
         )
         with _listen(config) as listener:
-            await _serve_http(config, app, listener)
+            await _serve_http(config, app, listener, streams)
         await client.close()
         side.close()
 
 
-async def _serve_http(config: Config, app: object, listener: socket.socket) -> None:
+async def _serve_http(config: Config, app: object, listener: socket.socket, streams: Streams) -> None:
     server = _Server(_uvicorn_config(config, app), lambda: _ready(config, listener))
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
         server.should_exit = True
+        streams.close()
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop)

@@ -71,6 +71,7 @@ _COMPONENTS: dict[str, dict[str, Any]] = {
     "securitySchemes": {
         "headgateKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
         "headgateBearer": {"type": "http", "scheme": "bearer"},
+        "headgateSession": {"type": "apiKey", "in": "cookie", "name": "better-auth.session_token"},
     },
 }
 _RATE = ("RateLimit", "RateLimit-Policy")

@@ -25,6 +25,7 @@ from headgate.v1 import (
 )
 from headgate_gateway import strict_json
 from headgate_gateway.app import create_app
+from headgate_gateway.app_api.streaming import Streams
 from headgate_gateway.body import BodyLimits
 from headgate_gateway.config import Config
 from headgate_gateway.dialects import DIALECTS
@@ -240,6 +241,8 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
             channel=channel,
             metrics=metrics,
             side=side,
+            streams=Streams(),
+            gateway_token="token",
             limits=limits or BodyLimits(),
             trusted_proxies=[ip_network(name) for name in proxies],
             receipt_seconds=2,

@@ -1,0 +1,25 @@
+"""Every path of the app API."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from headgate_gateway.app_api import delivery, deploys, keys, members, projects, usage
+from headgate_gateway.app_api.operation import Operation
+from headgate_gateway.app_api.resource import OperationsResource, Plumbing
+
+OPERATIONS: Sequence[Operation] = (
+    *projects.OPERATIONS,
+    *keys.OPERATIONS,
+    *members.OPERATIONS,
+    *usage.OPERATIONS,
+    *delivery.OPERATIONS,
+    *deploys.OPERATIONS,
+)
+
+
+def app_api_routes(plumbing: Plumbing) -> dict[str, OperationsResource]:
+    """A resource for each path."""
+    by_path: dict[str, list[Operation]] = defaultdict(list)
+    for operation in OPERATIONS:
+        by_path[operation.path].append(operation)
+    return {path: OperationsResource(operations, plumbing) for path, operations in by_path.items()}
