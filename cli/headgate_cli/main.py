@@ -12,25 +12,29 @@ from headgate_cli.admin_socket import DEFAULT_DATA_DIR, fail
 from headgate_cli.data_dir import DataDir
 from headgate_cli.events import events_app
 from headgate_cli.key import key_app
+from headgate_cli.login import login, logout, whoami
 from headgate_cli.logs import write_logs
+from headgate_cli.member import member_app
 from headgate_cli.processes import Place, run_forwarder, run_gateway, run_service
 from headgate_cli.project import project_app
 from headgate_cli.receipt import receipt
 from headgate_cli.settings import Settings, SettingsInvalid, read_settings
 from headgate_cli.sinks import sinks_app
+from headgate_cli.usage import audit, usage
 
 app = typer.Typer(
     name="headgate",
     help="An event gateway whose books balance.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 app.add_typer(project_app, name="project")
 app.add_typer(key_app, name="key")
 app.add_typer(events_app, name="events")
 app.add_typer(sinks_app, name="sinks")
-app.command()(receipt)
+app.add_typer(member_app, name="member")
+for command in (login, logout, whoami, usage, audit, receipt):
+    app.command()(command)
 
 DataDirOption = Annotated[Path, typer.Option("--data-dir", metavar="DIR", help="Where Headgate keeps everything.")]
 ConfigOption = Annotated[

@@ -1,18 +1,26 @@
-"""`headgate project`: makes projects."""
+"""`headgate project`: makes projects, shows and changes them, and ends them."""
 
-import json
 import re
+import sys
 from typing import Annotated, Any
 
 import typer
 from google.protobuf.duration_pb2 import Duration
 from headgate.v1 import admin_service_pb2 as admin
 from headgate.v1.admin_service_pb2_grpc import AdminServiceStub
-from headgate_service.key_kind import KINDS_BY_WIRE
+from headgate_gateway.app_api import projects as api
+from headgate_gateway.app_api.rendering import KEY_KIND_NAMES
 
 from headgate_cli.admin_socket import CALL_SECONDS, DEFAULT_DATA_DIR, AsJson, DataDir, admin_channel, fail
+from headgate_cli.reach import OperatorDir, reach
+from headgate_cli.show import show_json, show_table
+from headgate_cli.socket_api import SocketApi
+
+COLUMNS = ("slug", "name", "role", "monthlyLimit", "rateLimit", "timezone", "id")
 
 project_app = typer.Typer(help="Projects.", no_args_is_help=True)
+
+ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project, by slug or id.")]
 
 
 @project_app.callback()
@@ -25,41 +33,116 @@ def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The project's name, for people.")],
     slug: Annotated[str, typer.Option(help="Its name in addresses: a-z, 0-9, hyphens. Default: from the name.")] = "",
     monthly_limit: Annotated[
-        int | None, typer.Option(min=1, help="Events it may store a UTC calendar month. Default: no limit.")
+        int | None,
+        typer.Option(min=1, help="Events it may store a UTC calendar month. Default: no limit. For the operator."),
     ] = None,
     rate_limit: Annotated[
-        str, typer.Option(metavar="N/60s", help="Requests a key may send in so many seconds. Default: the operator's.")
+        str,
+        typer.Option(
+            metavar="N/60s",
+            help="Requests a key may send in so many seconds. Default: the operator's. For the operator.",
+        ),
     ] = "",
-    data_dir: DataDir = DEFAULT_DATA_DIR,
+    data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a project and its first keys, which are shown this once."""
-    request = admin.CreateProjectRequest(
-        name=name,
-        slug=slug,
-        monthly_limit=monthly_limit,
-        rate_limit=parse_rate_limit(rate_limit) if rate_limit else None,
-    )
-    with admin_channel(data_dir) as channel:
-        answer: admin.CreateProjectResponse = AdminServiceStub(channel).CreateProject(request, timeout=CALL_SECONDS)
-    keys = {KINDS_BY_WIRE[key.kind]: key.key for key in answer.keys}
+    way = reach(data_dir)
+    if isinstance(way, SocketApi):
+        made = _create_as_operator(way, name, slug, monthly_limit, rate_limit)
+    elif monthly_limit is not None or rate_limit:
+        fail("limits are the operator's: give --data-dir, or leave them out", 2)
+    else:
+        made = way.call(api.CREATE_PROJECT, body={"name": name} | ({"slug": slug} if slug else {}))
+    shown, keys = made["project"], made["keys"]
     if as_json:
-        typer.echo(json.dumps({"project": {"id": answer.project.id, "slug": answer.project.slug}, "keys": keys}))
+        show_json({"project": {"id": shown["id"], "slug": shown["slug"]}, "keys": keys})
         return
-    typer.echo(f"Project {answer.project.slug} ({answer.project.id}). Its keys, shown this once:")
+    typer.echo(f"Project {shown['slug']} ({shown['id']}). Its keys, shown this once:")
     for kind, key in keys.items():
         typer.echo(f"  {kind:<8}{key}")
 
 
+@project_app.command("list")
+def list_projects(data_dir: OperatorDir = None, as_json: AsJson = False) -> None:
+    """List your projects; as the operator, all."""
+    found = reach(data_dir).call(api.LIST_PROJECTS)
+    if as_json:
+        show_json(found)
+    else:
+        show_table(found["projects"], COLUMNS, "no projects: make one with `headgate project create NAME`")
+
+
+@project_app.command()
+def show(project: ProjectName, data_dir: OperatorDir = None, as_json: AsJson = False) -> None:
+    """Show a project."""
+    found = reach(data_dir).call(api.GET_PROJECT, {"project": project})
+    if as_json:
+        show_json(found)
+    else:
+        for name, value in found["project"].items():
+            typer.echo(f"{name:<13}{'-' if value is None else value}")
+
+
+@project_app.command()
+def update(
+    project: ProjectName,
+    name: Annotated[str | None, typer.Option(help="Its new name, for people.")] = None,
+    timezone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="Where its days begin, as Europe/Berlin.")
+    ] = None,
+    data_dir: OperatorDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a project's name or time zone."""
+    body = {field: value for field, value in (("name", name), ("timezone", timezone)) if value is not None}
+    if not body:
+        fail("give --name, --timezone or both", 2)
+    changed = reach(data_dir).call(api.UPDATE_PROJECT, {"project": project}, body=body)
+    if as_json:
+        show_json(changed)
+    else:
+        shown = changed["project"]
+        typer.echo(f"Project {shown['slug']}: {shown['name']}, days of {shown['timezone']}")
+
+
+@project_app.command()
+def delete(
+    project: ProjectName,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data_dir: OperatorDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """End a project for good: within 5 seconds its keys open nothing. What it accepted is still delivered."""
+    way = reach(data_dir)
+    if not yes:
+        if not sys.stdin.isatty():
+            fail("give --yes: nobody is here to ask", 2)
+        typer.confirm(f"End the project {project} for good?", abort=True)
+    report = way.call(api.DELETE_PROJECT, {"project": project})
+    if as_json:
+        show_json(report)
+        return
+    removed, log = report["removed"], report["log"]
+    typer.echo(
+        f"Project {report['project']['slug']} is ended: {removed['keys']} keys, {removed['members']} members, "
+        f"{removed['deploys']} deploys.\n"
+        f"{log['events']} events ({log['bytes']} bytes) and {log['deadLetters']} dead letters leave Redis once its "
+        "sinks have what is pending:"
+    )
+    show_table(report["sinks"], ("name", "pending"), "it has no sinks")
+    if not report["storedEventsDeleted"]:
+        typer.echo("Events in the analytics store stay until their time to live ends.")
+
+
 @project_app.command()
 def plan(
-    project: Annotated[str, typer.Argument(metavar="PROJECT", help="The project, by slug or id.")],
+    project: ProjectName,
     monthly_limit: Annotated[
         str, typer.Option(metavar="N|none", help="Events it may store a UTC calendar month. Default: as it is.")
     ] = "",
     rate_limit: Annotated[
-        str,
-        typer.Option(metavar="N/60s|default", help="Requests a key may send in so many seconds."),
+        str, typer.Option(metavar="N/60s|default", help="Requests a key may send in so many seconds.")
     ] = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
@@ -78,9 +161,10 @@ def plan(
         request.rate_limit.CopyFrom(parse_rate_limit(rate_limit))
     with admin_channel(data_dir) as channel:
         answer: admin.SetPlanResponse = AdminServiceStub(channel).SetPlan(request, timeout=CALL_SECONDS)
-    shown = plan_json(answer.project)
+    full = api.project_json(answer.project)
+    shown = {name: full[name] for name in ("id", "slug", "monthlyLimit", "rateLimit")}
     if as_json:
-        typer.echo(json.dumps({"project": shown}))
+        show_json({"project": shown})
         return
     typer.echo(
         f"Project {shown['slug']}: {shown['monthlyLimit'] or 'no limit of'} events a month, "
@@ -88,14 +172,20 @@ def plan(
     )
 
 
-def plan_json(project: admin.Project) -> dict[str, Any]:
-    """A project's plan."""
-    rate = project.rate_limit
+def _create_as_operator(
+    way: SocketApi, name: str, slug: str, monthly_limit: int | None, rate_limit: str
+) -> dict[str, Any]:
+    request = admin.CreateProjectRequest(
+        name=name,
+        slug=slug,
+        monthly_limit=monthly_limit,
+        rate_limit=parse_rate_limit(rate_limit) if rate_limit else None,
+    )
+    with admin_channel(way.data_dir) as channel:
+        answer: admin.CreateProjectResponse = AdminServiceStub(channel).CreateProject(request, timeout=CALL_SECONDS)
     return {
-        "id": project.id,
-        "slug": project.slug,
-        "monthlyLimit": project.monthly_limit if project.HasField("monthly_limit") else None,
-        "rateLimit": f"{rate.requests}/{rate.window.seconds}s" if project.HasField("rate_limit") else None,
+        "project": {"id": answer.project.id, "slug": answer.project.slug},
+        "keys": {KEY_KIND_NAMES[key.kind]: key.key for key in answer.keys},
     }
 
 

@@ -10,11 +10,10 @@ from headgate.v1 import admin_service_pb2_grpc
 
 from headgate_service.call_status import REFUSALS, abort
 from headgate_service.directory import Directory, DirectoryUnavailable
-from headgate_service.key_kind import KINDS_BY_WIRE, WIRE_KINDS
+from headgate_service.key_kind import KINDS_BY_WIRE
 from headgate_service.keyring import Keyring
-from headgate_service.keys import FreshKey
 from headgate_service.project_fields import InvalidArgument, RateLimit
-from headgate_service.project_wire import wire_project
+from headgate_service.project_wire import wire_new_key, wire_project
 from headgate_service.projects import Kept, Project, Projects, ProjectUnknown
 from headgate_service.tail import Tail
 
@@ -46,7 +45,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             ),
         )
         return admin.CreateProjectResponse(
-            project=wire_project(made.project), keys=[_new_key(key) for key in made.keys]
+            project=wire_project(made.project), keys=[wire_new_key(key) for key in made.keys]
         )
 
     async def SetPlan(  # noqa: N802 - the protocol's name
@@ -64,7 +63,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         if kind is None:
             await abort(context, InvalidArgument("kind", "must be public, test, secret or organisation"))
         key = await self._changed(context, lambda: self._keyring.create(request.project, kind, request.scopes))
-        return admin.CreateKeyResponse(key=_new_key(key))
+        return admin.CreateKeyResponse(key=wire_new_key(key))
 
     async def RevokeKey(  # noqa: N802 - the protocol's name
         self, request: admin.RevokeKeyRequest, context: _Context
@@ -132,7 +131,3 @@ def _planned_rate(request: admin.SetPlanRequest) -> RateLimit | Kept | None:
         case "default_rate_limit" if request.default_rate_limit:
             return None
     return Kept.AS_IT_IS
-
-
-def _new_key(key: FreshKey) -> admin.NewKey:
-    return admin.NewKey(id=key.id, kind=WIRE_KINDS[key.kind], key=key.text, scopes=key.scopes)

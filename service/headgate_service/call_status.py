@@ -29,9 +29,11 @@ from headgate_service.keyring import KeyRevoked, KeyUnknown
 from headgate_service.log.redis_pipeline import RedisUnavailable
 from headgate_service.policy.invalid import PolicyInvalid
 from headgate_service.project import ProjectUnknown
+from headgate_service.project_control.members import MemberUnknown
+from headgate_service.project_control.membership import LastOwner
 from headgate_service.project_fields import InvalidArgument
 from headgate_service.projects import SlugTaken
-from headgate_service.tail import LogUnreachable
+from headgate_service.tail import LogUnreachable, TooManyTails
 
 DOMAIN = "headgate"
 RETRY_SECONDS = 1.0
@@ -59,6 +61,9 @@ CAUSES: dict[type[Exception], tuple[int, str]] = {
     DeadLetterUnknown: (code_pb2.NOT_FOUND, "dead_letter_unknown"),
     ReplayUnknown: (code_pb2.NOT_FOUND, "replay_unknown"),
     TestUnanswered: (code_pb2.FAILED_PRECONDITION, "sink_test_unanswered"),
+    MemberUnknown: (code_pb2.NOT_FOUND, "member_unknown"),
+    LastOwner: (code_pb2.FAILED_PRECONDITION, "last_owner"),
+    TooManyTails: (code_pb2.RESOURCE_EXHAUSTED, "too_many_tails"),
     access.HashingBusy: (code_pb2.UNAVAILABLE, "busy"),
     ControlDbUnavailable: (code_pb2.UNAVAILABLE, "control_db_unavailable"),
     DirectoryUnavailable: (code_pb2.UNAVAILABLE, "control_db_unavailable"),

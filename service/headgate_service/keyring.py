@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from headgate_service.access.author import THE_OPERATOR, Author
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import KeyRow, ProjectRow
 from headgate_service.ids import make_id
@@ -17,6 +18,8 @@ from headgate_service.project_fields import valid_scopes
 
 class KeyUnknown(Exception):
     """No key, or none of the project, has that id."""
+
+    SAID = "no key has that id: give the id (key_...), not the key itself"
 
 
 class KeyRevoked(Exception):
@@ -51,40 +54,47 @@ class Keyring:
         """A project's keys, by its id or slug, ended ones too, the oldest first. Raises ProjectUnknown."""
         async with self._database.read() as session:
             row = await living_project(session, project)
-            keys = await session.scalars(
-                select(KeyRow).where(KeyRow.project_id == row.id).order_by(KeyRow.created_at, KeyRow.change, KeyRow.id)
-            )
-            return [HeldKey.of(key) for key in keys]
+            keys = [HeldKey.of(key) for key in await session.scalars(select(KeyRow).where(KeyRow.project_id == row.id))]
+        kinds = list(KeyKind)
+        return sorted(keys, key=lambda key: (key.created_at, kinds.index(key.kind), key.id))
 
     async def key(self, key_id: str) -> HeldKey:
         """A key of any project, ended or not. Raises KeyUnknown."""
         async with self._database.read() as session:
             return HeldKey.of(await _known(session, key_id, None))
 
-    async def create(self, project: str, kind: KeyKind, scopes: Iterable[str] = ()) -> FreshKey:
+    async def create(
+        self, project: str, kind: KeyKind, scopes: Iterable[str] = (), by: Author = THE_OPERATOR
+    ) -> FreshKey:
         """A key of a project, by its id or slug. Only organisation keys take scopes; for one without, `events:write`.
 
         Raises ProjectUnknown, InvalidArgument.
         """
         granted = valid_scopes(kind, scopes)
         async with self._database.change() as (session, change):
-            return self.add(session, change, await living_project(session, project), kind, granted)
+            row = await living_project(session, project)
+            key = self.add(session, change, row, kind, granted)
+            by.record(session, "key.create", f"{key.id} {kind}", row.id)
+            return key
 
-    async def rotate(self, project: str, key_id: str) -> FreshKey:
+    async def rotate(self, project: str, key_id: str, by: Author = THE_OPERATOR) -> FreshKey:
         """A key of the same kind and scopes; the old one goes on. Raises ProjectUnknown, KeyUnknown, KeyRevoked."""
         async with self._database.change() as (session, change):
             row = await living_project(session, project)
             old = HeldKey.of(await _known(session, key_id, row.id))
             if old.revoked_at is not None:
                 raise KeyRevoked(f"the key {key_id} is revoked: make another with `create`")
-            return self.add(session, change, row, old.kind, old.scopes)
+            key = self.add(session, change, row, old.kind, old.scopes)
+            by.record(session, "key.rotate", f"{old.id} {key.id}", row.id)
+            return key
 
-    async def revoke(self, key_id: str, project_id: str | None = None) -> None:
+    async def revoke(self, key_id: str, project_id: str | None = None, by: Author = THE_OPERATOR) -> None:
         """Ends a key, with `project_id` one of that project; ending it again is no error. Raises KeyUnknown."""
         async with self._database.change() as (session, change):
             row = await _known(session, key_id, project_id)
             if row.revoked_at is None:
                 row.revoked_at, row.change = self._now_ms(), change
+                by.record(session, "key.revoke", key_id, row.project_id)
 
     def add(
         self, session: AsyncSession, change: int, project: ProjectRow, kind: KeyKind, scopes: tuple[str, ...]
@@ -111,5 +121,5 @@ class Keyring:
 async def _known(session: AsyncSession, key_id: str, project_id: str | None) -> KeyRow:
     row = await session.get(KeyRow, key_id)
     if row is None or project_id not in (None, row.project_id):
-        raise KeyUnknown("no key has that id: give the id (key_...), not the key itself")
+        raise KeyUnknown(KeyUnknown.SAID)
     return row

@@ -17,6 +17,8 @@ from headgate.v1 import (
     account_service_pb2_grpc,
     ingest_service_pb2,
     ingest_service_pb2_grpc,
+    project_delivery_service_pb2,
+    project_service_pb2,
     receipt_service_pb2,
     receipt_service_pb2_grpc,
     user_service_pb2_grpc,
@@ -25,6 +27,8 @@ from headgate.v1 import admin_service_pb2_grpc as admin_grpc
 from headgate.v1 import delivery_service_pb2_grpc as delivery_grpc
 from redis.exceptions import ResponseError
 
+from headgate_service.access.operator_access import OperatorAccess
+from headgate_service.access.origin import UNKNOWN_ORIGIN, CallOrigins
 from headgate_service.accounts.core import AccountCore
 from headgate_service.admin_servicer import AdminServicer
 from headgate_service.config import Config
@@ -46,7 +50,9 @@ from headgate_service.listening import listen, listen_on_socket
 from headgate_service.log.durability import warn_of_shortfalls
 from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
 from headgate_service.owner_file import write_owner_file
+from headgate_service.project_control.callers import Callers
 from headgate_service.project_control.removal import Removal
+from headgate_service.project_control.services import ProjectServices
 from headgate_service.projects import Projects
 from headgate_service.receipt_lookup import ReceiptLookup
 from headgate_service.receipt_servicer import ReceiptServicer, names_for_keys, names_for_operator
@@ -64,6 +70,8 @@ _OPTIONS = [
 _SERVICES = (
     ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name,
     receipt_service_pb2.DESCRIPTOR.services_by_name["ReceiptService"].full_name,
+    project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"].full_name,
+    project_delivery_service_pb2.DESCRIPTOR.services_by_name["ProjectDeliveryService"].full_name,
     account_service_pb2.DESCRIPTOR.services_by_name["AccountService"].full_name,
     health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
     reflection.SERVICE_NAME,
@@ -92,7 +100,7 @@ async def serve_until(stopped: asyncio.Event, config: Config) -> None:
         config.first_start_file, config.owner_email, accounts.users, accounts.passwords, secrets.token_bytes
     )
     await projects.ensure_default(first.deliver)
-    await _serve_core(core, accounts, projects, keyring, stopped, config)
+    await _serve_core(core, accounts, database, projects, keyring, stopped, config)
     accounts.passwords.close()
     await core.close()
     await database.close()
@@ -101,6 +109,7 @@ async def serve_until(stopped: asyncio.Event, config: Config) -> None:
 async def _serve_core(
     core: IngestCore,
     accounts: AccountCore,
+    database: ControlDb,
     projects: Projects,
     keyring: Keyring,
     stopped: asyncio.Event,
@@ -108,6 +117,10 @@ async def _serve_core(
 ) -> None:
     pipeline, directory, receipts = core.pipeline, core.directory, core.receipts
     tail_redis = redis_asyncio.Redis.from_url(config.redis_url)
+    tail, sinks = LogTail(tail_redis), Sinks(pipeline, config.sinks)
+    project_services = ProjectServices(
+        database, pipeline, projects, keyring, directory, sinks, tail, config.limits.keys, _now_ms, stopped
+    )
     lookup = ReceiptLookup(pipeline, core.sinks_of)
     health = Health({REDIS: partial(_answers, pipeline), CONTROL_DB: partial(_healthy, directory)}, frozenset({REDIS}))
 
@@ -119,6 +132,7 @@ async def _serve_core(
         ReceiptServicer(receipts, lookup, names_for_keys(directory)), public
     )
     account_service_pb2_grpc.add_AccountServiceServicer_to_server(accounts.servicer, public)
+    project_services.add_to(public, Callers(core.access, CallOrigins(config.gateway_token).of))
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, public)
     reflection.enable_server_reflection(_SERVICES, public)
     port = listen(public, f"{config.grpc_host}:{config.grpc_port}", config.tls)
@@ -126,9 +140,7 @@ async def _serve_core(
         listen_on_socket(public, config.gateway_socket)
 
     operator = grpc.aio.server()
-    admin_grpc.add_AdminServiceServicer_to_server(
-        AdminServicer(projects, keyring, directory, LogTail(tail_redis)), operator
-    )
+    admin_grpc.add_AdminServiceServicer_to_server(AdminServicer(projects, keyring, directory, tail), operator)
     user_service_pb2_grpc.add_UserServiceServicer_to_server(accounts.operators_servicer, operator)
     receipt_service_pb2_grpc.add_ReceiptServiceServicer_to_server(
         ReceiptServicer(receipts, lookup, names_for_operator), operator
@@ -136,7 +148,7 @@ async def _serve_core(
     delivery_grpc.add_DeliveryServiceServicer_to_server(
         DeliveryServicer(
             directory,
-            Sinks(pipeline, config.sinks),
+            sinks,
             DeadLetters(pipeline),
             Replays(pipeline, partial(secrets.token_hex, 4)),
             SinkTests(pipeline, lambda: str(uuid.uuid4())),
@@ -144,6 +156,7 @@ async def _serve_core(
         ),
         operator,
     )
+    project_services.add_to(operator, Callers(OperatorAccess(projects), lambda context: UNKNOWN_ORIGIN))
     listen_on_socket(operator, config.admin_socket)
 
     async with asyncio.TaskGroup() as tasks:

@@ -4,11 +4,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from headgate_service.access.author import THE_OPERATOR, Author
+from headgate_service.access.role import Role
 from headgate_service.control_db.database import ControlDb
-from headgate_service.control_db.models import OrganisationRow, ProjectRow
+from headgate_service.control_db.models import DeployRow, KeyRow, MemberRow, OrganisationRow, ProjectRow
 from headgate_service.ids import make_id
 from headgate_service.key_kind import KeyKind
 from headgate_service.keyring import Keyring
@@ -57,6 +59,15 @@ class FreshProject:
 Deliver = Callable[[AsyncSession, FreshProject], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What ended with a project: keys that opened something until then, members, deploys."""
+
+    keys: int
+    members: int
+    deploys: int
+
+
 class Projects:
     """Makes, changes and ends projects in the control DB; every call may raise ControlDbUnavailable."""
 
@@ -72,17 +83,19 @@ class Projects:
         slug: str | None = None,
         monthly_limit: int | None = None,
         rate_limit: RateLimit | None = None,
+        by: Author = THE_OPERATOR,
     ) -> FreshProject:
         """A project with a public, a test and a secret key. Without a slug the name makes one.
 
-        Raises SlugTaken, InvalidArgument.
+        A person's belongs to their organisation and has them for its owner; the operator's belongs to `default`. Raises
+        SlugTaken, InvalidArgument.
         """
         name = valid_name(name)
         slug = valid_slug(slug) if slug else slug_of(name) or self._made_slug()
         valid_monthly_limit(monthly_limit)
         valid_rate_limit(rate_limit)
         async with self._database.change() as (session, change):
-            return await self._add_project(session, change, name, slug, monthly_limit, rate_limit)
+            return await self._add_project(session, change, name, slug, monthly_limit, rate_limit, by)
 
     async def ensure_default(self, deliver: Deliver | None = None) -> FreshProject | None:
         """Makes the project `default` with its keys, once in the life of a control DB; None where it was made before.
@@ -101,7 +114,33 @@ class Projects:
         except SlugTaken:
             return None
 
-    async def update_project(self, project: str, name: str | None = None, time_zone: str | None = None) -> Project:
+    async def get(self, project: str) -> Project:
+        """A project that was not deleted, by its id or slug. Raises ProjectUnknown."""
+        async with self._database.read() as session:
+            return Project.of(await living_project(session, project))
+
+    async def delete_project(self, project: str, by: Author = THE_OPERATOR) -> Ended:
+        """Ends a project for good. Raises ProjectUnknown.
+
+        Its keys are not revoked: that their project is gone closes them, and is what their holders are told.
+        """
+        async with self._database.change() as (session, change):
+            row = await living_project(session, project)
+            row.deleted_at, row.change = self._now_ms(), change
+            by.record(session, "project.delete", row.slug, row.id)
+
+            async def count(*which: ColumnElement[bool]) -> int:
+                return await session.scalar(select(func.count()).where(*which)) or 0
+
+            return Ended(
+                keys=await count(KeyRow.project_id == row.id, KeyRow.revoked_at.is_(None)),
+                members=await count(MemberRow.project_id == row.id),
+                deploys=await count(DeployRow.project_id == row.id),
+            )
+
+    async def update_project(
+        self, project: str, name: str | None = None, time_zone: str | None = None, by: Author = THE_OPERATOR
+    ) -> Project:
         """Changes what is given of a project, by its id or slug. Raises ProjectUnknown, InvalidArgument."""
         name = None if name is None else valid_name(name)
         time_zone = None if time_zone is None else valid_time_zone(time_zone)
@@ -110,6 +149,7 @@ class Projects:
             row.name = name or row.name
             row.time_zone = time_zone or row.time_zone
             row.change = change
+            by.record(session, "project.update", row.slug, row.id)
             return Project.of(row)
 
     async def set_plan(
@@ -117,6 +157,7 @@ class Projects:
         project: str,
         monthly_limit: int | Kept | None = Kept.AS_IT_IS,
         rate_limit: RateLimit | Kept | None = Kept.AS_IT_IS,
+        by: Author = THE_OPERATOR,
     ) -> Project:
         """Changes what a project, by its id or slug, may send; every service obeys once its directory is fresh.
 
@@ -136,6 +177,7 @@ class Projects:
                 row.rate_requests = rate_limit.requests if rate_limit else None
                 row.rate_window_ms = rate_limit.window_ms if rate_limit else None
             row.change = change
+            by.record(session, "plan.set", _plan(row), row.id)
             return Project.of(row)
 
     async def _add_project(
@@ -146,6 +188,7 @@ class Projects:
         slug: str,
         monthly_limit: int | None,
         rate_limit: RateLimit | None,
+        by: Author = THE_OPERATOR,
     ) -> FreshProject:
         if await session.scalar(select(ProjectRow.id).where(ProjectRow.slug == slug)):
             raise SlugTaken(f"the slug {slug} is taken: give another")
@@ -154,7 +197,7 @@ class Projects:
             id=make_id("prj", self._random),
             slug=slug,
             name=name,
-            organisation_id=await self._default_organisation(session, change),
+            organisation_id=by.principal.organisation_id or await self._default_organisation(session, change),
             shard=emptiest_shard(dict(counts.all())),
             monthly_limit=monthly_limit,
             rate_requests=rate_limit.requests if rate_limit else None,
@@ -165,6 +208,12 @@ class Projects:
         )
         session.add(row)
         await session.flush()
+        if by.principal.user_id is not None:
+            owner = MemberRow(
+                user_id=by.principal.user_id, project_id=row.id, role=Role.OWNER.value, created_at=row.created_at
+            )
+            session.add(owner)
+        by.record(session, "project.create", slug, row.id)
         keys = tuple(self._keyring.add(session, change, row, kind, ()) for kind in FIRST_KINDS)
         return FreshProject(Project.of(row), keys)
 
@@ -183,6 +232,11 @@ class Projects:
         return f"project-{random_text(_MADE_SLUG_CHARACTERS, self._random)}"
 
 
+def _plan(row: ProjectRow) -> str:
+    rate = f"{row.rate_requests}/{(row.rate_window_ms or 0) // 1000}s" if row.rate_requests else "default"
+    return f"{row.monthly_limit or 'no limit of'} events a month, rate {rate}"
+
+
 async def _deliver(session: AsyncSession, made: FreshProject, deliver: Deliver) -> None:
     try:
         await deliver(session, made)
@@ -190,4 +244,4 @@ async def _deliver(session: AsyncSession, made: FreshProject, deliver: Deliver) 
         raise KeysUndelivered(f"the first project's keys cannot be written down: {error}") from error
 
 
-__all__ = ["FreshProject", "Kept", "KeysUndelivered", "Project", "ProjectUnknown", "Projects", "SlugTaken"]
+__all__ = ["Ended", "FreshProject", "Kept", "KeysUndelivered", "Project", "ProjectUnknown", "Projects", "SlugTaken"]

@@ -30,6 +30,10 @@ class LogUnreachable(Exception):
     """Redis did not answer, or not in time."""
 
 
+class TooManyTails(Exception):
+    """As many watch events as this service admits."""
+
+
 class Tail(Protocol):
     """Where watched events come from: LogTail outside tests."""
 

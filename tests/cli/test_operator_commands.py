@@ -16,14 +16,21 @@ from headgate.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_serve
 from headgate.v1.receipt_service_pb2_grpc import ReceiptServiceServicer, add_ReceiptServiceServicer_to_server
 from headgate_cli.admin_socket import socket_path
 from headgate_cli.main import app
+from headgate_service.access.operator_access import OperatorAccess
+from headgate_service.access.origin import UNKNOWN_ORIGIN
 from headgate_service.admin_servicer import AdminServicer
+from headgate_service.config import SinkRule
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.schema import migrate
+from headgate_service.delivery_control.sinks import Sinks
 from headgate_service.directory import CredentialInvalid, Directory
 from headgate_service.directory_snapshot import ControlChanges
 from headgate_service.key_kind import KeyKind
 from headgate_service.keyring import Keyring
 from headgate_service.keys import parse_key
+from headgate_service.log.redis_pipeline import RedisPipeline
+from headgate_service.project_control.callers import Callers
+from headgate_service.project_control.services import ProjectServices
 from headgate_service.project_fields import RateLimit
 from headgate_service.projects import Project, Projects
 from headgate_service.tail import LogUnreachable
@@ -58,7 +65,7 @@ class OneReceipt(ReceiptServiceServicer):
 
 
 @pytest.fixture
-async def directory(short_dir: Path) -> AsyncIterator[Directory]:
+async def directory(short_dir: Path, redis_url: str) -> AsyncIterator[Directory]:
     """A Headgate's operator side, on the data directory `short_dir`."""
     database = ControlDb(f"sqlite+aiosqlite:///{short_dir}/control.db")
     await migrate(database)
@@ -67,12 +74,18 @@ async def directory(short_dir: Path) -> AsyncIterator[Directory]:
     made = Directory(ControlChanges(database), clock=time.monotonic)
     server = grpc.aio.server()
     add_AdminServiceServicer_to_server(AdminServicer(projects, keyring, made, ShortTail()), server)
+    redis = RedisPipeline(redis_url)
+    ProjectServices(
+        *(database, redis, projects, keyring, made, Sinks(redis, [SinkRule("jsonl", False)]), ShortTail()),
+        *(RateLimit(1000, 60_000), lambda: 1_764_057_600_000, asyncio.Event()),
+    ).add_to(server, Callers(OperatorAccess(projects), lambda context: UNKNOWN_ORIGIN))
     add_ReceiptServiceServicer_to_server(OneReceipt(), server)
     socket_path(short_dir).parent.mkdir()
     server.add_insecure_port(f"unix:{socket_path(short_dir)}")
     await server.start()
     yield made
     await server.stop(0)
+    await redis.close()
 
 
 @pytest.fixture
@@ -141,6 +154,77 @@ async def test_a_key_is_made_and_revoked(run: Run, directory: Directory, kind: K
     assert json.loads(again.stdout) == {"id": made["id"], "revoked": True}
 
 
+async def test_a_key_is_rotated_with_two_live_at_once(run: Run, directory: Directory) -> None:
+    await run("project", "create", "p")
+    scopes = ("--scope", "logs:read")
+    old = json.loads((await run("key", "create", "--project", "p", "--kind", "organisation", *scopes, "--json")).stdout)
+    new = json.loads((await run("key", "rotate", old["id"], "--json")).stdout)
+    assert new["replaces"] == old["id"] != new["id"]
+    assert (await directory.find(new["key"])).scopes == {"logs:read"}
+    assert (await directory.find(old["key"])).id == old["id"]
+    await run("key", "revoke", old["id"])
+    assert (await directory.find(new["key"])).id == new["id"]
+    with pytest.raises(CredentialInvalid):
+        await directory.find(old["key"])
+    listed = json.loads((await run("key", "list", "--project", "p", "--json")).stdout)["keys"]
+    assert [key["kind"] for key in listed] == ["public", "test", "secret", "organisation", "organisation"]
+    assert [key["id"] for key in listed if key["revokedAt"]] == [old["id"]]
+    # What is listed opens nothing.
+    assert old["key"] not in json.dumps(listed)
+    assert new["key"] not in json.dumps(listed)
+
+
+async def test_projects_are_listed_shown_changed_and_ended(run: Run, directory: Directory) -> None:
+    await run("project", "create", "Web Shop", "--slug", "shop", "--monthly-limit", "7")
+    await run("project", "create", "Blog")
+    listed = json.loads((await run("project", "list", "--json")).stdout)["projects"]
+    assert [project["slug"] for project in listed] == ["blog", "shop"]
+    done = await run("project", "update", "shop", "--name", "Shop", "--timezone", "Europe/Berlin", "--json")
+    shown = json.loads((await run("project", "show", "shop", "--json")).stdout)
+    assert shown == json.loads(done.stdout)
+    project = shown["project"]
+    assert (project["name"], project["timezone"], project["monthlyLimit"]) == ("Shop", "Europe/Berlin", 7)
+    assert (project["organisation"], project["role"]) == ("default", None)
+    report = json.loads((await run("project", "delete", "shop", "--yes", "--json")).stdout)
+    assert report == {
+        "project": {"id": project["id"], "slug": "shop"},
+        "removed": {"keys": 3, "members": 0, "deploys": 0},
+        "log": {"events": 0, "bytes": 0, "deadLetters": 0},
+        "sinks": [{"name": "jsonl", "pending": 0}],
+        "storedEventsDeleted": False,
+    }
+    assert directory.project("shop") is None
+    assert [one["slug"] for one in json.loads((await run("project", "list", "--json")).stdout)["projects"]] == ["blog"]
+    assert (await run("project", "create", "again", "--slug", "shop")).exit_code == 1
+
+
+async def test_every_change_is_in_the_audit_log(run: Run) -> None:
+    await run("project", "create", "p")
+    await run("project", "plan", "p", "--monthly-limit", "9")
+    key = json.loads((await run("key", "create", "--project", "p", "--kind", "test", "--json")).stdout)["id"]
+    await run("key", "revoke", key)
+    await run("key", "revoke", key)
+    log = json.loads((await run("audit", "--project", "p", "--json")).stdout)["audit"]
+    assert [(row["who"], row["what"], row["target"]) for row in log] == [
+        ("operator", "key.revoke", key),
+        ("operator", "key.create", f"{key} test"),
+        ("operator", "plan.set", "9 events a month, rate default"),
+        ("operator", "project.create", "p"),
+    ]
+    earlier = await run("audit", "--project", "p", "--limit", "1", "--before", str(log[2]["id"]), "--json")
+    assert json.loads(earlier.stdout)["audit"] == log[3:]
+
+
+async def test_usage_of_one_project_and_of_all(run: Run) -> None:
+    await run("project", "create", "a", "--monthly-limit", "9")
+    await run("project", "create", "b")
+    found = json.loads((await run("usage", "--project", "a", "--json")).stdout)
+    assert (found["used"], found["limit"], found["remaining"], found["rateLimit"]) == (0, 9, 9, "1000/60s")
+    every = json.loads((await run("usage", "--json")).stdout)["projects"]
+    assert [(row["project"], row["limit"]) for row in every] == [("a", 9), ("b", None)]
+    assert "no limit" in (await run("usage", "--project", "b", "--by", "hour")).stdout
+
+
 async def test_an_organisation_key_with_scopes(run: Run, directory: Directory) -> None:
     await run("project", "create", "p")
     scopes = ("--scope", "logs:read", "--scope", "events:write")
@@ -200,6 +284,18 @@ async def test_a_receipt(run: Run) -> None:
         (("key", "create", "--project", "taken", "--kind", "public", "--scope", "logs:read"), 2, "scopes"),
         (("key", "create", "--project", "taken", "--kind", "organisation", "--scope", "x:y"), 2, "x:y"),
         (("key", "revoke", "key_nope"), 1, "no key has that id"),
+        (("key", "rotate", "key_nope"), 1, "no key has that id"),
+        (("key", "list", "--project", "nope"), 1, "no project nope"),
+        (("project", "show", "nope"), 1, "no project nope"),
+        (("project", "update", "taken"), 2, "--name"),
+        (("project", "update", "taken", "--timezone", "Mars"), 2, "time_zone"),
+        (("project", "delete", "taken"), 2, "--yes"),
+        (("project", "delete", "nope", "--yes"), 1, "no project nope"),
+        (("member", "set", "a@b.c", "owner", "--project", "taken"), 1, "a@b.c"),
+        (("member", "set", "a@b.c", "king", "--project", "taken"), 2, "king"),
+        (("member", "remove", "a@b.c", "--project", "taken"), 1, "no member"),
+        (("usage", "--project", "nope"), 1, "no project nope"),
+        (("audit", "--project", "nope"), 1, "no project nope"),
         (("events", "tail", "--project", "nope"), 1, "no project nope"),
         (("receipt", "r2"), 1, "no such receipt"),
     ],

@@ -62,7 +62,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
     async def ListSinks(self, request: wire.ListSinksRequest, context: _Context) -> wire.ListSinksResponse:  # noqa: N802
         views = await self._sinks.view(self._projects(request.projects))
         now_ms = self._now_ms()
-        return wire.ListSinksResponse(sinks=[row for view in views for row in _rows(view, now_ms)])
+        return wire.ListSinksResponse(sinks=[row for view in views for row in sink_rows(view, now_ms)])
 
     @answered
     async def PauseSink(self, request: wire.PauseSinkRequest, context: _Context) -> wire.PauseSinkResponse:  # noqa: N802
@@ -92,7 +92,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
             async for letter in self._dead_letters.of(project, rule.name):
                 if len(response.dead_letters) == limit:
                     return response
-                response.dead_letters.append(_dead_letter(letter, with_event=False))
+                response.dead_letters.append(dead_letter(letter, with_event=False))
         return response
 
     @answered
@@ -100,7 +100,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         self, request: wire.GetDeadLetterRequest, context: _Context
     ) -> wire.GetDeadLetterResponse:
         letter = await self._dead_letters.get(self._project(request.project), request.id)
-        return wire.GetDeadLetterResponse(dead_letter=_dead_letter(letter, with_event=True))
+        return wire.GetDeadLetterResponse(dead_letter=dead_letter(letter, with_event=True))
 
     @answered
     async def RetryDeadLetters(  # noqa: N802
@@ -180,7 +180,9 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         return project
 
 
-def _rows(view: SinkView, now_ms: int) -> list[wire.SinkRow]:
+def sink_rows(view: SinkView, now_ms: int) -> list[wire.SinkRow]:
+    """A sink's rows, one for each project of the view."""
+
     def row(**counts: Any) -> wire.SinkRow:
         return wire.SinkRow(
             name=view.rule.name,
@@ -205,7 +207,8 @@ def _counts(books: Books, now_ms: int) -> dict[str, Any]:
     }
 
 
-def _dead_letter(letter: DeadLetter, with_event: bool) -> wire.DeadLetter:
+def dead_letter(letter: DeadLetter, with_event: bool) -> wire.DeadLetter:
+    """A dead letter, with its event where that is asked for."""
     return wire.DeadLetter(
         id=letter.id,
         project=letter.project.slug,

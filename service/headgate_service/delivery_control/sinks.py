@@ -50,6 +50,10 @@ class Sinks:
         known = ", ".join(rule.name for rule in self._rules) or "none"
         raise SinkUnknown(f"no sink is called {name!r}; configured: {known}")
 
+    def rules_of(self, project: Project) -> Sequence[SinkRule]:
+        """Those of the sinks that serve a project."""
+        return [rule for rule in self._rules if rule.serves(project.id, project.slug)]
+
     async def pause(self, name: str) -> None:
         """Raises SinkUnknown."""
         self.rule(name)

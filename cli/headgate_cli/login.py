@@ -1,0 +1,89 @@
+"""`headgate login`, `logout` and `whoami`: who the commands are."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from headgate_cli.admin_socket import AsJson, fail
+from headgate_cli.http_api import checked_url, get, post
+from headgate_cli.login_file import Login, LoginUnreadable, login_file, read_login, write_login
+from headgate_cli.show import show_json
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+
+def login(
+    token: Annotated[str, typer.Argument(metavar="TOKEN", help="A one-time token; `-` reads it from standard input.")],
+    url: Annotated[
+        str,
+        typer.Option(
+            metavar="URL", help=f"Where the Headgate is. Default: that of the last login, else {DEFAULT_URL}."
+        ),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Log in with a one-time token, which POST /api/cli/tokens or the dashboard makes."""
+    file = login_file(os.environ)
+    before = _known()
+    where = checked_url(url or (before.url if before else DEFAULT_URL))
+    given = sys.stdin.readline().strip() if token == "-" else token  # noqa: S105 - a dash is no token
+    answer = post(where, "/api/cli/validate", {"token": given})
+    try:
+        made = Login(where, answer["accessToken"], answer["user"]["email"], answer["expiresAt"])
+    except (KeyError, TypeError):
+        fail(f"{where} answers, but not as Headgate does: is it the right address?")
+    try:
+        write_login(file, made)
+    except OSError as error:
+        fail(f"the login cannot be written to {file}: {error.strerror}")
+    if as_json:
+        show_json({"url": where, "user": {"email": made.email}, "expiresAt": made.expires_at})
+    else:
+        typer.echo(f"Logged in to {where} as {made.email}, until {made.expires_at}.")
+
+
+def logout(as_json: AsJson = False) -> None:
+    """Forget the login, and end it at its Headgate where that answers."""
+    file, login = login_file(os.environ), _known()
+    ended = login is not None and _ended(login)
+    file.unlink(missing_ok=True)
+    if as_json:
+        show_json({"loggedOut": login is not None, "ended": ended})
+    elif login is None:
+        typer.echo("Nobody was logged in.")
+    else:
+        typer.echo("Logged out." if ended else "Logged out here; the Headgate ends the token in time.")
+
+
+def whoami(as_json: AsJson = False) -> None:
+    """Tell who is logged in, and to which Headgate."""
+    try:
+        login = read_login(login_file(os.environ))
+    except LoginUnreadable as error:
+        fail(str(error))
+    if login is None:
+        fail("nobody is logged in: commands are the operator's, by --data-dir")
+    user = get(login.url, "/api/auth/session", login.token).get("user", {})
+    email = user.get("email", login.email)
+    if as_json:
+        show_json({"url": login.url, "user": user or {"email": email}, "expiresAt": login.expires_at})
+    else:
+        typer.echo(f"{email} at {login.url}, until {login.expires_at}")
+
+
+def _known() -> Login | None:
+    try:
+        return read_login(login_file(os.environ))
+    except LoginUnreadable:
+        # It is about to be replaced or removed.
+        return None
+
+
+def _ended(login: Login) -> bool:
+    try:
+        post(login.url, "/api/auth/logout", {}, login.token)
+    except typer.Exit:
+        return False
+    return True

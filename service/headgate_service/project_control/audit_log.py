@@ -1,0 +1,44 @@
+"""The audit log of a project, as its admins read it."""
+
+from collections.abc import Sequence
+
+from headgate.v1 import project_service_pb2 as wire
+from sqlalchemy import select
+
+from headgate_service.control_db.database import ControlDb
+from headgate_service.control_db.models import AuditRow
+from headgate_service.log.reader import timestamp
+from headgate_service.project_fields import MAX_COUNT, InvalidArgument
+
+MOST, USUAL = 1_000, 100
+
+
+class AuditLog:
+    """Reads the control DB."""
+
+    def __init__(self, database: ControlDb) -> None:
+        self._database = database
+
+    async def of(self, project_id: str, limit: int, before: int) -> Sequence[wire.AuditEntry]:
+        """The latest entries first, with `before` those of lower ids. Raises InvalidArgument, ControlDbUnavailable."""
+        if not 0 <= limit <= MOST:
+            raise InvalidArgument("limit", f"must be 1 to {MOST}, or absent")
+        if not 0 <= before <= MAX_COUNT:
+            raise InvalidArgument("before", "must be the id of an entry, or absent")
+        wanted = select(AuditRow).where(AuditRow.project_id == project_id)
+        if before:
+            wanted = wanted.where(AuditRow.id < before)
+        async with self._database.read() as session:
+            rows = await session.scalars(wanted.order_by(AuditRow.id.desc()).limit(limit or USUAL))
+            return [
+                wire.AuditEntry(
+                    id=row.id,
+                    time=timestamp(row.at),
+                    actor=row.actor,
+                    credential=row.credential,
+                    action=row.action,
+                    target=row.target,
+                    address=row.address,
+                )
+                for row in rows
+            ]
