@@ -12,6 +12,7 @@ import orjson
 import pytest
 from headgate.v1 import ingest_service_pb2
 from headgate_gateway.app import create_app
+from headgate_gateway.app_api.streaming import Streams
 from headgate_gateway.body import BodyLimits
 from headgate_gateway.dialects import DIALECTS
 from headgate_gateway.metrics import Metrics
@@ -78,6 +79,8 @@ async def test_a_request_calls_few_functions(
             channel=channel,
             metrics=Metrics(),
             side=SideThread(),
+            streams=Streams(),
+            gateway_token="token",
             limits=BodyLimits(),
             trusted_proxies=(),
             receipt_seconds=1,
