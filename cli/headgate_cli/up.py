@@ -52,7 +52,7 @@ def up(settings: Settings, data_dir: DataDir) -> None:
         "gateway": _ready_over_http(address, tls=settings.tls.http is not None),
     }
     children += [_process(name, ready[name], data_dir, handover, lock.children_fd) for name in ready]
-    asyncio.run(_run(children, f"ready http={url} grpc={grpc.address.reachable}"))
+    asyncio.run(_run(children, f"ready http={url} grpc={grpc.address.reachable} app={url}"))
     structlog.get_logger().info("all ended")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 DEADLINE = 60.0
-READY = re.compile(r"ready http=(http://127\.0\.0\.1:\d+) grpc=(127\.0\.0\.1:\d+)\n")
+READY = re.compile(r"ready http=(http://127\.0\.0\.1:\d+) grpc=(127\.0\.0\.1:\d+) app=\1\n")
 CHILDREN = ("redis", "service", "forwarder", "gateway")
 
 
