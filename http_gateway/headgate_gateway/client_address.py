@@ -30,6 +30,12 @@ def client_address(peer: str, headers: Mapping[str, str], trusted: Sequence[Netw
     return str(by_simple or by_structured or address)
 
 
+def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
+    """Whether the peer is one of the trusted proxies."""
+    address = _address(peer) if trusted else None
+    return address is not None and _within(address, trusted)
+
+
 def _walk(peer: Address, hops: "map[str] | list[str]", trusted: Sequence[Network]) -> Address:
     nearest = peer
     for hop in reversed(list(hops)):

@@ -2,14 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
-from urllib.parse import urlsplit
 
 from headgate_gateway.app_api.failure import Failure
-
-SESSION_COOKIE = "better-auth.session_token"
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_OWN_SITES = frozenset({"same-origin", "none"})
+from headgate_gateway.same_origin import foreign_origin, same_origin
+from headgate_gateway.session_cookie import session_of
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -23,9 +19,11 @@ class Caller:
 
     def metadata(self) -> Metadata:
         """What the service is told."""
+        if not self.credential:
+            return ()
         # Metadata bears printable ASCII only; no credential has anything else.
         sound = self.credential.isascii() and self.credential.isprintable()
-        return (("authorization", f"Bearer {self.credential}"),) if self.credential and sound else ()
+        return (("authorization", f"Bearer {self.credential if sound else '?'}"),)
 
 
 def caller_of(headers: Mapping[str, str]) -> Caller:
@@ -33,36 +31,22 @@ def caller_of(headers: Mapping[str, str]) -> Caller:
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and bearer.strip():
         return Caller(bearer.strip(), by_cookie=False)
-    return Caller(session_cookie(headers.get("cookie", "")), by_cookie=True)
+    return Caller(session_of(headers), by_cookie=True)
 
 
-def session_cookie(header: str) -> str:
-    """The session's cookie; empty where there is none."""
-    try:
-        found = SimpleCookie(header).get(SESSION_COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+def check_origin(caller: Caller, headers: Mapping[str, str], *, changes: bool, takes_credential: bool) -> None:
+    """Refuses a change that another site's page had a browser ask for. Raises Failure.
 
-
-def check_origin(caller: Caller, method: str, headers: Mapping[str, str]) -> None:
-    """Refuses a change that another site's page had a browser ask for. Raises Failure."""
-    if caller.by_cookie and caller.credential and method not in _SAFE_METHODS and not same_origin(headers):
+    A cookie goes along by itself, so that a change by it needs proof of its origin. What needs no credential, such as
+    signing in, is refused to those pages only that are known to be another site's.
+    """
+    if not changes:
+        return
+    if takes_credential:
+        refused = caller.by_cookie and bool(caller.credential) and not same_origin(headers)
+    else:
+        refused = foreign_origin(headers)
+    if refused:
         raise Failure(
-            403,
-            "cross_origin",
-            "A change by cookie needs an Origin, or a Sec-Fetch-Site, of this site.",
+            403, "cross_origin", "A change by cookie needs an Origin, or a Sec-Fetch-Site, of this very origin."
         )
-
-
-def same_origin(headers: Mapping[str, str]) -> bool:
-    """Whether a browser says that its page came from here. A proxy may end TLS, so the scheme is not compared."""
-    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if site is not None and site not in _OWN_SITES:
-        return False
-    if origin is None:
-        return site is not None
-    try:
-        return bool(host := headers.get("host", "").lower()) and urlsplit(origin).netloc.lower() == host
-    except ValueError:
-        return False

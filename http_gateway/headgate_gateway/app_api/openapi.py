@@ -26,7 +26,7 @@ def described(operation: Operation) -> dict[str, Any]:
             ),
             *({"name": one.name, "in": "query", **_schema(one), "required": one.required} for one in operation.query),
         ],
-        "security": [{"headgateBearer": []}, {"headgateSession": []}],
+        "security": [] if operation.open else [{"headgateBearer": []}, {"headgateSession": []}],
         "responses": {
             str(operation.status): {"description": "Done", "content": answer},
             **{str(status): problem for status in (400, 401, 403, 404, 409, 422, 429, 503)},

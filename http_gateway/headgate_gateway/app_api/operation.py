@@ -30,6 +30,10 @@ class Operation:
     `streams`: the method answers with a stream, each message of which `answer` renders; what it renders as None is a
     sign of life. `whole_body`: the body is any JSON object, with no fields of its own. `key`: a secret key in the
     header X-API-Key goes along, as the metadata `headgate-key`.
+
+    `open`: it takes no credential. `changes`: whether it changes anything, None as its HTTP method says; what does is
+    refused to other sites' pages. `session`: what of the answer becomes the session's cookie, and for how many seconds;
+    no text removes it.
     """
 
     method: str
@@ -45,6 +49,14 @@ class Operation:
     streams: bool = False
     whole_body: bool = False
     key: bool = False
+    open: bool = False
+    changes: bool | None = None
+    session: Callable[[Any], tuple[str, int]] | None = None
+
+    @property
+    def changes_something(self) -> bool:
+        """Whether it changes anything."""
+        return self.method != "GET" if self.changes is None else self.changes
 
     def read_body(self, body: object) -> Mapping[str, Any]:
         """What the body says. Raises FieldInvalid."""

@@ -20,6 +20,7 @@ from headgate_gateway.dialects.dialect import Rejection
 from headgate_gateway.late_body import receive_of
 from headgate_gateway.problem import problem
 from headgate_gateway.request_headers import request_headers
+from headgate_gateway.session_cookie import over_tls, set_cookie
 from headgate_gateway.side_thread import SideThread, SideThreadBusy
 from headgate_gateway.strict_json import Malformed, loads
 
@@ -29,6 +30,7 @@ _BODY_FAULTS: dict[Rejection, tuple[int, str]] = {
     Rejection.MEDIA_TYPE: (415, "unsupported_media_type"),
     Rejection.SLOW: (408, "timeout"),
 }
+_MAX_PART_CHARACTERS = 300
 _NOT_JSON = (400, "bad_request")
 
 
@@ -85,7 +87,9 @@ class OperationsResource:
     ) -> None:
         headers = request_headers(req.scope)
         caller = caller_of(headers)
-        check_origin(caller, req.method, headers)
+        check_origin(caller, headers, changes=operation.changes_something, takes_credential=not operation.open)
+        if any(len(part) > _MAX_PART_CHARACTERS or not part.isprintable() for part in path.values()):
+            raise Failure(404, "not_found", "There is nothing at this path.")
         query = read_query(operation.query, _single(req))
         body = await self._body(operation, headers, req)
         request = operation.request(Asked(path, query, body))
@@ -99,6 +103,10 @@ class OperationsResource:
             return
         answer = await call(request, metadata=metadata, timeout=operation.seconds)
         resp.status = operation.status
+        if operation.session is not None:
+            text, seconds = operation.session(answer)
+            secure = over_tls(req.scope.get("scheme", "http"), _peer(req), headers, self._plumbing.trusted_proxies)
+            resp.append_header("Set-Cookie", set_cookie(text, seconds, secure=secure))
         resp.data = orjson.dumps(operation.answer(answer))
 
     async def _body(self, operation: Operation, headers: Mapping[str, str], req: Request) -> Mapping[str, Any]:
@@ -117,8 +125,7 @@ class OperationsResource:
         return operation.read_body(value)
 
     def _origin(self, req: Request, headers: Mapping[str, str], request_id: str) -> Metadata:
-        client = req.scope.get("client")
-        address = client_address(client[0] if client else "", headers, self._plumbing.trusted_proxies)
+        address = client_address(_peer(req), headers, self._plumbing.trusted_proxies)
         return (
             ("headgate-gateway-token", self._plumbing.gateway_token),
             ("headgate-client-address", address if address.isascii() and address.isprintable() else ""),
@@ -135,6 +142,11 @@ class OperationsResource:
         resp.set_header("Connection", "close")
         resp.content_length = len(data)
         resp.stream = answer_then_discard(data, receive_of(req.scope), self._plumbing.limits)
+
+
+def _peer(req: Request) -> str:
+    client = req.scope.get("client")
+    return client[0] if client else ""
 
 
 def _single(req: Request) -> dict[str, str]:

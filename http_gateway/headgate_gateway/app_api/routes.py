@@ -3,11 +3,12 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from headgate_gateway.app_api import delivery, deploys, keys, members, projects, usage
+from headgate_gateway.app_api import accounts, delivery, deploys, keys, members, projects, usage
 from headgate_gateway.app_api.operation import Operation
 from headgate_gateway.app_api.resource import OperationsResource, Plumbing
 
 OPERATIONS: Sequence[Operation] = (
+    *accounts.OPERATIONS,
     *projects.OPERATIONS,
     *keys.OPERATIONS,
     *members.OPERATIONS,

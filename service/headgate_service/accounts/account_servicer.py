@@ -1,5 +1,6 @@
 """AccountService over gRPC."""
 
+import contextlib
 from typing import Any
 
 import grpc
@@ -7,7 +8,7 @@ from headgate.v1 import account_service_pb2 as wire
 from headgate.v1.account_service_pb2_grpc import AccountServiceServicer
 
 from headgate_service.access.access import bearer_text
-from headgate_service.access.errors import CredentialMissing, SessionRequired
+from headgate_service.access.errors import CredentialInvalid, CredentialMissing, SessionRequired
 from headgate_service.access.origin import CallOrigins
 from headgate_service.access.principal import PrincipalKind
 from headgate_service.accounts.accounts import Accounts
@@ -42,7 +43,9 @@ class AccountServicer(AccountServiceServicer):
 
     @answered
     async def Logout(self, request: wire.LogoutRequest, context: _Context) -> wire.LogoutResponse:  # noqa: N802
-        await self._accounts.logout(await self._held(context), _shown(context), self._origins.of(context))
+        # Whose session has ended already is signed out as well.
+        with contextlib.suppress(CredentialInvalid):
+            await self._accounts.logout(await self._held(context), _shown(context), self._origins.of(context))
         return wire.LogoutResponse()
 
     @answered

@@ -1,0 +1,98 @@
+"""/api/auth and /api/cli: signing in and out, and the tokens of command lines."""
+
+import time
+from typing import Any
+
+from headgate.v1 import account_service_pb2 as wire
+from headgate.v1.account_service_pb2_grpc import AccountServiceStub
+
+from headgate_gateway.app_api.fields import Field
+from headgate_gateway.app_api.operation import Operation
+from headgate_gateway.app_api.rendering import rfc3339
+
+_KINDS = {wire.SESSION_KIND_SESSION: "session", wire.SESSION_KIND_CLI: "cli"}
+
+
+def user_json(user: wire.User) -> dict[str, Any]:
+    """A person."""
+    return {"id": user.id, "email": user.email, "organisationId": user.organisation_id}
+
+
+def _cookie(made: wire.LoginResponse) -> tuple[str, int]:
+    return made.session, max(made.expire_time.seconds - int(time.time()), 1)
+
+
+LOGIN = Operation(
+    "POST",
+    "/api/auth/login",
+    "Sign in: sets the session's cookie; a session that came along ends",
+    lambda channel: AccountServiceStub(channel).Login,
+    lambda asked: wire.LoginRequest(email=asked.body["email"], password=asked.body["password"]),
+    lambda made: {"user": user_json(made.user), "expiresAt": rfc3339(made.expire_time)},
+    body=(Field("email", required=True), Field("password", required=True)),
+    open=True,
+    session=_cookie,
+)
+LOGOUT = Operation(
+    "POST",
+    "/api/auth/logout",
+    "Sign out: ends the session or access token that came along",
+    lambda channel: AccountServiceStub(channel).Logout,
+    lambda asked: wire.LogoutRequest(),
+    lambda done: {"ok": True},
+    session=lambda done: ("", 0),
+)
+GET_SESSION = Operation(
+    "GET",
+    "/api/auth/session",
+    "Who the caller is",
+    lambda channel: AccountServiceStub(channel).GetSession,
+    lambda asked: wire.GetSessionRequest(),
+    lambda found: {
+        "user": user_json(found.user),
+        "session": {
+            "kind": _KINDS.get(found.kind, "unknown"),
+            "createdAt": rfc3339(found.create_time),
+            "expiresAt": rfc3339(found.expire_time),
+        },
+    },
+)
+CHANGE_PASSWORD = Operation(
+    "POST",
+    "/api/auth/password",
+    "Change the caller's password; their other sessions and tokens end",
+    lambda channel: AccountServiceStub(channel).ChangePassword,
+    lambda asked: wire.ChangePasswordRequest(
+        old_password=asked.body["oldPassword"], new_password=asked.body["newPassword"]
+    ),
+    lambda done: {"ok": True},
+    body=(
+        Field("oldPassword", required=True),
+        Field("newPassword", required=True, description="10 to 1000 characters."),
+    ),
+)
+CREATE_CLI_TOKEN = Operation(
+    "POST",
+    "/api/cli/tokens",
+    "Make a one-time token for a command line, good for 10 minutes",
+    lambda channel: AccountServiceStub(channel).CreateCliToken,
+    lambda asked: wire.CreateCliTokenRequest(),
+    lambda made: {"token": made.token, "expiresAt": rfc3339(made.expire_time)},
+    status=201,
+)
+REDEEM_CLI_TOKEN = Operation(
+    "POST",
+    "/api/cli/validate",
+    "Give an access token for a one-time token, once",
+    lambda channel: AccountServiceStub(channel).RedeemCliToken,
+    lambda asked: wire.RedeemCliTokenRequest(token=asked.body["token"]),
+    lambda made: {
+        "accessToken": made.access_token,
+        "expiresAt": rfc3339(made.expire_time),
+        "user": user_json(made.user),
+    },
+    body=(Field("token", required=True),),
+    open=True,
+)
+
+OPERATIONS = (LOGIN, LOGOUT, GET_SESSION, CHANGE_PASSWORD, CREATE_CLI_TOKEN, REDEEM_CLI_TOKEN)
