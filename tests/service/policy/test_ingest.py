@@ -203,6 +203,16 @@ async def test_a_repeat_hears_the_first_answer_whatever_the_policy_has_become(po
     await policied.books({"accepted": 2, "dropped:SWITCHED_OFF": 2, "warned:SCHEMA": 1})
 
 
+async def test_the_drops_of_requests_that_the_log_judges_together_are_all_counted(policied: Policied):
+    await policied.deploy(events={"off": {"enabled": False}})
+    requests = [GatheredRequest(dialect=event_pb2.DIALECT_XAIKU, credential=policied.service.keys["public"],
+                                events=[Event(name="off"), Event(name="view"), Event(name="off")])] * 20  # fmt: skip
+    await policied.service.ingest.IngestGathered(
+        IngestGatheredRequest(requests=requests), metadata=[("headgate-gateway-token", TOKEN)]
+    )
+    await policied.books({"accepted": 20, "dropped:SWITCHED_OFF": 40})
+
+
 async def test_a_repeat_of_a_request_that_was_dropped_whole_is_not_counted_again(policied: Policied):
     await policied.deploy(events={"off": {"enabled": False}})
     for replayed in (False, True, True):
