@@ -207,7 +207,7 @@ def command_page() -> str:
 def commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
     """Every command that does something, with its full name."""
     inner = getattr(command, "commands", {})
-    if not inner:
+    if not inner or (command.invoke_without_command and command.params and name != "headgate"):
         yield name, command
     for part in sorted(inner):
         yield from commands(f"{name} {part}", inner[part])

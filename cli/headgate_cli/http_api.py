@@ -34,11 +34,12 @@ class HttpApi:
         path: Mapping[str, str] | None = None,
         query: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
+        key: str | None = None,
     ) -> dict[str, Any]:
-        """What the operation answers."""
+        """What the operation answers; `key` goes along as the secret key."""
         target = operation.url(path or {}) + (f"?{urlencode(query)}" if query else "")
-        sent = body if operation.body else None
-        return ask(self._login.url, operation.method, target, sent, self._login.token, operation.seconds)
+        sent = body if operation.body or operation.whole_body else None
+        return ask(self._login.url, operation.method, target, sent, self._login.token, operation.seconds, key)
 
     def stream(
         self, operation: Operation, path: Mapping[str, str], query: Mapping[str, Any]
@@ -68,12 +69,20 @@ def post(url: str, target: str, body: Mapping[str, Any], token: str = "") -> dic
 
 
 def ask(
-    url: str, method: str, target: str, body: Mapping[str, Any] | None, token: str, seconds: float = 15.0
+    url: str,
+    method: str,
+    target: str,
+    body: Mapping[str, Any] | None,
+    token: str,
+    seconds: float = 15.0,
+    key: str | None = None,
 ) -> dict[str, Any]:
     """One request of the Headgate at `url`, and its answer. What fails is said on stderr and ends the command."""
     headers = {"Accept": "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
+    if key:
+        headers["X-API-Key"] = key
     if body is not None:
         headers["Content-Type"] = "application/json"
     with _connection(url, seconds + GRACE_SECONDS) as connection:

@@ -10,6 +10,7 @@ import typer
 
 from headgate_cli.admin_socket import DEFAULT_DATA_DIR, fail
 from headgate_cli.data_dir import DataDir
+from headgate_cli.deploy import deploy_app
 from headgate_cli.events import events_app
 from headgate_cli.key import key_app
 from headgate_cli.login import login, logout, whoami
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(project_app, name="project")
 app.add_typer(key_app, name="key")
+app.add_typer(deploy_app, name="deploy")
 app.add_typer(events_app, name="events")
 app.add_typer(sinks_app, name="sinks")
 app.add_typer(member_app, name="member")

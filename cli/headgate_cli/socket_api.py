@@ -24,11 +24,14 @@ class SocketApi:
         path: Mapping[str, str] | None = None,
         query: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
+        key: str | None = None,
     ) -> dict[str, Any]:
-        """What the operation answers."""
+        """What the operation answers; `key` goes along as the secret key."""
         request = _request(operation, Asked(path or {}, query or {}, body or {}))
+        metadata = (("headgate-key", key),) if key else ()
         with admin_channel(self.data_dir) as channel:
-            return operation.answer(operation.rpc(channel)(request, timeout=operation.seconds)) or {}
+            answer = operation.rpc(channel)(request, timeout=operation.seconds, metadata=metadata)
+            return operation.answer(answer) or {}
 
     def stream(
         self, operation: Operation, path: Mapping[str, str], query: Mapping[str, Any]

@@ -17,6 +17,7 @@ from headgate_gateway.app_api.routes import app_api_routes
 from headgate_gateway.app_api.streaming import Streams
 from headgate_gateway.body import BodyLimits
 from headgate_gateway.client_address import Network
+from headgate_gateway.config_schemas import SCHEMAS, ConfigSchemaResource
 from headgate_gateway.dialects.dialect import Dialect
 from headgate_gateway.experiments import ExperimentsResource
 from headgate_gateway.ingest_client import IngestClient
@@ -69,6 +70,7 @@ def create_app(
     routes: dict[str, Resource] = {
         **{dialect.path: ingest(dialect) for dialect in dialects},
         **app_api_routes(Plumbing(channel, limits, side, streams, trusted_proxies, gateway_token, new_request_id)),
+        **{path: ConfigSchemaResource(channel, schema, new_request_id) for path, schema in SCHEMAS.items()},
         "/v1/receipts/{receipt}": ReceiptResource(channel, receipt_seconds, new_request_id),
         "/livez": LivenessResource(),
         "/readyz": ReadinessResource(channel, client, probe_seconds),

@@ -27,6 +27,7 @@ from headgate_service.delivery_control.sinks import SinkUnknown
 from headgate_service.directory import DirectoryUnavailable
 from headgate_service.keyring import KeyRevoked, KeyUnknown
 from headgate_service.log.redis_pipeline import RedisUnavailable
+from headgate_service.policy import errors as deploy
 from headgate_service.policy.invalid import PolicyInvalid
 from headgate_service.project import ProjectUnknown
 from headgate_service.project_control.members import MemberUnknown
@@ -57,6 +58,10 @@ CAUSES: dict[type[Exception], tuple[int, str]] = {
     KeyUnknown: (code_pb2.NOT_FOUND, "key_unknown"),
     KeyRevoked: (code_pb2.FAILED_PRECONDITION, "key_revoked"),
     PolicyInvalid: (code_pb2.FAILED_PRECONDITION, "config_invalid"),
+    deploy.DeployUnknown: (code_pb2.NOT_FOUND, "deploy_unknown"),
+    deploy.SecretKeyMissing: (code_pb2.UNAUTHENTICATED, "secret_key_missing"),
+    deploy.SecretKeyInvalid: (code_pb2.UNAUTHENTICATED, "secret_key_invalid"),
+    deploy.SecretKeyForbidden: (code_pb2.PERMISSION_DENIED, "secret_key_forbidden"),
     SinkUnknown: (code_pb2.NOT_FOUND, "sink_unknown"),
     DeadLetterUnknown: (code_pb2.NOT_FOUND, "dead_letter_unknown"),
     ReplayUnknown: (code_pb2.NOT_FOUND, "replay_unknown"),

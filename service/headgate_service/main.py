@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from headgate.v1 import (
     account_service_pb2,
     account_service_pb2_grpc,
+    deploy_service_pb2,
     ingest_service_pb2,
     ingest_service_pb2_grpc,
     project_delivery_service_pb2,
@@ -25,6 +26,7 @@ from headgate.v1 import (
 )
 from headgate.v1 import admin_service_pb2_grpc as admin_grpc
 from headgate.v1 import delivery_service_pb2_grpc as delivery_grpc
+from headgate.v1 import deploy_service_pb2_grpc as deploy_grpc
 from redis.exceptions import ResponseError
 
 from headgate_service.access.operator_access import OperatorAccess
@@ -50,6 +52,8 @@ from headgate_service.listening import listen, listen_on_socket
 from headgate_service.log.durability import warn_of_shortfalls
 from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
 from headgate_service.owner_file import write_owner_file
+from headgate_service.policy.deploy_servicer import DeployServicer
+from headgate_service.policy.deploys import Deploys
 from headgate_service.project_control.callers import Callers
 from headgate_service.project_control.removal import Removal
 from headgate_service.project_control.services import ProjectServices
@@ -73,6 +77,7 @@ _SERVICES = (
     project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"].full_name,
     project_delivery_service_pb2.DESCRIPTOR.services_by_name["ProjectDeliveryService"].full_name,
     account_service_pb2.DESCRIPTOR.services_by_name["AccountService"].full_name,
+    deploy_service_pb2.DESCRIPTOR.services_by_name["DeployService"].full_name,
     health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
     reflection.SERVICE_NAME,
 )
@@ -132,7 +137,10 @@ async def _serve_core(
         ReceiptServicer(receipts, lookup, names_for_keys(directory)), public
     )
     account_service_pb2_grpc.add_AccountServiceServicer_to_server(accounts.servicer, public)
-    project_services.add_to(public, Callers(core.access, CallOrigins(config.gateway_token).of))
+    callers = Callers(core.access, CallOrigins(config.gateway_token).of)
+    project_services.add_to(public, callers)
+    deploys = Deploys(database, _now_ms)
+    deploy_grpc.add_DeployServiceServicer_to_server(DeployServicer(callers, deploys, directory), public)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, public)
     reflection.enable_server_reflection(_SERVICES, public)
     port = listen(public, f"{config.grpc_host}:{config.grpc_port}", config.tls)
@@ -156,7 +164,9 @@ async def _serve_core(
         ),
         operator,
     )
-    project_services.add_to(operator, Callers(OperatorAccess(projects), lambda context: UNKNOWN_ORIGIN))
+    operators = Callers(OperatorAccess(projects), lambda context: UNKNOWN_ORIGIN)
+    project_services.add_to(operator, operators)
+    deploy_grpc.add_DeployServiceServicer_to_server(DeployServicer(operators, deploys, directory), operator)
     listen_on_socket(operator, config.admin_socket)
 
     async with asyncio.TaskGroup() as tasks:

@@ -31,7 +31,7 @@ def _deploy(asked: Asked) -> wire.DeployRequest:
     return wire.DeployRequest(
         config_json=orjson.dumps(asked.body),
         project=asked.query.get("project", ""),
-        validate_only=asked.query.get("validate", False),
+        validate_only=bool(asked.query.get("validate")),
     )
 
 
