@@ -7,7 +7,7 @@ again, after a crash or a lost answer, it cannot know: its events are there twic
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from headgate.v1 import event_pb2
@@ -35,6 +35,7 @@ _REJECTED = {
     "RECORD_LIST_TOO_LARGE": ("too_large", "the message is larger than the topic takes"),
     "INVALID_RECORD": ("kafka_invalid_record", "the topic's own rules refuse the message"),
 }  # fmt: skip
+_TOO_LARGE = frozenset(name for name, (code, _) in _REJECTED.items() if code == "too_large")
 _TOPIC = "`topic` is not there, or may not be written to: make it, or correct `topic`"
 _CREDENTIALS = "the brokers refuse the credentials, or their certificate is not trusted: correct those settings"
 _MISCONFIGURED = {
@@ -134,7 +135,11 @@ class KafkaSink(SyncSink[KafkaConfig]):
         # One that is of no use any more was let go.
         producer = self._producer = self._producer or self._made_producer()
         self._trouble = ""
-        errors = self._sent(producer, batch)
+        errors = self._sent(producer, batch, range(len(batch.events)))
+        large = [place for place, name in sorted(errors.items()) if name in _TOO_LARGE]
+        if large and len(batch.events) > 1:
+            errors = {place: name for place, name in errors.items() if place not in large}
+            errors |= self._by_halves(producer, batch, large)
         if any(name in (_LEFT, "_FATAL") for name in errors.values()):
             # Messages that it still has would go out after they were reported as not written; and without them its
             # order has a gap.
@@ -148,9 +153,25 @@ class KafkaSink(SyncSink[KafkaConfig]):
         if producer is not None:
             producer.close()
 
-    def _sent(self, producer: "Producer", batch: Batch) -> dict[int, str]:
+    def _by_halves(self, producer: "Producer", batch: Batch, places: Sequence[int]) -> dict[int, str]:
+        """As `_sent`. To a topic that says how large a message may be, what the client sends together is one."""
+        errors: dict[int, str] = {}
+        waiting = _halves(places)
+        while waiting:
+            part = waiting.pop(0)
+            found = self._sent(producer, batch, part)
+            large = [place for place, name in sorted(found.items()) if name in _TOO_LARGE]
+            if large and len(part) > 1:
+                found = {place: name for place, name in found.items() if place not in large}
+                waiting = [*_halves(large), *waiting]
+            errors |= found
+            if _LEFT in found.values():
+                return errors | dict.fromkeys((place for rest in waiting for place in rest), _LEFT)
+        return errors
+
+    def _sent(self, producer: "Producer", batch: Batch, places: Sequence[int]) -> dict[int, str]:
         """The errors of the events that are not written for certain, by their places."""
-        errors: dict[int, str] = dict.fromkeys(range(len(batch.events)), _LEFT)
+        errors: dict[int, str] = dict.fromkeys(places, _LEFT)
         waiting = 0
 
         def report(place: int) -> Callable[[Any, Any], None]:
@@ -165,7 +186,8 @@ class KafkaSink(SyncSink[KafkaConfig]):
             return reported
 
         ends = time.monotonic() + self.config.timeout + _GRACE_SECONDS
-        for place, event in enumerate(batch.events):
+        for place in places:
+            event = batch.events[place]
             try:
                 room = self._produced(producer, batch, event, report(place))
                 while not room and time.monotonic() < ends:
@@ -209,6 +231,8 @@ class KafkaSink(SyncSink[KafkaConfig]):
             + ("SSL" if self.config.tls else "PLAINTEXT"),
             "error_cb": self._note_trouble,
         }
+        # What a topic is waited for that is not there: else its messages run out of time before that is said.
+        settings.setdefault("topic.metadata.propagation.max.ms", int(self.config.timeout * 500))
         # As Java's clients do, so that a key is in the same partition whoever writes it.
         settings.setdefault("partitioner", "murmur2_random")
         settings.setdefault("client.id", "headgate")
@@ -254,6 +278,11 @@ def _rejects(errors: Mapping[int, str]) -> tuple[Reject, ...]:
     for place, name in sorted(errors.items()):
         places.setdefault(name, []).append(place)
     return tuple(Reject(tuple(found), *_REJECTED[name]) for name, found in places.items())
+
+
+def _halves(places: Sequence[int]) -> list[Sequence[int]]:
+    middle = len(places) // 2
+    return [part for part in (places[:middle], places[middle:]) if part]
 
 
 def told(error: str) -> Retry | Misconfigured:
