@@ -41,6 +41,10 @@ class HttpApi:
         sent = body if operation.body or operation.whole_body else None
         return ask(self._login.url, operation.method, target, sent, self._login.token, operation.seconds, key)
 
+    def get(self, target: str) -> dict[str, Any]:
+        """What there is at a path that belongs to no operation."""
+        return get(self._login.url, target, self._login.token)
+
     def stream(
         self, operation: Operation, path: Mapping[str, str], query: Mapping[str, Any]
     ) -> Iterator[dict[str, Any]]:
@@ -51,7 +55,7 @@ class HttpApi:
             connection.request(operation.method, _prefix(self._login.url) + target, headers=headers)
             answer = connection.getresponse()
             if answer.status != 200:
-                _refused(self._login.url, answer.status, answer.read())
+                _refused(self._login.url, answer.status, answer.read(), logged_in=True)
             # An empty line is a sign of life.
             for line in answer:
                 if line.strip():
@@ -91,7 +95,7 @@ def ask(
         answer = connection.getresponse()
         raw = answer.read()
     if not 200 <= answer.status < 300:
-        _refused(url, answer.status, raw)
+        _refused(url, answer.status, raw, logged_in=bool(token))
     try:
         parsed = json.loads(raw) if raw else {}
     except ValueError:
@@ -134,7 +138,7 @@ def _prefix(url: str) -> str:
     return urlsplit(url).path
 
 
-def _refused(url: str, status: int, raw: bytes) -> NoReturn:
+def _refused(url: str, status: int, raw: bytes, *, logged_in: bool) -> NoReturn:
     try:
         error = json.loads(raw)["error"]
         message, details = str(error["message"]), error.get("details")
@@ -145,6 +149,6 @@ def _refused(url: str, status: int, raw: bytes) -> NoReturn:
             place = detail.get("path") or detail.get("field")
             said = f"{place}: {detail['message']}" if place else str(detail["message"])
             message += "" if said in message else f"\n  {said}"
-    if status == 401:
-        message += "\nLog in with `headgate login TOKEN`, or be the operator with --data-dir."
+    if status == 401 and logged_in:
+        message += "\nLog in again with `headgate login TOKEN`, or be the operator with --data-dir."
     fail(message, 2 if status == _USAGE else 1)

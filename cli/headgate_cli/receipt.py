@@ -2,27 +2,34 @@
 
 import json
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 from headgate.v1 import receipt_service_pb2 as receipts
 from headgate.v1.receipt_service_pb2_grpc import ReceiptServiceStub
 
-from headgate_cli.admin_socket import CALL_SECONDS, DEFAULT_DATA_DIR, AsJson, DataDir, admin_channel
+from headgate_cli.admin_socket import CALL_SECONDS, AsJson, admin_channel
+from headgate_cli.reach import OperatorDir, reach
+from headgate_cli.socket_api import SocketApi
 
 COLUMNS = ("pending", "delivered", "filtered", "dead")
 
 
 def receipt(
     receipt_id: Annotated[str, typer.Argument(metavar="ID", help="The answer's Headgate-Receipt header.")],
-    data_dir: DataDir = DEFAULT_DATA_DIR,
+    data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell where the events of a stored request are, sink by sink."""
-    with admin_channel(data_dir) as channel:
-        answer: receipts.GetReceiptResponse = ReceiptServiceStub(channel).GetReceipt(
-            receipts.GetReceiptRequest(receipt=receipt_id), timeout=CALL_SECONDS
-        )
-    shown = receipt_json(answer)
+    way = reach(data_dir)
+    if isinstance(way, SocketApi):
+        with admin_channel(way.data_dir) as channel:
+            answer: receipts.GetReceiptResponse = ReceiptServiceStub(channel).GetReceipt(
+                receipts.GetReceiptRequest(receipt=receipt_id), timeout=CALL_SECONDS
+            )
+        shown = receipt_json(answer)
+    else:
+        shown = way.get(f"/v1/receipts/{quote(receipt_id, safe='')}")
     typer.echo(json.dumps(shown) if as_json else "\n".join(receipt_lines(shown)))
 
 

@@ -59,7 +59,7 @@ from headgate_service.project_control.removal import Removal
 from headgate_service.project_control.services import ProjectServices
 from headgate_service.projects import Projects
 from headgate_service.receipt_lookup import ReceiptLookup
-from headgate_service.receipt_servicer import ReceiptServicer, names_for_keys, names_for_operator
+from headgate_service.receipt_servicer import ReceiptServicer, names_for_callers, names_for_operator
 from headgate_service.tail import LogTail
 
 # A gathered call carries whatever one HTTP request may hold; the 4 MiB of the other calls are checked by the servicer.
@@ -134,7 +134,7 @@ async def _serve_core(
         IngestServicer(core.ingest, config.gateway_token), public
     )
     receipt_service_pb2_grpc.add_ReceiptServiceServicer_to_server(
-        ReceiptServicer(receipts, lookup, names_for_keys(directory)), public
+        ReceiptServicer(receipts, lookup, names_for_callers(directory, core.access)), public
     )
     account_service_pb2_grpc.add_AccountServiceServicer_to_server(accounts.servicer, public)
     callers = Callers(core.access, CallOrigins(config.gateway_token).of)

@@ -7,12 +7,24 @@ import grpc
 from headgate.v1.receipt_service_pb2 import GetReceiptRequest, GetReceiptResponse
 from headgate.v1.receipt_service_pb2_grpc import ReceiptServiceServicer
 
+from headgate_service.access import errors
+from headgate_service.access.access import Access
+from headgate_service.access.role import Role
+from headgate_service.control_db.database import ControlDbUnavailable
 from headgate_service.directory import Credential, CredentialInvalid, Directory, DirectoryUnavailable
 from headgate_service.key_kind import KeyKind
 from headgate_service.log.redis_pipeline import RedisUnavailable
 from headgate_service.metadata import bearer_key
+from headgate_service.project import ProjectUnknown
 from headgate_service.receipt import Receipt, ReceiptInvalid, ReceiptMaker
 from headgate_service.receipt_lookup import ReceiptLookup
+
+# Of a JWT, to see a project's sinks.
+SINKS_SCOPE = "logs:read"
+_SHUT_OUT = (
+    *(errors.CredentialMissing, errors.CredentialInvalid, errors.RoleMissing, errors.ScopeMissing),
+    *(errors.PersonRequired, ProjectUnknown, ControlDbUnavailable, DirectoryUnavailable),
+)
 
 # Says whether the caller of a context may see the names of a receipt's sinks.
 SeesNames = Callable[[Any, Receipt], Awaitable[bool]]
@@ -54,6 +66,23 @@ def names_for_keys(directory: Directory) -> SeesNames:
         except (CredentialInvalid, DirectoryUnavailable):
             return False
         return _of_project(credential, directory, receipt.project_id)
+
+    return sees_names
+
+
+def names_for_callers(directory: Directory, access: Access) -> SeesNames:
+    """Keys as above, and whoever may see the project's sinks."""
+    by_key = names_for_keys(directory)
+
+    async def sees_names(context: Any, receipt: Receipt) -> bool:
+        if await by_key(context, receipt):
+            return True
+        try:
+            principal = await access.principal(context.invocation_metadata(), used=False)
+            await access.project(principal, receipt.project_id, Role.VIEWER, SINKS_SCOPE)
+        except _SHUT_OUT:
+            return False
+        return True
 
     return sees_names
 
