@@ -1,6 +1,7 @@
 """What the sender of a request hears: a result for each event, and the receipt."""
 
 from collections.abc import Sequence
+from hashlib import blake2b
 
 import msgspec
 from headgate.v1 import event_pb2, outcome_pb2
@@ -31,6 +32,9 @@ class IngestAnswer(msgspec.Struct, frozen=True):
         for place, reason in self.judged.dropped.items():
             result = response.results.add(index=place, outcome=outcome_pb2.OUTCOME_DROPPED, reason=reason)
             result.event_id = self.events[place].event_id
+            if each and not dry_run and not result.event_id:
+                # No other event that was stored or dropped bears it, and a repeat of the request gets it again.
+                result.event_id = made_event_id(self.project.id, self.verdict.ms, f"dropped/{self._told(place)}")
         if each:
             if self.judged.dropped or self.judged.refused:
                 response.results.sort(key=lambda result: result.index)
@@ -52,6 +56,10 @@ class IngestAnswer(msgspec.Struct, frozen=True):
             if not result.event_id:
                 result.event_id = made_event_id(self.project.id, self.verdict.ms, ordinal)
             result.receive_time.CopyFrom(timestamp(first.ms if first else self.verdict.ms))
+
+    def _told(self, place: int) -> str:
+        event = self.events[place].SerializeToString(deterministic=True)
+        return f"{place}/{blake2b(event, digest_size=16).hexdigest()}"
 
     def _ordinals(self) -> list[int]:
         """The place of each kept event among the project's accepted ones: its own, or that of the first of its id."""

@@ -64,9 +64,10 @@ def materialise(
     return event
 
 
-def made_event_id(project_id: str, ms: int, ordinal: int) -> str:
+def made_event_id(project_id: str, ms: int, ordinal: int | str) -> str:
     """The id of an event whose client gave none: a UUID of version 7 whose random part follows from its place in the
-    log, so that a retried answer, a resent batch and a replay all bear the same one."""
+    log, so that a retried answer, a resent batch and a replay all bear the same one. Of an event that has no place
+    there, `ordinal` is what else tells it from others."""
     tail = bytearray(blake2b(f"{project_id}/{ordinal}".encode(), digest_size=10).digest())
     tail[0] = (tail[0] & 0x0F) | 0x70
     tail[2] = (tail[2] & 0x3F) | 0x80

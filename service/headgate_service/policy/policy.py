@@ -72,8 +72,10 @@ class Policy:
         self._pii = pii
         self._ignored = ignored
         self._reads_ignored = any(field.field is None for field in ignored)
-        self.allows = _remembered(_matcher(config.origins, otherwise=True))
+        allowed = _matcher(config.origins, otherwise=True)
         self._from_ignored = _remembered(_matcher(config.ignored_environments.origins, otherwise=False))
+        # Who is to be ignored in silence is not to be told of a fault.
+        self.allows = _remembered(lambda origin: allowed(origin) or self._from_ignored(origin))
 
     @classmethod
     def parse(cls, compiled: Any, *, project_id: str, secret: bytes) -> "Policy":

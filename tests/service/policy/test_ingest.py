@@ -215,10 +215,14 @@ async def test_the_drops_of_requests_that_the_log_judges_together_are_all_counte
 
 async def test_a_repeat_of_a_request_that_was_dropped_whole_is_not_counted_again(policied: Policied):
     await policied.deploy(events={"off": {"enabled": False}})
+    made = set()
     for replayed in (False, True, True):
         response = await policied.send(Event(name="off"), idempotency_key="k1")
         assert response.replayed == replayed
         assert response.results[0].outcome == outcome_pb2.OUTCOME_DROPPED
+        made.add(response.results[0].event_id)
+    assert len(made) == 1
+    assert "" not in made
     async with refused(grpc.StatusCode.FAILED_PRECONDITION):
         await policied.send(Event(name="off", user_id="other"), idempotency_key="k1")
     await policied.books({"dropped:SWITCHED_OFF": 1, "refused:IDEMPOTENCY_MISMATCH": 1})

@@ -137,6 +137,13 @@ def test_origins_are_allowed_where_none_is_named_and_where_one_matches():
         assert not made.allows(origin)
 
 
+def test_an_origin_that_is_ignored_is_not_refused():
+    made = policy(origins=["https://shop.example"], ignoredEnvironments={"origins": ["localhost"]})
+    assert made.allows("http://localhost:3000")
+    assert made.judge(event(), "http://localhost:3000") == IGNORED_ENVIRONMENT
+    assert not made.allows("https://evil.example")
+
+
 def test_personal_data_is_dropped_hashed_and_masked_wherever_a_path_leads():
     made = policy(
         pii=[
