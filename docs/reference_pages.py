@@ -117,8 +117,10 @@ def settings_page() -> str:
         if not repeated:
             lines += table(f"[{name}]", inner)
             continue
-        defaults = ", ".join(f"`{sink.name}`" for sink in DEFAULT_SINKS)
         lines += table(f"[[{name}]]", inner)
+        if name != "sinks":
+            continue
+        defaults = ", ".join(f"`{sink.name}`" for sink in DEFAULT_SINKS)
         lines += [f"On by default: {defaults}. A `[[{name}]]` of the same name replaces it, or ends it with", ""]
         lines += ["```toml", f"[[{name}]]", f'name = "{DEFAULT_SINKS[0].name}"', "enabled = false", "```", ""]
     lines += ["## Environment", "", "| variable | the same as |", "|---|---|"]

@@ -22,6 +22,7 @@ from headgate_cli.receipt import receipt
 from headgate_cli.settings import Settings, SettingsInvalid, read_settings
 from headgate_cli.sinks import sinks_app
 from headgate_cli.usage import audit, usage
+from headgate_cli.user import user_app
 
 app = typer.Typer(
     name="headgate",
@@ -35,6 +36,7 @@ app.add_typer(deploy_app, name="deploy")
 app.add_typer(events_app, name="events")
 app.add_typer(sinks_app, name="sinks")
 app.add_typer(member_app, name="member")
+app.add_typer(user_app, name="user")
 for command in (login, logout, whoami, usage, audit, receipt):
     app.command()(command)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import uvloop
 
+from headgate_cli.account_config import account_config
 from headgate_cli.address import Address
 from headgate_cli.certificates import check_gateway, check_grpc, check_http
 from headgate_cli.data_dir import DataDir
@@ -158,6 +159,7 @@ def service_config(settings: Settings, place: Place) -> "ServiceConfig":
             for sink in settings.known_sinks
         ),
         log_bound_bytes=int(settings.limits.log_bytes),
+        **account_config(settings),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ByteSize, Field, ValidationError
 
+from headgate_cli.account_settings import AccountSettings, JwtSettings
 from headgate_cli.section import Rate, Section, section_of
 from headgate_cli.setting_values import (
     AddressSetting,
@@ -196,6 +197,8 @@ class Settings(Section):
     tls: TlsSettings = TlsSettings()
     proxies: ProxySettings = ProxySettings()
     codcompass: CodcompassSettings = CodcompassSettings()
+    accounts: AccountSettings = AccountSettings()
+    jwt: tuple[JwtSettings, ...] = ()
     sinks: tuple[SinkSettings, ...] = ()
 
     @property
@@ -238,6 +241,9 @@ def read_settings(
     names = [sink.name for sink in settings.sinks]
     for name in sorted({name for name in names if names.count(name) > 1}):
         raise SettingsInvalid(f"{path}: sinks: two have the name {name!r}: rename one")
+    issuers = [jwt.issuer for jwt in settings.jwt]
+    for issuer in sorted({issuer for issuer in issuers if issuers.count(issuer) > 1}):
+        raise SettingsInvalid(f"{path}: jwt: two are of the issuer {issuer!r}: keep one")
     return settings
 
 

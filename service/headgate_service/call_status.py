@@ -69,6 +69,7 @@ CAUSES: dict[type[Exception], tuple[int, str]] = {
     MemberUnknown: (code_pb2.NOT_FOUND, "member_unknown"),
     LastOwner: (code_pb2.FAILED_PRECONDITION, "last_owner"),
     TooManyTails: (code_pb2.RESOURCE_EXHAUSTED, "too_many_tails"),
+    access.KeysUnavailable: (code_pb2.UNAVAILABLE, "issuer_unavailable"),
     access.HashingBusy: (code_pb2.UNAVAILABLE, "busy"),
     ControlDbUnavailable: (code_pb2.UNAVAILABLE, "control_db_unavailable"),
     DirectoryUnavailable: (code_pb2.UNAVAILABLE, "control_db_unavailable"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from headgate.v1 import event_pb2
 
+from headgate_service.access.jwt_issuer import JwtIssuer
 from headgate_service.accounts.attempt_limits import AttemptLimits
 from headgate_service.accounts.terms import SessionTerms
 from headgate_service.entrance import PublicRoute
@@ -72,5 +73,6 @@ class Config:
     drain_seconds: float = 10.0
     sessions: SessionTerms = field(default_factory=SessionTerms)
     attempts: AttemptLimits = field(default_factory=AttemptLimits)
+    jwt: tuple[JwtIssuer, ...] = ()
     owner_email: str = "owner@localhost"
     """Whose account the first start makes."""

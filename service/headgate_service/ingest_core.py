@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from headgate_service.access.access import Access
-from headgate_service.access.jwts import NoIssuers
+from headgate_service.access.issuer_keys import fetch
+from headgate_service.access.jwts import Jwts
 from headgate_service.accounts.sessions import Sessions
 from headgate_service.config import Config
 from headgate_service.control_db.database import ControlDb
@@ -62,7 +63,7 @@ class IngestCore:
             sinks_of.reached,
         )
         sessions = Sessions(database, config.sessions, random=secrets.token_bytes, now_ms=_now_ms)
-        access = Access(database, sessions, directory, NoIssuers())
+        access = Access(database, sessions, directory, Jwts(config.jwt, fetch, now=time.time, clock=time.monotonic))
         return cls(pipeline, directory, receipts, sinks_of, ingest, refusals, sessions, access)
 
     async def prepare(self) -> None:

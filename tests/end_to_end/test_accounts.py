@@ -1,6 +1,7 @@
 """Signing in and out over HTTP, and the tokens of command lines, on a whole Headgate."""
 
 import json
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -43,7 +44,7 @@ def test_a_person_signs_in_and_out(client, owner, here):
     held = dict(client.cookies)
     assert client.post("/api/auth/logout", headers=here).json() == {"ok": True}
     assert not client.cookies
-    assert failure(client.get("/api/auth/session", cookies=held)) == (401, "credential_invalid")
+    assert failure(httpx.get(f"{client.base_url}/api/auth/session", cookies=held)) == (401, "credential_invalid")
     assert failure(client.get("/api/auth/session")) == (401, "credential_missing")
 
 
@@ -157,3 +158,38 @@ def test_no_secret_is_in_the_log(headgate, signed_in, owner):
     log = headgate.log_file.read_text()
     assert owner["password"] not in log
     assert not [text for text in ("hgs_", "hgc_", "hgt_") if text in log]
+
+
+def test_the_operator_makes_and_ends_users(headgate, client):
+    def user(*arguments: str, password: str = "", check: bool = True):
+        return subprocess.run(
+            [*headgate.command, "user", *arguments, "--data-dir", str(headgate.data_dir), "--json"],
+            input=password + "\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=check,
+        )
+
+    made = user(
+        "create", "Eve@example.com", "--password-stdin", "--member", "default:viewer", password="first password"
+    )
+    assert json.loads(made.stdout)["user"]["email"] == "eve@example.com"
+    login = {"email": "eve@example.com", "password": "first password"}
+    assert client.post("/api/auth/login", json=login).status_code == 200
+    user("password", "eve@example.com", "--password-stdin", password="second password")
+    assert failure(client.get("/api/auth/session")) == (401, "credential_invalid")
+    assert client.post("/api/auth/login", json=login | {"password": "second password"}).status_code == 200
+    user("disable", "eve@example.com")
+    assert failure(client.get("/api/auth/session")) == (401, "credential_invalid")
+    assert failure(client.post("/api/auth/login", json=login | {"password": "second password"})) == (
+        401,
+        "login_failed",
+    )
+    for wrong in (
+        ("create", "x@example.com", "--password-stdin", "--member", "default:king"),
+        ("create", "x@example.com"),
+        ("create", "no address", "--password-stdin"),
+    ):
+        assert user(*wrong, password="some password", check=False).returncode == 2
+    assert user("disable", "nobody@example.com", check=False).returncode == 1

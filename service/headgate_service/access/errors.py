@@ -55,3 +55,7 @@ class TooManyAttempts(Exception):
 
 class HashingBusy(Exception):
     """As many passwords as may wait are being checked already: retry in a moment."""
+
+
+class KeysUnavailable(Exception):
+    """The keys of a token's issuer cannot be fetched, so that it cannot be told whether the token is good: retry."""

@@ -21,8 +21,12 @@ class Attempts:
 
     async def take(self, account: str, address: str) -> None:
         """Counts an attempt before it is made, so that no burst gets past the limit. Raises TooManyAttempts."""
-        for key, most in ((_account(account), self._limits.account), (_address(address), self._limits.address)):
-            wait_ms = int(await self._redis.execute("EVAL", self._script, 1, key, most, self._limits.window_ms))
+        limits = self._limits
+        for key, most, window_ms in (
+            (_account(account), limits.account, limits.account_window_ms),
+            (_address(address), limits.address, limits.address_window_ms),
+        ):
+            wait_ms = int(await self._redis.execute("EVAL", self._script, 1, key, most, window_ms))
             if wait_ms:
                 raise TooManyAttempts("too many failed attempts to sign in: wait, and try again", wait_ms / 1000)
 

@@ -12,7 +12,8 @@ from headgate_service.access.errors import (
     RoleMissing,
     ScopeMissing,
 )
-from headgate_service.access.jwts import NoIssuers
+from headgate_service.access.issuer_keys import fetch
+from headgate_service.access.jwts import Jwts
 from headgate_service.access.principal import OPERATOR, Principal, PrincipalKind
 from headgate_service.access.role import Role
 from headgate_service.accounts.passwords import Passwords
@@ -43,7 +44,9 @@ class World:
         self.projects = Projects(database, **clock)
         self.keyring = Keyring(database, **clock)
         self.directory = Directory(ControlChanges(database), clock=time.monotonic)
-        self.access = Access(database, self.sessions, self.directory, NoIssuers())
+        self.access = Access(
+            database, self.sessions, self.directory, Jwts((), fetch, now=time.time, clock=time.monotonic)
+        )
 
     async def person(self, kind: PrincipalKind = PrincipalKind.SESSION, **roles: Role) -> str:
         """The text of a new person's session."""
