@@ -28,7 +28,10 @@ from headgate_cli.sink_settings import SinkSettings
 if TYPE_CHECKING:
     from headgate_gateway.config import Config as GatewayConfig
     from headgate_service.config import Config as ServiceConfig
+    from headgate_service.control_db.secret_box import SecretBox
     from headgate_service.delivery.config import Config as ForwarderConfig
+    from headgate_service.policy.deployed_sink_changes import DeployedSinkChanges
+    from headgate_service.policy.tenant_rules import TenantRules
     from headgate_service.project_fields import RateLimit
     from headgate_sinks import Spec
     from headgate_sinks.sink import WhenFull
@@ -85,13 +88,28 @@ async def _forward(settings: Settings, place: Place, environ: Mapping[str, str])
     from headgate_service.delivery.main import serve
 
     async with contextlib.AsyncExitStack() as held:
-        projects_named = None
+        projects_named = deployed = None
         if any(sink.only_projects is not None for sink in settings.known_sinks):
             projects_named = await held.enter_async_context(_projects_by_name(settings, place))
         config = forwarder_config(settings, place, environ, projects_named or _nobody_asks)
         if place.supervised:
             place.data_dir.ready_file("forwarder").touch()
-        await serve(config)
+        if settings.deploy.sinks:
+            deployed = await held.enter_async_context(_deployed_sinks(settings, place))
+        await serve(config, deployed)
+
+
+@contextlib.asynccontextmanager
+async def _deployed_sinks(settings: Settings, place: Place) -> "AsyncIterator[DeployedSinkChanges]":
+    """What looks projects' own sinks up in the control database."""
+    from headgate_service.control_db.database import ControlDb
+    from headgate_service.policy.deployed_sink_changes import DeployedSinkChanges
+
+    database = ControlDb(database_url(settings, place.data_dir))
+    try:
+        yield DeployedSinkChanges(database, secret_box(settings, place), tenant_rules(settings))
+    finally:
+        await database.close()
 
 
 @contextlib.asynccontextmanager
@@ -225,6 +243,21 @@ def forwarder_config(
         metrics_host=metrics.host if metrics else "127.0.0.1",
         metrics_port=metrics.port if metrics else None,
     )
+
+
+def tenant_rules(settings: Settings) -> "TenantRules":
+    """What projects' own sinks may do."""
+    from headgate_service.policy.tenant_rules import TenantRules
+
+    return TenantRules(frozenset(settings.deploy.sinks), settings.deploy.allow_private)
+
+
+def secret_box(settings: Settings, place: Place) -> "SecretBox":
+    """What encrypts and opens the secrets of projects' own sinks."""
+    from headgate_service.control_db.secret_box import SecretBox, read_keys
+
+    keys = read_keys(settings.control.secrets_key or place.data_dir.secrets_key())
+    return SecretBox(keys, secrets.token_bytes)
 
 
 def redis_url(settings: Settings) -> str:

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import structlog
 from redis.exceptions import ResponseError
 
-from headgate_service.delivery.metrics import SinkMetrics
-from headgate_service.delivery.outlet import Outlet
+from headgate_service.delivery.metrics import DeliveryMetrics
+from headgate_service.delivery.outlets import Outlets
 from headgate_service.delivery.shard import Shard
 from headgate_service.delivery_control.books import Books
 from headgate_service.delivery_control.ledger import Ledger
@@ -24,14 +24,14 @@ _log = structlog.get_logger(__name__)
 
 
 class Audit:
-    """Of the projects in `shards`, by tag, every `seconds` or more. `metrics`: by sink; `backlog_bytes`: the bound."""
+    """Of the projects in `shards`, by tag, every `seconds` or more. `backlog_bytes`: the bound."""
 
     def __init__(
         self,
         ledger: Ledger,
-        outlets: Sequence[Outlet],
+        outlets: Outlets,
         shards: Mapping[str, Shard],
-        metrics: Mapping[str, SinkMetrics],
+        metrics: DeliveryMetrics,
         seconds: float,
         backlog_bytes: int,
     ) -> None:
@@ -65,11 +65,10 @@ class Audit:
                     backlog = books.backlog_bytes / self._backlog_bytes
                     backlogs[books.sink] = max(backlogs[books.sink], backlog)
                     self._tell(books, backlog)
-        for outlet in self._outlets:
-            self._metrics[outlet.name].audited(differences[outlet.name], backlogs[outlet.name])
+        self._metrics.audited(differences, backlogs)
 
     async def _books(self, keys: ShardKeys, project_id: str) -> list[Books]:
-        sinks = [outlet.name for outlet in self._outlets if outlet.config.serves(project_id)]
+        sinks = [outlet.name for outlet in self._outlets.serving(project_id)]
         found = await self._ledger.books(keys, project_id, sinks) if sinks else []
         for books in found:
             if books.difference:
@@ -90,7 +89,8 @@ class Audit:
         place = books.sink, books.project_id
         passed = next((alert for alert in ALERTS if backlog >= alert), 0.0)
         if passed > self._told.get(place, 0.0):
-            expires = any(outlet.name == books.sink and outlet.expires for outlet in self._outlets)
+            outlet = self._outlets.named(books.sink)
+            expires = outlet is not None and outlet.expires
             _log.warning(
                 "a backlog comes near its bound",
                 sink=books.sink,

@@ -14,11 +14,12 @@ from headgate_service.delivery.names import (
     ERRANDS,
     PAUSED_SINKS,
     REPLAYS,
+    SINK_TESTS,
     replay_sink,
     sink_test_answer,
-    sink_tests,
 )
 from headgate_service.delivery.outlet import Outlet
+from headgate_service.delivery.outlets import Outlets
 from headgate_service.delivery.position import Position
 from headgate_service.delivery.promised import batch_id
 from headgate_service.delivery.shard import Shard
@@ -39,7 +40,7 @@ class Errands:
     def __init__(
         self,
         redis: RedisPipeline,
-        outlets: Sequence[Outlet],
+        outlets: Outlets,
         shards: Mapping[str, Shard],
         clock: Callable[[], float],
     ) -> None:
@@ -48,6 +49,7 @@ class Errands:
         self._shards = shards
         self._clock = clock
         self._count: bytes | None = b""
+        self.paused: frozenset[str] = frozenset()
         self._replays: dict[str, StoredReplay] = {}
         self._replayed: dict[str, list[str]] = {}
         self._tests: set[asyncio.Task[None]] = set()
@@ -71,17 +73,15 @@ class Errands:
 
     async def look(self) -> None:
         """Raises RedisUnavailable, ResponseError."""
-        paused, count, *tests = await asyncio.gather(
+        paused, count, tests = await asyncio.gather(
             self._redis.execute("HKEYS", PAUSED_SINKS),
             self._redis.execute("GET", ERRANDS),
-            *(self._redis.execute("LPOP", sink_tests(outlet.name)) for outlet in self._outlets),
+            self._redis.execute("HGETALL", SINK_TESTS),
         )
-        for outlet, event_id in zip(self._outlets, tests, strict=True):
-            outlet.hold(outlet.name.encode() in paused)
-            if event_id is not None:
-                task = asyncio.create_task(self._test(outlet, event_id.decode()))
-                self._tests.add(task)
-                task.add_done_callback(self._tests.discard)
+        self.paused = frozenset(name.decode() for name in paused)
+        for outlet in self._outlets:
+            outlet.hold(outlet.name in self.paused)
+        await self._take_tests(tests)
         if count != self._count:
             await self._load_replays()
             for shard in self._shards.values():
@@ -97,6 +97,19 @@ class Errands:
                     if any(one.shard == number for one in stored.ranges)
                 }
             )
+
+    async def _take_tests(self, asked: Sequence[bytes]) -> None:
+        """Tries the sinks that are here, each test in one forwarder only."""
+        for event_id, said in zip(asked[::2], asked[1::2], strict=True):
+            ms, _, sink = said.decode().partition(" ")
+            outlet = self._outlets.named(sink)
+            overdue = self._clock() * 1000 - int(ms) > _ANSWER_SECONDS * 1000
+            if not (outlet or overdue) or not await self._redis.execute("HDEL", SINK_TESTS, event_id):
+                continue
+            if outlet is not None and not overdue:
+                task = asyncio.create_task(self._test(outlet, event_id.decode()))
+                self._tests.add(task)
+                task.add_done_callback(self._tests.discard)
 
     async def _load_replays(self) -> None:
         stored = [StoredReplay.FromString(one) for one in await self._redis.execute("HVALS", REPLAYS)]

@@ -1,6 +1,7 @@
 """The forwarder's composition root."""
 
 import asyncio
+import dataclasses
 import functools
 import os
 import random
@@ -20,6 +21,9 @@ from headgate_service.delivery.audit import Audit
 from headgate_service.delivery.backoff import Backoff
 from headgate_service.delivery.census import Census
 from headgate_service.delivery.config import Config
+from headgate_service.delivery.deployed_run import Station
+from headgate_service.delivery.deployed_sink import DeployedSink
+from headgate_service.delivery.deployed_sinks import DeployedSinks, NoDeployedSinks, SinkChangesSource
 from headgate_service.delivery.errands import Errands
 from headgate_service.delivery.forwarder import Forwarder
 from headgate_service.delivery.harvest import EventCache
@@ -28,7 +32,8 @@ from headgate_service.delivery.late_lane import LateLane
 from headgate_service.delivery.lease import Lease
 from headgate_service.delivery.metrics import DeliveryMetrics
 from headgate_service.delivery.observers import Observers
-from headgate_service.delivery.outlet import Outlet, make_outlets
+from headgate_service.delivery.outlet import Outlet, make_deployed_outlet, make_outlets
+from headgate_service.delivery.outlets import Outlets
 from headgate_service.delivery.plugin_worker.isolated_sink import IsolatedSink
 from headgate_service.delivery.plugin_worker.remote_plugin import HookWorkers, sink_plugins
 from headgate_service.delivery.plugin_worker.supervised_worker import Isolation
@@ -36,7 +41,7 @@ from headgate_service.delivery.replay import ReplayLog, ReplayMetrics, ReplayOut
 from headgate_service.delivery.retry_lane import RetryLane
 from headgate_service.delivery.retry_queue import RetryQueue
 from headgate_service.delivery.shard import Shard, Trimmer
-from headgate_service.delivery.shard_log import ShardLog
+from headgate_service.delivery.shard_log import ProjectLog, ShardLog
 from headgate_service.delivery.status import StatusBoard
 from headgate_service.delivery.wakeup import Wakeup
 from headgate_service.delivery_control.ledger import Ledger
@@ -50,6 +55,7 @@ _log = structlog.get_logger(__name__)
 
 async def serve(
     config: Config,
+    source: SinkChangesSource | None = None,
     *,
     stop: asyncio.Event | None = None,
     registry: CollectorRegistry | None = None,
@@ -59,6 +65,7 @@ async def serve(
 ) -> None:
     """Delivers until SIGTERM or SIGINT, or until `stop` is set where that is given.
 
+    `source` is where it learns of the sinks that projects deploy; None: there are none.
     `on_step` is called after each lease, read, seal, write, settle and trim with its name, for tests that end there.
     `clock` gives seconds since 1970, `chance` a number in [0, 1).
     """
@@ -87,13 +94,14 @@ async def serve(
     isolation = Isolation(
         config.data_dir, config.environment, config.plugins, config.plugin_load, config.plugin_silence, backoff
     )
-    outlets = make_outlets(config.sinks, loaded, config.data_dir, config.environment, clock, observers, isolation)
+    configured = make_outlets(config.sinks, loaded, config.data_dir, config.environment, clock, observers, isolation)
     # Those of strangers are told and asked as our own are, wherever they run.
     hook_workers = HookWorkers(sorted(strangers.intersection(config.plugins) - uses), isolation)
-    isolated = [outlet.sink for outlet in outlets if isinstance(outlet.sink, IsolatedSink)]
+    isolated = [outlet.sink for outlet in configured if isinstance(outlet.sink, IsolatedSink)]
     loaded.plugins.extend([*sink_plugins(isolated), *hook_workers.plugins])
     metrics = DeliveryMetrics(registry, clock)
-    measured = {outlet.name: metrics.of(outlet) for outlet in outlets}
+    measured = {outlet.name: metrics.of(outlet) for outlet in configured}
+    outlets = Outlets(configured)
     cache = EventCache()
     census = Census(log, config.scan)
     rules = LaneRules(
@@ -123,16 +131,39 @@ async def serve(
 
         lanes = [
             make_lane(outlet) if outlet.known.is_set() else LateLane(outlet.known, functools.partial(make_lane, outlet))
-            for outlet in outlets
+            for outlet in configured
             if not outlet.broken
         ]
         retry_lanes = [
             RetryLane(
                 *(outlet, RetryQueue(log, lease, outlet.name), epoch, rules, measured[outlet.name], clock, on_step)
             )
-            for outlet in outlets
+            for outlet in configured
             if not outlet.broken
         ]
+
+        def make_station(sink: DeployedSink) -> Station:
+            outlet = make_deployed_outlet(sink, config.data_dir, clock, observers)
+            outlet.hold(outlet.name in errands.paused)
+            outlets.add(sink.project_id, outlet)
+
+            async def close() -> None:
+                outlets.remove(sink.project_id, outlet)
+                for replay_id in [one for one, made in replay_outlets.items() if made.sink is outlet.sink]:
+                    del replay_outlets[replay_id]
+                await outlet.close()
+
+            if outlet.broken:
+                return Station(close)
+            own_rules = dataclasses.replace(rules, config_version=sink.version)
+            own_metrics = metrics.of_deployed(outlet, lambda: outlets.deployed)
+            own_log = ProjectLog(log, lease, sink.project_id)
+            queue = RetryQueue(log, lease, outlet.name)
+            return Station(
+                close,
+                [Lane(outlet, own_log, epoch, own_rules, cache, own_metrics, clock, on_step, trimmer.moved)],
+                [RetryLane(outlet, queue, epoch, own_rules, own_metrics, clock, on_step)],
+            )
 
         def make_replay(stored: StoredReplay) -> Lane | None:
             outlet = replay_outlet(stored)
@@ -142,39 +173,43 @@ async def serve(
             own_epoch = f"{epoch}-{stored.id}"
             return Lane(outlet, replayed, own_epoch, rules, cache, ReplayMetrics(), clock, on_step, trimmer.moved)
 
-        return Shard(lease, shard_log, lanes, retry_lanes, trimmer, make_replay)
+        return Shard(lease, shard_log, lanes, retry_lanes, trimmer, make_replay, make_station)
 
     replay_outlets: dict[str, ReplayOutlet] = {}
 
     def replay_outlet(stored: StoredReplay) -> ReplayOutlet | None:
         """One for all shards, whose rate is theirs together; None: its sink is not here, or not known yet."""
         if stored.id not in replay_outlets:
-            for outlet in outlets:
-                if outlet.name == stored.sink and not outlet.broken and outlet.known.is_set():
-                    replay_outlets[stored.id] = ReplayOutlet(outlet, stored, clock)
+            outlet = outlets.named(stored.sink)
+            if outlet is not None and not outlet.broken and outlet.known.is_set():
+                replay_outlets[stored.id] = ReplayOutlet(outlet, stored, clock)
         return replay_outlets.get(stored.id)
 
     def readers_of(project_id: str) -> list[str]:
         sinks = [sink.name if sink.enabled else f"~{sink.name}" for sink in config.sinks if sink.serves(project_id)]
-        return [*sinks, *errands.replays_of(project_id)]
+        return [*sinks, *deployed.readers(project_id), *errands.replays_of(project_id)]
 
     owner = config.owner or os.urandom(8).hex()
     forwarder = Forwarder(log, owner, config.lease, make_shard, on_step)
     wakeup = Wakeup(news, forwarder.shards, config.ready_poll, forwarder.lose)
     errands = Errands(log, outlets, forwarder.shards, clock)
-    audit = Audit(Ledger(log), outlets, forwarder.shards, measured, config.scan, config.backlog_bytes)
+    audit = Audit(Ledger(log), outlets, forwarder.shards, metrics, config.scan, config.backlog_bytes)
+    deployed = DeployedSinks(source or NoDeployedSinks(), forwarder.shards)
     board = StatusBoard(log, outlets)
     metrics_server = None
     if config.metrics_port is not None:
         metrics_server, _ = start_http_server(config.metrics_port, config.metrics_host, registry)
     showing = asyncio.create_task(board.run())
-    running = [showing, *(asyncio.create_task(part.run()) for part in (census, forwarder, wakeup, errands, audit))]
+    running = [
+        showing,
+        *(asyncio.create_task(part.run()) for part in (census, forwarder, wakeup, errands, audit, deployed)),
+    ]
     try:
         hook_workers.start()
-        for outlet in outlets:
+        for outlet in configured:
             outlet.start()
         spare_collections()
-        _log.info("forwarder runs", sinks=[outlet.name for outlet in outlets], owner=owner)
+        _log.info("forwarder runs", sinks=[outlet.name for outlet in configured], owner=owner)
         stopped = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait([stopped, *running], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
@@ -188,7 +223,7 @@ async def serve(
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await asyncio.to_thread(observers.close, _OBSERVERS_SECONDS)
-        await asyncio.gather(hook_workers.close(), *(outlet.close() for outlet in outlets))
+        await asyncio.gather(hook_workers.close(), *(outlet.close() for outlet in configured))
         if metrics_server is not None:
             metrics_server.shutdown()
         await news.aclose()

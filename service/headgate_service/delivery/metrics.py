@@ -1,10 +1,13 @@
 """What a forwarder measures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from headgate_service.delivery.outlet import Outlet, State
+
+# What all sinks of projects' own are called together: there may be thousands of them, which come and go.
+DEPLOYED = "(deployed)"
 
 
 class DeliveryMetrics:
@@ -12,6 +15,8 @@ class DeliveryMetrics:
 
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._sinks: dict[str, SinkMetrics] = {}
+        self._deployed: SinkMetrics | None = None
         labels = ["sink"]
         self.delivered = Counter(
             "headgate_sink_delivered_events", "Events that a sink wrote.", labels, registry=registry
@@ -62,26 +67,53 @@ class DeliveryMetrics:
         )
 
     def of(self, outlet: Outlet) -> "SinkMetrics":
-        return SinkMetrics(self, outlet, self._clock)
+        made = SinkMetrics(self, outlet.name, lambda: outlet.status.state, self._clock)
+        self._sinks[outlet.name] = made
+        return made
+
+    def of_deployed(self, outlet: Outlet, deployed: Callable[[], Iterable[Outlet]]) -> "SinkMetrics":
+        """A share in those of all projects' own sinks, which `deployed` gives."""
+        if self._deployed is None:
+            self._deployed = SinkMetrics(
+                self,
+                DEPLOYED,
+                lambda: max((one.status.state for one in deployed()), default=State.RUNNING),
+                self._clock,
+            )
+        return DeployedMetrics(self._deployed, outlet.name)
+
+    def audited(self, differences: Mapping[str, int], backlogs: Mapping[str, float]) -> None:
+        """What the books of the shards held here leave unexplained, and the largest backlogs as parts of their bounds,
+        by sink."""
+        for name, metrics in self._sinks.items():
+            metrics.audited(differences.get(name, 0), backlogs.get(name, 0.0))
+        if self._deployed is not None:
+            own = {*differences, *backlogs} - self._sinks.keys()
+            self._deployed.audited(
+                sum(differences.get(name, 0) for name in own), max((backlogs.get(name, 0.0) for name in own), default=0)
+            )
 
 
 class SinkMetrics:
     """The metrics of one sink, put together from its shards."""
 
-    def __init__(self, metrics: DeliveryMetrics, outlet: Outlet, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, metrics: DeliveryMetrics, name: str, state: Callable[[], State], clock: Callable[[], float]
+    ) -> None:
         self._clock = clock
-        self._delivered = metrics.delivered.labels(outlet.name)
-        self._dead = metrics.dead.labels(outlet.name)
-        self._filtered = metrics.filtered.labels(outlet.name)
-        self._route_errors = metrics.route_errors.labels(outlet.name)
-        self._retries = metrics.retries.labels(outlet.name)
-        self._pending = metrics.pending.labels(outlet.name)
-        self._difference = metrics.difference.labels(outlet.name)
-        self._backlog = metrics.backlog.labels(outlet.name)
-        self._waiting: dict[int, int] = {}
-        self._oldest_ms: dict[int, int] = {}
-        metrics.lag.labels(outlet.name).set_function(self._lag)
-        metrics.state.labels(outlet.name).set_function(lambda: float(State(outlet.status.state)))
+        self._delivered = metrics.delivered.labels(name)
+        self._dead = metrics.dead.labels(name)
+        self._filtered = metrics.filtered.labels(name)
+        self._route_errors = metrics.route_errors.labels(name)
+        self._retries = metrics.retries.labels(name)
+        self._pending = metrics.pending.labels(name)
+        self._difference = metrics.difference.labels(name)
+        self._backlog = metrics.backlog.labels(name)
+        self._waiting: dict[Hashable, int] = {}
+        self._pending_events = 0
+        self._oldest_ms: dict[Hashable, int] = {}
+        metrics.lag.labels(name).set_function(self._lag)
+        metrics.state.labels(name).set_function(lambda: float(state()))
 
     def settled(self, delivered: int, dead: int, filtered: int = 0, route_errors: int = 0) -> None:
         self._delivered.inc(delivered)
@@ -92,11 +124,12 @@ class SinkMetrics:
     def retried(self) -> None:
         self._retries.inc()
 
-    def waiting(self, shard: int, events: int) -> None:
+    def waiting(self, shard: Hashable, events: int) -> None:
+        self._pending_events += events - self._waiting.get(shard, 0)
         self._waiting[shard] = events
-        self._pending.set(sum(self._waiting.values()))
+        self._pending.set(self._pending_events)
 
-    def oldest(self, shard: int, receive_ms: int | None) -> None:
+    def oldest(self, shard: Hashable, receive_ms: int | None) -> None:
         """The receive time of the oldest event under way in a shard; None: nothing is."""
         if receive_ms is None:
             self._oldest_ms.pop(shard, None)
@@ -108,13 +141,36 @@ class SinkMetrics:
         self._difference.set(difference)
         self._backlog.set(backlog)
 
-    def forget(self, shard: int) -> None:
+    def forget(self, shard: Hashable) -> None:
         """The shard is someone else's now."""
         self._oldest_ms.pop(shard, None)
-        if self._waiting.pop(shard, None) is not None:
-            self._pending.set(sum(self._waiting.values()))
+        self.waiting(shard, 0)
+        del self._waiting[shard]
 
     def _lag(self) -> float:
         # Asked from the thread that serves the metrics.
         oldest = min(tuple(self._oldest_ms.values()), default=None)
         return 0.0 if oldest is None else max(0.0, self._clock() - oldest / 1000)
+
+
+class DeployedMetrics(SinkMetrics):
+    """One project's own sink's share in the metrics of all such sinks."""
+
+    def __init__(self, together: SinkMetrics, name: str) -> None:
+        self._together = together
+        self._name = name
+
+    def settled(self, delivered: int, dead: int, filtered: int = 0, route_errors: int = 0) -> None:
+        self._together.settled(delivered, dead, filtered, route_errors)
+
+    def retried(self) -> None:
+        self._together.retried()
+
+    def waiting(self, shard: Hashable, events: int) -> None:
+        self._together.waiting((self._name, shard), events)
+
+    def oldest(self, shard: Hashable, receive_ms: int | None) -> None:
+        self._together.oldest((self._name, shard), receive_ms)
+
+    def forget(self, shard: Hashable) -> None:
+        self._together.forget((self._name, shard))

@@ -9,13 +9,11 @@ PAUSED_SINKS = "headgate:sinks:paused"
 # Counter, raised when there are dead letters to send again or a replay was started or cancelled.
 ERRANDS = "headgate:errands"
 
+# Hash of the tests that are asked for: id of the event -> when, in milliseconds since 1970, a space, and the sink.
+SINK_TESTS = "headgate:sink-tests"
+
 # Hash of replays by id: StoredReplay.
 REPLAYS = "headgate:replays"
-
-
-def sink_tests(sink: str) -> str:
-    """List of the ids of events that a forwarder is to try a sink with."""
-    return f"headgate:sink:{sink}:tests"
 
 
 def sink_test_answer(event_id: str) -> str:

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import structlog
 from headgate_sinks import Batch, Limits, Misconfigured, Outcome, Place
-from headgate_sinks.host import Broken, Loaded
+from headgate_sinks.host import Broken, Loaded, load
 
 from headgate_service.delivery.attempt import LONGEST_ERROR, checked
 from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.configured_sink import make_sink
+from headgate_service.delivery.deployed_sink import DeployedSink
 from headgate_service.delivery.observers import Observers
 from headgate_service.delivery.own_sink import OwnSink
 from headgate_service.delivery.plugin_worker.isolated_sink import IsolatedSink
 from headgate_service.delivery.plugin_worker.supervised_worker import Isolation
 from headgate_service.delivery.rejections import Rejections
+from headgate_service.delivery.tenant_place import TenantPlace
 
 _HOLD_SECONDS = 0.5
 
@@ -187,3 +189,14 @@ def make_outlets(
         return made if isinstance(made, Broken) else OwnSink(made)
 
     return [Outlet(config, sink(config), clock, observers) for config in sinks if config.enabled]
+
+
+def make_deployed_outlet(
+    sink: DeployedSink, data_dir: Path, clock: Callable[[], float], observers: Observers
+) -> Outlet:
+    """An outlet for a project's own sink, always in this process: its kind comes with Headgate."""
+    config = sink.config
+    if sink.fault:
+        return Outlet(config, Broken(config.use, sink.fault), clock, observers)
+    made = make_sink(config.use, config.settings, load([config.use]), TenantPlace(config.name, data_dir, clock))
+    return Outlet(config, made if isinstance(made, Broken) else OwnSink(made), clock, observers)

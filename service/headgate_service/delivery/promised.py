@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from headgate.v1 import event_pb2, log_pb2
 from headgate_sinks import Batch
@@ -12,6 +13,8 @@ from headgate_service.delivery.position import Position
 from headgate_service.delivery.settlement import GivenUp, ProjectSettlement, Settlement
 from headgate_service.delivery.shard_log import ShardLog
 from headgate_service.fields import Fields, seen
+
+_OWN_NAME_CHARACTERS = 23
 
 
 @dataclass(slots=True)
@@ -170,5 +173,9 @@ def _given_up(sealed: log_pb2.SealedRange, end: Position) -> GivenUp:
 
 
 def batch_id(epoch: str, sink: str, shard: int, number: int) -> str:
-    """At most 100 characters, given that an epoch has 16 and a sink's name at most 40."""
+    """At most 100 characters, given that an epoch has 16 and an operator's sink's name at most 40. Of a project's own
+    sink it holds the name, and what tells it from others of that name."""
+    _, slash, name = sink.rpartition("/")
+    if slash:
+        sink = f"{name[:_OWN_NAME_CHARACTERS]}.{blake2b(sink.encode(), digest_size=8).hexdigest()}"
     return f"{epoch}-{sink}-s{shard:02d}-{number:06d}"

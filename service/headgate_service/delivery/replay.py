@@ -1,7 +1,7 @@
 """A replay as a forwarder runs it: a lane as every other, over a part of the log, with cursors of its own."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 
 from headgate.v1 import delivery_pb2
@@ -97,11 +97,11 @@ class ReplayMetrics(SinkMetrics):
     def retried(self) -> None:
         pass
 
-    def waiting(self, shard: int, events: int) -> None:
+    def waiting(self, shard: Hashable, events: int) -> None:
         pass
 
-    def oldest(self, shard: int, receive_ms: int | None) -> None:
+    def oldest(self, shard: Hashable, receive_ms: int | None) -> None:
         pass
 
-    def forget(self, shard: int) -> None:
+    def forget(self, shard: Hashable) -> None:
         pass

@@ -168,6 +168,17 @@ class ShardLog:
         return epoch.decode()
 
 
+class ProjectLog(ShardLog):
+    """Of a shard's log one project's part."""
+
+    def __init__(self, redis: RedisPipeline, lease: Lease, project_id: str) -> None:
+        super().__init__(redis, lease)
+        self._project_id = project_id
+
+    async def projects(self) -> list[str]:
+        return [self._project_id]
+
+
 def _following(entry_id: str) -> str:
     return f"({entry_id}"
 

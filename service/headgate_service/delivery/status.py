@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from redis.exceptions import ResponseError
 
@@ -16,7 +16,7 @@ _LOOK_SECONDS = 0.5
 class StatusBoard:
     """Writes each sink's status when it changes. Of several forwarders the one whose view changed last is shown."""
 
-    def __init__(self, redis: RedisPipeline, outlets: Sequence[Outlet]) -> None:
+    def __init__(self, redis: RedisPipeline, outlets: Iterable[Outlet]) -> None:
         self._redis = redis
         self._outlets = outlets
         self._shown: dict[str, Status] = {}

@@ -151,8 +151,9 @@ class Rig:
     async def child(self, *sinks: SinkConfig, **plan: Any) -> asyncio.subprocess.Process:
         """Runs a forwarder in a process of its own; `plan` is what forwarder_child.py reads, and changes to Config."""
         plan["redis_url"], plan["data_dir"] = self.redis_url, str(self.data_dir)
-        plan["sinks"] = [
-            {"name": s.name, "use": s.use, "settings": s.settings, "route": s.route and s.route.source} for s in sinks
+        plan["sinks"] = [_fields(sink) for sink in sinks]
+        plan["deployed"] = [
+            (one.project_id, one.shard, one.version, _fields(one.config)) for one in plan.get("deployed", ())
         ]
         script = Path(__file__).with_name("forwarder_child.py")
         return await asyncio.create_subprocess_exec(sys.executable, str(script), json.dumps(plan))
@@ -179,6 +180,11 @@ class Rig:
                     event = json.loads(line)
                     found[event["projectId"]].append(event["name"])
         return found
+
+
+def _fields(sink: SinkConfig) -> dict[str, Any]:
+    route = sink.route and sink.route.source
+    return {"name": sink.name, "use": sink.use, "settings": sink.settings, "route": route}
 
 
 async def books(producer: Producer, *sinks: str) -> list[Books]:

@@ -1,6 +1,7 @@
 """A forwarder in a process of its own, which ends without a word where its plan says so.
 
-The plan, as JSON in the first argument: Config's fields, and `exit_after`: [step, n], to end at the n-th time that the
+The plan, as JSON in the first argument: Config's fields, `deployed`: [project, shard, version, SinkConfig's fields] of
+each sink of a project's own, and `exit_after`: [step, n], to end at the n-th time that the
 step was done, or ["any", n] at the n-th of all steps.
 """
 
@@ -8,19 +9,33 @@ import asyncio
 import json
 import os
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 from headgate_service.delivery.config import Config, SinkConfig
+from headgate_service.delivery.deployed_sink import DeployedSink, SinkChanges
 from headgate_service.delivery.main import serve
 from headgate_service.route import Route
 
 plan = json.loads(sys.argv[1])
 wanted, left = plan.pop("exit_after", (None, 0))
-for sink in plan["sinks"]:
+deployed = plan.pop("deployed", [])
+for sink in [*plan["sinks"], *(one[3] for one in deployed)]:
     sink["route"] = Route(sink["route"]) if sink.get("route") else None
 plan["sinks"] = tuple(SinkConfig(**sink) for sink in plan["sinks"])
 plan["data_dir"] = Path(plan["data_dir"])
 quick = {"lease": 1.5, "backoff_first": 0.05, "backoff_longest": 0.2, "pause": 0.2, "expire_check": 0.1, "trim": 0.1}
+
+
+class Deployed:
+    """What is deployed, which does not change."""
+
+    async def load(self, since: int) -> SinkChanges:
+        sinks = defaultdict(list)
+        for project, shard, version, fields in deployed:
+            config = SinkConfig(**fields, projects=frozenset({project}))
+            sinks[project].append(DeployedSink(config, project, shard, version))
+        return SinkChanges(since, 1, {} if since == 1 else sinks)
 
 
 def on_step(step: str) -> None:
@@ -31,4 +46,4 @@ def on_step(step: str) -> None:
             os._exit(77)
 
 
-asyncio.run(serve(Config(**{**quick, **plan}), on_step=on_step))
+asyncio.run(serve(Config(**{**quick, **plan}), Deployed(), on_step=on_step))
