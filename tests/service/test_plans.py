@@ -23,10 +23,10 @@ async def projects(short_dir):
     await database.close()
 
 
-async def send(service, count: int = 1, dry_run: bool = False) -> GatheredAnswer:
+async def send(service, count: int = 1, dry_run: bool = False, key: str = "public") -> GatheredAnswer:
     request = GatheredRequest(
         dialect=event_pb2.DIALECT_XAIKU,
-        credential=service.keys["public"],
+        credential=service.keys[key],
         events=[event_pb2.Event(name="e") for _ in range(count)],
         dry_run=dry_run,
     )
@@ -84,6 +84,8 @@ async def test_a_rate_limit_changes_with_its_window_in_every_service(services, p
     one, other = services
     await projects.set_plan("default", rate_limit=RateLimit(40, 86_400_000))
     await live(services, lambda answer: limits(answer).rate.limit == 40)
+    # The first request of another key begins a window of a day.
+    assert limits(await send(one, key="test")).rate.reset.seconds > 60
     used = limits(await send(one)).rate.used
     assert limits(await send(other)).rate.used == used + 1
 
@@ -95,8 +97,8 @@ async def test_a_rate_limit_changes_with_its_window_in_every_service(services, p
     # A shorter window does not wait for the end of the long one.
     await projects.set_plan("default", rate_limit=RateLimit(500, 60_000))
     await live(services, lambda answer: answer.WhichOneof("answer") == "response" and limits(answer).rate.limit == 500)
-    for service in services:
-        rate = limits(await send(service)).rate
+    for service, key in ((one, "public"), (other, "test")):
+        rate = limits(await send(service, key=key)).rate
         assert rate.length.seconds == 60
         assert 0 < rate.reset.ToMilliseconds() <= 60_000
 
