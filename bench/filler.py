@@ -10,6 +10,7 @@ from itertools import cycle, islice
 from headgate.v1 import event_pb2
 from headgate_service.log.append import Append, Appender, LogProject
 from headgate_service.log.entry import Chunk, encode
+from headgate_service.log.names import SHARDS, shard_keys
 from headgate_service.log.redis_pipeline import RedisPipeline
 
 PER_ENTRY = 100
@@ -38,7 +39,7 @@ def fill(redis_url: str, projects: Sequence[LogProject], events: int, *, with_id
 
 async def _fill(redis_url: str, projects: Sequence[LogProject], entries: int, with_ids: bool) -> Filled:
     redis = RedisPipeline(redis_url)
-    appender = Appender(redis, lambda _: (), 1 << 60, lambda: datetime.now(UTC))
+    appender = Appender(redis, lambda _: (), 1 << 60, lambda: datetime.now(UTC), await _Epochs.of(redis))
     chunks = [_chunks(kind) for kind in range(_KINDS)]
     places = cycle(projects)
     try:
@@ -54,6 +55,26 @@ async def _fill(redis_url: str, projects: Sequence[LogProject], entries: int, wi
     payload = sum(len(chunk.payload) for entry in range(entries) for chunk in chunks[entry % _KINDS])
     plain = [sum(event.ByteSize() for event in islice(_events(kind), PER_ENTRY)) for kind in range(_KINDS)]
     return Filled(entries * PER_ENTRY, payload, sum(plain[entry % _KINDS] for entry in range(entries)))
+
+
+class _Epochs:
+    """Those that a Redis holds; of one that holds none, ones that are made here."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+
+    @classmethod
+    async def of(cls, redis: RedisPipeline) -> "_Epochs":
+        keys = [shard_keys(shard).epoch for shard in range(SHARDS)]
+        await asyncio.gather(*(redis.execute("SET", key, "bench", "NX") for key in keys))
+        found = await asyncio.gather(*(redis.execute("GET", key) for key in keys))
+        return cls([name.decode() for name in found])
+
+    def name(self, shard: int) -> str:
+        return self._names[shard]
+
+    def lost(self, shard: int) -> None:
+        raise RuntimeError("Redis was emptied while it was filled")
 
 
 def _chunks(kind: int) -> list[Chunk]:

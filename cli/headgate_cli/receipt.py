@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 from headgate.v1 import receipt_service_pb2 as receipts
 from headgate.v1.receipt_service_pb2_grpc import ReceiptServiceStub
 
@@ -35,6 +36,7 @@ def receipt(
 
 def receipt_json(answer: receipts.GetReceiptResponse) -> dict[str, Any]:
     """The receipt as JSON, as the HTTP API words it."""
+    lost = {"logLostAt": _rfc3339(answer.log_lost_time)} if answer.HasField("log_lost_time") else {}
     return {
         "receipt": answer.receipt,
         "received": answer.received,
@@ -43,11 +45,12 @@ def receipt_json(answer: receipts.GetReceiptResponse) -> dict[str, Any]:
         "dropped": answer.dropped,
         "refused": answer.refused,
         "durable": answer.durable,
-        "receivedAt": _rfc3339(answer) if answer.HasField("receive_time") else None,
+        "receivedAt": _rfc3339(answer.receive_time) if answer.HasField("receive_time") else None,
         "sinks": [
             ({"sink": row.sink} if row.sink else {}) | {column: getattr(row, column) for column in COLUMNS}
             for row in answer.sinks
         ],
+        **lost,
     }
 
 
@@ -59,6 +62,10 @@ def receipt_lines(shown: dict[str, Any]) -> list[str]:
         f"  {shown['received']} received at {shown['receivedAt'] or 'an unknown time'}: {counts}",
         f"  {'durable' if shown['durable'] else 'not durable'}",
     ]
+    if "logLostAt" in shown:
+        lines.append(
+            f"  the log that held it was lost, as found at {shown['logLostAt']}: what became of it is not known"
+        )
     if shown["sinks"]:
         width = max(len("sink"), *(len(row.get("sink", "")) for row in shown["sinks"])) + 2
         lines.append("  " + "sink".ljust(width) + "".join(column.rjust(11) for column in COLUMNS))
@@ -69,6 +76,6 @@ def receipt_lines(shown: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _rfc3339(answer: receipts.GetReceiptResponse) -> str:
-    moment = answer.receive_time.ToDatetime()
+def _rfc3339(time: Timestamp) -> str:
+    moment = time.ToDatetime()
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"

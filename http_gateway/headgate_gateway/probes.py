@@ -13,7 +13,12 @@ from headgate_gateway.ingest_client import IngestClient
 
 METHOD = "/grpc.health.v1.Health/Check"
 
-DEPENDENCIES = {"service": "headgate.v1.IngestService", "redis": "redis", "control-db": "control-db"}
+DEPENDENCIES = {
+    "service": "headgate.v1.IngestService",
+    "redis": "redis",
+    "counters": "counters",
+    "control-db": "control-db",
+}
 """What the gateway needs, and the name by which the service's health service reports it."""
 
 _HEALTH = {

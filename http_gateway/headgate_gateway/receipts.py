@@ -84,6 +84,7 @@ def _credential(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def _as_json(found: receipt_service_pb2.GetReceiptResponse) -> dict[str, Any]:
+    lost = {"logLostAt": _rfc3339(found.log_lost_time)} if found.HasField("log_lost_time") else {}
     return {
         "receipt": found.receipt,
         "received": found.received,
@@ -94,6 +95,7 @@ def _as_json(found: receipt_service_pb2.GetReceiptResponse) -> dict[str, Any]:
         "durable": found.durable,
         "receivedAt": _rfc3339(found.receive_time) if found.HasField("receive_time") else None,
         "sinks": [_sink(progress) for progress in found.sinks],
+        **lost,
     }
 
 
@@ -123,6 +125,11 @@ _RECEIPT = {
         **dict.fromkeys(_COUNTS, _COUNT),
         "durable": {"type": "boolean"},
         "receivedAt": {"type": ["string", "null"], "format": "date-time"},
+        "logLostAt": {
+            "type": "string",
+            "format": "date-time",
+            "description": "When the log that held the events was found to be lost. What became of them is not known.",
+        },
         "sinks": {
             "type": "array",
             "items": {

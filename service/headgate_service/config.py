@@ -54,6 +54,7 @@ class Config:
 
     `gateway_socket` is where gateways of the same machine find it, without TLS. `first_start_file` gets the keys of the
     default project, once, when it is made. `log_bound_bytes` is how much of a project a sink may leave unsettled.
+    Counters are copied to the control DB every `copy_seconds`, and one more at most.
     """
 
     grpc_host: str
@@ -70,6 +71,7 @@ class Config:
     public_route: PublicRoute = field(default_factory=lambda: PublicRoute("default"))
     sinks: tuple[SinkRule, ...] = ()
     log_bound_bytes: int = 256 * 1024 * 1024
+    copy_seconds: float = 9.0
     drain_seconds: float = 10.0
     sessions: SessionTerms = field(default_factory=SessionTerms)
     attempts: AttemptLimits = field(default_factory=AttemptLimits)

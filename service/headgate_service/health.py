@@ -9,6 +9,7 @@ from grpc_health.v1.health import aio as health_aio
 INGEST_SERVICE = "headgate.v1.IngestService"
 REDIS = "redis"
 CONTROL_DB = "control-db"
+COUNTERS = "counters"
 
 # Says whether a part answers; must itself end in time and not raise.
 Probe = Callable[[], Awaitable[bool]]

@@ -13,7 +13,16 @@ from headgate_service.entrance import Caller, Entrance
 from headgate_service.event_rules import complete_user
 from headgate_service.ingest_answer import IngestAnswer, add_refusals, unfit_request
 from headgate_service.limits import RateLimits, limit_state, until_next_month, until_next_window
-from headgate_service.log.append import Append, Appender, Idempotency, LogProject, LogUnavailable, Rate, Verdict
+from headgate_service.log.append import (
+    Append,
+    Appender,
+    CountersLost,
+    Idempotency,
+    LogProject,
+    LogUnavailable,
+    Rate,
+    Verdict,
+)
 from headgate_service.log.entry import encode
 from headgate_service.log.reader import timestamp
 from headgate_service.policy.judged import Judged, judge, reason_name
@@ -151,6 +160,13 @@ class Ingest:
         )
         try:
             verdict = await self._appender.append(project, append)
+        except CountersLost as error:
+            raise Refused.because(
+                outcome_pb2.CAUSE_UNAVAILABLE,
+                "nothing was taken, as the counters of limits were lost and are not put back yet: retry with the same "
+                "idempotency key or event ids",
+                _RETRY_LOG,
+            ) from error
         except LogUnavailable as error:
             raise Refused.because(
                 outcome_pb2.CAUSE_UNAVAILABLE,

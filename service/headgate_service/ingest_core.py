@@ -17,6 +17,8 @@ from headgate_service.accounts.sessions import Sessions
 from headgate_service.config import Config
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.secrets import PII_HASHING, RECEIPT_SIGNING, Secrets
+from headgate_service.counters.epochs import Epochs
+from headgate_service.counters.saved_counters import SavedCounters
 from headgate_service.directory import Directory, DirectoryUnavailable
 from headgate_service.directory_snapshot import ControlChanges
 from headgate_service.entrance import Entrance
@@ -41,6 +43,7 @@ class IngestCore:
     refusals: RefusalLedger
     sessions: Sessions
     access: Access
+    epochs: Epochs
 
     @classmethod
     async def of(cls, config: Config, database: ControlDb) -> "IngestCore":
@@ -50,13 +53,14 @@ class IngestCore:
         policies = ActivePolicies(database, await made_once.get(PII_HASHING))
         directory = Directory(ControlChanges(database, policies), clock=time.monotonic)
         pipeline = RedisPipeline(config.redis_url)
-        refusals = RefusalLedger(pipeline, _now)
+        epochs = Epochs(pipeline, SavedCounters(database))
+        refusals = RefusalLedger(pipeline, _now, epochs)
         enabled = tuple(rule for rule in config.sinks if rule.enabled)
         refusing = SinksOf(directory, tuple(rule for rule in enabled if rule.refuses_when_full))
         sinks_of = SinksOf(directory, enabled)
         ingest = Ingest(
             Entrance(directory, config.public_route),
-            Appender(pipeline, refusing, config.log_bound_bytes, _now),
+            Appender(pipeline, refusing, config.log_bound_bytes, _now, epochs),
             receipts,
             refusals,
             config.limits,
@@ -64,18 +68,20 @@ class IngestCore:
         )
         sessions = Sessions(database, config.sessions, random=secrets.token_bytes, now_ms=_now_ms)
         access = Access(database, sessions, directory, Jwts(config.jwt, fetch, now=time.time, clock=time.monotonic))
-        return cls(pipeline, directory, receipts, sinks_of, ingest, refusals, sessions, access)
+        return cls(pipeline, directory, receipts, sinks_of, ingest, refusals, sessions, access, epochs)
 
     async def prepare(self) -> None:
-        """Learns what the first callers ask for; where that fails they hear that nothing is known of keys yet."""
+        """Learns what the first callers ask for; where that fails they hear that nothing is known yet."""
         with contextlib.suppress(DirectoryUnavailable):
             await self.directory.refresh()
+        await self.epochs.look()
 
     async def run(self) -> None:
         """Keeps it fresh until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.directory.run(), name="directory")
             tasks.create_task(self.refusals.run(), name="refusal-ledger")
+            tasks.create_task(self.epochs.run(), name="epochs")
 
     async def close(self) -> None:
         """Ends its connections; `run` has ended."""

@@ -36,6 +36,10 @@ from headgate_service.admin_servicer import AdminServicer
 from headgate_service.config import Config
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.schema import migrate
+from headgate_service.counters.copying import Copying
+from headgate_service.counters.epochs import Epochs
+from headgate_service.counters.putting_back import PuttingBack
+from headgate_service.counters.saved_counters import SavedCounters
 from headgate_service.delivery_control.dead_letters import DeadLetters
 from headgate_service.delivery_control.delivery_servicer import DeliveryServicer
 from headgate_service.delivery_control.replays import Replays
@@ -44,7 +48,7 @@ from headgate_service.delivery_control.sinks import Sinks
 from headgate_service.directory import Directory
 from headgate_service.first_start import FirstStart
 from headgate_service.garbage import spare_collections
-from headgate_service.health import CONTROL_DB, REDIS, Health
+from headgate_service.health import CONTROL_DB, COUNTERS, REDIS, Health
 from headgate_service.ingest_core import IngestCore
 from headgate_service.ingest_servicer import IngestServicer
 from headgate_service.keyring import Keyring
@@ -126,8 +130,16 @@ async def _serve_core(
     project_services = ProjectServices(
         database, pipeline, projects, keyring, directory, sinks, tail, config.limits.keys, _now_ms, stopped
     )
-    lookup = ReceiptLookup(pipeline, core.sinks_of)
-    health = Health({REDIS: partial(_answers, pipeline), CONTROL_DB: partial(_healthy, directory)}, frozenset({REDIS}))
+    saved = SavedCounters(database)
+    putting_back = PuttingBack(pipeline, saved, core.epochs, core.sinks_of, partial(secrets.token_hex, 8))
+    copying = Copying(pipeline, saved, core.epochs, _now_ms, copy_seconds=config.copy_seconds)
+    lookup = ReceiptLookup(pipeline, core.sinks_of, core.epochs.lost_ms)
+    probes = {
+        REDIS: partial(_answers, pipeline),
+        COUNTERS: partial(_complete, core.epochs),
+        CONTROL_DB: partial(_healthy, directory),
+    }
+    health = Health(probes, frozenset({REDIS, COUNTERS}))
 
     public = grpc.aio.server(options=_OPTIONS)
     ingest_service_pb2_grpc.add_IngestServiceServicer_to_server(
@@ -177,6 +189,11 @@ async def _serve_core(
             tasks.create_task(Removal(pipeline, config.sinks, directory.deleted).run(), name="removal"),
         ]
         await core.prepare()
+        await putting_back.turn()
+        running += [
+            tasks.create_task(putting_back.run(), name="putting-back"),
+            tasks.create_task(copying.run(), name="copying"),
+        ]
         await health.refresh()
         await public.start()
         await operator.start()
@@ -203,6 +220,10 @@ async def _answers(pipeline: RedisPipeline) -> bool:
         return bool(await pipeline.execute("PING") == b"PONG")
     except (RedisUnavailable, ResponseError):
         return False
+
+
+async def _complete(epochs: Epochs) -> bool:
+    return not epochs.missing
 
 
 async def _healthy(directory: Directory) -> bool:

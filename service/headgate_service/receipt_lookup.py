@@ -14,11 +14,18 @@ from headgate_service.receipt import Receipt
 
 
 class ReceiptLookup:
-    """Looks receipts up. `sinks_of` names the sinks of a project, in order."""
+    """Looks receipts up. `sinks_of` names the sinks of a project, in order; `lost_ms` says when the log of a shard was
+    last lost, if ever."""
 
-    def __init__(self, redis: RedisPipeline, sinks_of: Callable[[str], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        redis: RedisPipeline,
+        sinks_of: Callable[[str], Sequence[str]],
+        lost_ms: Callable[[int], int | None],
+    ) -> None:
         self._redis = redis
         self._sinks_of = sinks_of
+        self._lost_ms = lost_ms
 
     async def progress(self, text: str, receipt: Receipt) -> GetReceiptResponse:
         """Raises RedisUnavailable."""
@@ -32,6 +39,12 @@ class ReceiptLookup:
             durable=True,
             receive_time=timestamp(receipt.ms),
         )
+        lost_ms = self._lost_ms(receipt.shard)
+        if lost_ms is not None and receipt.ms <= lost_ms:
+            # What was known of each event's way to each sink went with the log, and later events have its place.
+            response.durable = False
+            response.log_lost_time.CopyFrom(timestamp(lost_ms))
+            return response
         sinks = self._sinks_of(receipt.project_id)
         if not sinks:
             return response

@@ -232,7 +232,7 @@ def test_a_gateway_that_the_service_does_not_let_in_says_so(split: Split, wait_u
     refused()
     answer = split.readiness()
     assert answer is not None
-    assert answer.json()["dependencies"] == {"service": "refused", "redis": "ok", "control-db": "ok"}
+    assert answer.json()["dependencies"] == {"service": "refused", "redis": "ok", "counters": "ok", "control-db": "ok"}
     assert "headgate-gateway-token does not match" in split.log("gateway")
     assert split.stop("gateway") == 0
 
@@ -252,6 +252,7 @@ def test_a_wrong_password_of_redis_is_told_without_it(split: Split, wait_until: 
         return answer is not None and answer.json()["dependencies"] == {
             "service": "down",
             "redis": "down",
+            "counters": "down",
             "control-db": "ok",
         }
 

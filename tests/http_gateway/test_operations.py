@@ -9,7 +9,7 @@ from headgate.v1 import ingest_service_pb2, receipt_service_pb2
 from openapi_spec_validator import validate
 
 SERVING, DOWN = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
-NAMES = ("headgate.v1.IngestService", "redis", "control-db")
+NAMES = ("headgate.v1.IngestService", "redis", "counters", "control-db")
 
 
 @pytest.fixture
@@ -106,16 +106,16 @@ class TestProbes:
         answer = await served.get("/readyz")
         assert (answer.status_code, answer.json()) == (
             200,
-            {"status": "ok", "dependencies": {"service": "ok", "redis": "ok", "control-db": "ok"}},
+            {"status": "ok", "dependencies": {"service": "ok", "redis": "ok", "counters": "ok", "control-db": "ok"}},
         )
 
     async def test_says_which_is_down(self, served, service):
-        for name, state in zip(NAMES, (DOWN, DOWN, SERVING), strict=True):
+        for name, state in zip(NAMES, (DOWN, SERVING, DOWN, SERVING), strict=True):
             await service.health.set(name, state)
         answer = await served.get("/readyz")
         assert (answer.status_code, answer.json()["dependencies"]) == (
             503,
-            {"service": "down", "redis": "down", "control-db": "ok"},
+            {"service": "down", "redis": "ok", "counters": "down", "control-db": "ok"},
         )
         assert answer.headers["retry-after"]
 
@@ -125,7 +125,7 @@ class TestProbes:
             answer = await client.get("/readyz")
         assert (answer.status_code, answer.json()["dependencies"]) == (
             503,
-            {"service": "down", "redis": "unknown", "control-db": "unknown"},
+            {"service": "down", "redis": "unknown", "counters": "unknown", "control-db": "unknown"},
         )
 
 

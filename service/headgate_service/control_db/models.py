@@ -193,3 +193,55 @@ class TenantSecretRow(Model):
     hash: Mapped[str] = mapped_column(String(32), primary_key=True)
     value: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class EpochRow(Model):
+    """The data that a shard (0..63) is to hold in Redis, by its name. `lost_at`: when the data before it was found to
+    be lost; None where there was none."""
+
+    __tablename__ = "epochs"
+
+    shard: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(32))
+    lost_at: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class CountersRow(Model):
+    """A project's counters as they were last copied from Redis.
+
+    `seq` and `bytes` count its accepted events and their payload bytes, `trimmed_*` those that have left the log by
+    then. `sinks` holds the fields that say how far each sink was.
+    """
+
+    __tablename__ = "counters"
+
+    project_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    shard: Mapped[int] = mapped_column(Integer, index=True)
+    seq: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    trimmed_seq: Mapped[int] = mapped_column(BigInteger)
+    trimmed_bytes: Mapped[int] = mapped_column(BigInteger)
+    sinks: Mapped[dict[str, str]] = mapped_column(JSON)
+    copied_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class MonthRow(Model):
+    """How many events of a project count in a UTC month, such as 202611."""
+
+    __tablename__ = "months"
+
+    project_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    month: Mapped[int] = mapped_column(Integer, primary_key=True)
+    events: Mapped[int] = mapped_column(BigInteger)
+
+
+class HourRow(Model):
+    """A line of a project's ledger: how many events had an outcome (`accepted`, `duplicate`, `dropped:<reason>`,
+    `refused:<reason>`) in an hour, counted from 1970."""
+
+    __tablename__ = "hours"
+
+    project_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    hour: Mapped[int] = mapped_column(Integer, primary_key=True)
+    outcome: Mapped[str] = mapped_column(String(64), primary_key=True)
+    events: Mapped[int] = mapped_column(BigInteger)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -52,10 +54,12 @@ def alembic_config() -> Config:
 def _run(connection: Connection, revision: str) -> None:
     config = alembic_config()
     config.attributes["connection"] = connection
-    if revision == "base":
-        command.downgrade(config, revision)
-    else:
+    newest_first = [step.revision for step in ScriptDirectory.from_config(config).walk_revisions()] + ["base"]
+    at = MigrationContext.configure(connection).get_current_revision() or "base"
+    if revision == "head" or newest_first.index(revision) < newest_first.index(at):
         command.upgrade(config, revision)
+    else:
+        command.downgrade(config, revision)
 
 
 @asynccontextmanager

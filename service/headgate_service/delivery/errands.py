@@ -23,7 +23,7 @@ from headgate_service.delivery.outlets import Outlets
 from headgate_service.delivery.position import Position
 from headgate_service.delivery.promised import batch_id
 from headgate_service.delivery.shard import Shard
-from headgate_service.log.names import EPOCH, shard_keys
+from headgate_service.log.names import shard_keys
 from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
 
 TEST_EVENT, TEST_PROJECT = "headgate_test", "headgate-test"
@@ -146,7 +146,7 @@ class Errands:
     async def _test(self, outlet: Outlet, event_id: str) -> None:
         now = self._clock()
         try:
-            epoch = (await self._redis.execute("GET", EPOCH) or b"").decode() + "-test"
+            epoch = (await self._redis.execute("GET", shard_keys(0).epoch) or b"").decode() + "-test"
             try:
                 async with asyncio.timeout(_TEST_SECONDS):
                     outcome: Outcome = await outlet.write(_test_batch(outlet.name, epoch, event_id, now))

@@ -12,12 +12,13 @@ _TAKE, _RENEW, _RELEASE = Script("lease"), Script("renew"), Script("release")
 @dataclass(frozen=True, slots=True)
 class Lease:
     """A lease of `milliseconds`, extended by each renewal and by most scripts. `token` names this holding of it: no
-    other, earlier or later, has the same."""
+    other, earlier or later, has the same. `epoch` names the data that it is a lease of, as long as it is held."""
 
     shard: int
     keys: ShardKeys
     token: str
     milliseconds: int
+    epoch: str
 
     async def renew(self, redis: RedisPipeline) -> bool:
         """False: it is lost."""
@@ -28,9 +29,13 @@ class Lease:
 
 
 async def take(redis: RedisPipeline, shard: int, keys: ShardKeys, owner: str, milliseconds: int) -> Lease | None:
-    """The shard's lease; None where someone else holds it. An earlier life of the same owner loses it to this one."""
-    token = await _TAKE.run(redis, [keys.lease, keys.fence], owner, milliseconds)
-    return None if token is None else Lease(shard, keys, token.decode(), milliseconds)
+    """The shard's lease; None where someone else holds it, or where the shard's counters were lost and are not put back
+    yet. An earlier life of the same owner loses it to this one."""
+    taken = await _TAKE.run(redis, [keys.lease, keys.fence, keys.epoch], owner, milliseconds)
+    if taken is None:
+        return None
+    token, epoch = taken
+    return Lease(shard, keys, token.decode(), milliseconds, epoch.decode())
 
 
 def fair_share(owner: str, owners: list[str], shards: int) -> int:

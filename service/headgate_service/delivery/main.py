@@ -116,7 +116,7 @@ async def serve(
 
     async def make_shard(lease: Lease) -> Shard:
         shard_log = ShardLog(log, lease)
-        epoch = await shard_log.epoch(os.urandom(8).hex())
+        epoch = lease.epoch
         trimmer = Trimmer(
             shard_log,
             readers_of,

@@ -61,9 +61,9 @@ class RetryQueue:
         project = self._lease.keys.project(retry.stored.project_id)
         keys = [
             *(self._lease.keys.lease, self._lease.keys.retries(self._sink)),
-            *(project.cursors, project.dead, project.dead_ranges(self._sink)),
+            *(project.cursors, project.dead, project.dead_ranges(self._sink), self._lease.keys.changed),
         ]
         await _RETRIED.run(
             *(self._redis, keys, self._lease.token, self._lease.milliseconds, retry.field, self._sink),
-            *(retry.stored.letter_id, retry.stored.ordinal, *letter),
+            *(retry.stored.letter_id, retry.stored.ordinal, retry.stored.project_id, *letter),
         )

@@ -13,12 +13,10 @@ from headgate_service.delivery.position import Position, oldest
 from headgate_service.delivery.script import Script
 from headgate_service.delivery.settlement import Settlement
 from headgate_service.log.filtered_bits import KEPT_MS, filtered_bits
-from headgate_service.log.names import EPOCH
 from headgate_service.log.reader import Entry, entry
 from headgate_service.log.redis_pipeline import RedisPipeline
 
-_EPOCH, _POP, _SEAL = Script("epoch"), Script("pop"), Script("seal")
-_SETTLE, _TRIM = Script("settle"), Script("trim")
+_POP, _SEAL, _SETTLE, _TRIM = Script("pop"), Script("seal"), Script("settle"), Script("trim")
 _pack = msgspec.msgpack.Encoder().encode
 
 
@@ -52,7 +50,9 @@ class ShardLog:
         return [name.decode() for name in await self._redis.execute("SMEMBERS", self._keys.projects)]
 
     async def pop_ready(self, count: int = 1000) -> list[str]:
-        popped = await _POP.run(self._redis, [self._keys.lease, self._keys.ready], self._lease.token, count)
+        popped = await _POP.run(
+            self._redis, [self._keys.lease, self._keys.ready, self._keys.changed], self._lease.token, count
+        )
         return [name.decode() for name in popped]
 
     async def use(self, project_ids: Sequence[str]) -> list[Use]:
@@ -113,7 +113,7 @@ class ShardLog:
 
     async def settle(self, sink: str, version: int, settlement: Settlement, dead_letters: int) -> tuple[int, list[int]]:
         """Records a settlement; returns the next version and the numbers of the replacements. Raises Stale."""
-        keys = [self._keys.lease, self._keys.seals(sink)]
+        keys = [self._keys.lease, self._keys.seals(sink), self._keys.changed]
         for one in settlement.projects:
             project = self._keys.project(one.project_id)
             keys += [project.cursors, project.dead, project.dead_ranges(sink), project.use]
@@ -142,6 +142,7 @@ class ShardLog:
                         len(one.filtered),
                         one.route_errors,
                         [[piece.offset, place(piece.bits)] for piece in bits],
+                        one.project_id,
                     ]
                     for one, bits in zip(settlement.projects, pieces, strict=True)
                 ],
@@ -161,11 +162,6 @@ class ShardLog:
             self._redis, keys, self._lease.token, self._lease.milliseconds, keep_ms, keep_bytes, *sinks
         )
         return removed
-
-    async def epoch(self, made: str) -> str:
-        """What names this Redis's data; `made` where it has no name yet."""
-        epoch: bytes = await _EPOCH.run(self._redis, [EPOCH], made)
-        return epoch.decode()
 
 
 class ProjectLog(ShardLog):

@@ -1,10 +1,11 @@
 -- Judges up to 64 requests of one project in order and appends what it admits: idempotency, event-id dedup, rate limit,
 -- quota, bound of the log, ledger and log entry in one step, so that counted = queued = acknowledged.
 --
--- KEYS  1 P:log   2 P:use   3 P:cur   4 T:ready   5 T:projects   6-9 P:d0..P:d3
+-- KEYS  1 P:log   2 P:use   3 P:cur   4 T:ready   5 T:projects   6-9 P:d0..P:d3   10 T:epoch   11 T:changed
 --       then two per request: its idempotency key and its rate key (P:log where it has none)
 -- ARGV  1 header, msgpack: [project, ready channel, tag, month field, next month field, first ms of the next month,
---         monthly limit or -1, bound in bytes of what a refusing sink has not settled, [cursor field of each refusing sink]]
+--         monthly limit or -1, bound in bytes of what a refusing sink has not settled, [cursor field of each refusing sink],
+--         name of the shard's epoch]
 --       then per request: its meta, msgpack: [events, idempotency record ms or 0, rate limit or -1, rate window ms,
 --         dry run 0/1, [events per chunk], [indexes of events with a client's id], and where there are any {further
 --         events to count, by the ledger's name for them, such as dropped:SAMPLED}], followed by the request's hash
@@ -16,6 +17,7 @@
 --       status: ok, replay, duplicate (nothing new), dry, mismatch, rate, quota, full
 --       ms: the entry's time, which is when it became durable; base: the project's accepted events before the request
 --       duplicates: per duplicate its index (4 bytes), and the ms and ordinal (6 bytes each) of the first of its id
+-- Errors: EPOCH (this Redis has lost its counters, or never had them: nothing was done)
 --
 -- Nothing is written for a request that is refused. The first write is of a kind that Redis refuses when it is out of
 -- memory, so that it refuses before anything of the call was written; after it no command can fail.
@@ -27,6 +29,9 @@ local NOTED = 2147483648
 
 local header = cmsgpack.unpack(ARGV[1])
 local project, channel, tag = header[1], header[2], header[3]
+if redis.call('GET', KEYS[10]) ~= header[10] then
+  return redis.error_reply('EPOCH the counters are not those that the control DB knows')
+end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
@@ -272,9 +277,9 @@ end
 
 local answers = {}
 local at = 2
-for request = 1, (#KEYS - 9) / 2 do
+for request = 1, (#KEYS - 11) / 2 do
   local meta = cmsgpack.unpack(ARGV[at])
-  answers[request] = judge(meta, at, KEYS[8 + request * 2], KEYS[9 + request * 2])
+  answers[request] = judge(meta, at, KEYS[10 + request * 2], KEYS[11 + request * 2])
   at = at + 3 + #meta[6]
 end
 
@@ -295,5 +300,9 @@ if duplicate_count > 0 then
 end
 for name, counted in pairs(further) do
   redis.call('HINCRBY', KEYS[2], hour .. name, string.format('%d', counted))
+end
+if seq == seq_before and (duplicate_count > 0 or next(further)) then
+  -- No news for a forwarder, and yet something to copy.
+  redis.call('ZADD', KEYS[11], string.format('%d', now), project)
 end
 return answers

@@ -8,7 +8,7 @@ from functools import partial
 from hashlib import blake2b, sha1
 from importlib.resources import files
 from struct import Struct
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from redis.exceptions import NoScriptError, ResponseError
@@ -27,12 +27,27 @@ IDEMPOTENCY_MS = 24 * 3600 * 1000
 
 _SCRIPT = files(__package__).joinpath("append.lua").read_bytes()
 _SCRIPT_SHA = sha1(_SCRIPT, usedforsecurity=False).hexdigest()
+_EPOCH_ERROR = "EPOCH "
 _DUPLICATE = Struct(">I6s6s")
 _pack = msgspec.msgpack.Encoder().encode
 
 
 class LogUnavailable(Exception):
     """Not confirmed: what was to be appended may or may not be in the log."""
+
+
+class CountersLost(LogUnavailable):
+    """Nothing was appended: Redis has lost the counters of the shard, and they are not put back yet."""
+
+
+class EpochNames(Protocol):
+    """Which data a shard must hold for anything to be appended: Epochs outside tests."""
+
+    def name(self, shard: int) -> str:
+        """The name of the shard's epoch; empty where it is not known."""
+
+    def lost(self, shard: int) -> None:
+        """Redis does not hold the epoch of that name."""
 
 
 class LogProject(msgspec.Struct, frozen=True):
@@ -134,11 +149,13 @@ class Appender:
         refusing: Callable[[str], Sequence[str]],
         bound_bytes: int,
         now: Callable[[], datetime],
+        epochs: EpochNames,
     ) -> None:
         self._redis = redis
         self._refusing = refusing
         self._bound_bytes = bound_bytes
         self._now = now
+        self._epochs = epochs
         self._month = _month(now())
         self._gathered: dict[str, tuple[LogProject, list[_Waiting]]] = {}
         self._calls: dict[str, set[asyncio.Task[None]]] = {}
@@ -180,7 +197,11 @@ class Appender:
             command = self._command(project, waiting, month)
             replies = await self._evaluate(command)
         except (RedisUnavailable, ResponseError) as error:
-            _fail(waiting, LogUnavailable(str(error)))
+            if str(error).startswith(_EPOCH_ERROR):
+                self._epochs.lost(project.shard)
+                _fail(waiting, CountersLost("the counters were lost and are not put back yet"))
+            else:
+                _fail(waiting, LogUnavailable(str(error)))
             return
         except Exception as error:  # noqa: BLE001 - a defect here must reach the callers, who would wait for ever
             _fail(waiting, error)
@@ -207,7 +228,10 @@ class Appender:
     ) -> Sequence[bytes | str | int]:
         shard = shard_keys(project.shard)
         keys = project.keys
-        names = [keys.log, keys.use, keys.cursors, shard.ready, shard.projects, *keys.dedup]
+        names = [
+            *(keys.log, keys.use, keys.cursors, shard.ready, shard.projects),
+            *(*keys.dedup, shard.epoch, shard.changed),
+        ]
         arguments: list[bytes | str | int] = [
             _pack(
                 [
@@ -220,6 +244,7 @@ class Appender:
                     -1 if project.monthly_limit is None else project.monthly_limit,
                     self._bound_bytes,
                     [f"c:{sink}" for sink in self._refusing(project.id)],
+                    self._epochs.name(project.shard),
                 ]
             )
         ]

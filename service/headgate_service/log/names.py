@@ -9,18 +9,24 @@ from functools import lru_cache
 
 SHARDS = 64
 
-# Random hex made once per set of data; a Redis that was emptied has another one. Part of every batch id.
-EPOCH = "headgate:epoch"
-
 # Channel that carries a shard's tag when one of its projects has news and none was known of.
 READY_CHANNEL = "headgate:ready"
 
 
 @dataclass(frozen=True, slots=True)
 class ShardKeys:
-    """The keys that the projects of one shard share."""
+    """The keys that the projects of one shard share.
+
+    `epoch` holds the name of the shard's data: random hex, the one that the control DB knows. Where it is not there,
+    counters were lost: nothing is taken in until they are put back, under a name that `restoring` holds meanwhile. It
+    is part of every batch id. `changed` is a sorted set of projects, by when their counters changed or must be looked
+    at, in ms.
+    """
 
     tag: str
+    epoch: str
+    restoring: str
+    changed: str
     ready: str
     projects: str
     lease: str
@@ -68,7 +74,8 @@ def shard_keys(shard: int) -> ShardKeys:
     if not 0 <= shard < SHARDS:
         raise ValueError(f"shard {shard} is not one of 0..{SHARDS - 1}")
     tag = f"{{s{shard:02d}}}"
-    return ShardKeys(tag, f"{tag}:ready", f"{tag}:projects", f"{tag}:lease", f"{tag}:fence")
+    names = ("epoch", "restoring", "changed", "ready", "projects", "lease", "fence")
+    return ShardKeys(tag, *(f"{tag}:{name}" for name in names))
 
 
 @lru_cache(maxsize=65536)

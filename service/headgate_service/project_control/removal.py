@@ -94,7 +94,8 @@ class Removal:
         gone = await _REMOVE.run(
             self._redis,
             [
-                *(shard.projects, shard.ready, keys.use, keys.cursors, keys.log, keys.dead, *keys.dedup),
+                *(shard.projects, shard.ready, shard.changed),
+                *(keys.use, keys.cursors, keys.log, keys.dead, *keys.dedup),
                 *(keys.dead_ranges(sink) for sink in known),
                 *(keys.filtered(sink, block) for sink in known for block in blocks),
             ],

@@ -8,6 +8,7 @@ from typing import Any
 from headgate.v1 import project_delivery_service_pb2_grpc, project_service_pb2_grpc
 
 from headgate_service.control_db.database import ControlDb
+from headgate_service.counters.saved_counters import SavedCounters
 from headgate_service.delivery_control.dead_letters import DeadLetters
 from headgate_service.delivery_control.sinks import Sinks
 from headgate_service.directory import Directory
@@ -53,7 +54,7 @@ class ProjectServices:
                 Members(self.database, self.now_ms),
                 Catalogue(self.database),
                 AuditLog(self.database),
-                Usages(self.redis),
+                Usages(self.redis, SavedCounters(self.database)),
                 self.directory,
                 self.sinks,
                 self.redis,

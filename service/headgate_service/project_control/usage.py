@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 
+from headgate_service.counters.saved_counters import SavedCounters
 from headgate_service.log.names import shard_keys
 from headgate_service.log.redis_pipeline import RedisPipeline
 from headgate_service.projects import Project
@@ -79,14 +80,22 @@ def by_day(hours: Mapping[int, Counts], zone: tzinfo) -> list[tuple[datetime, Co
 
 
 class Usages:
-    """Reads usage. Raises RedisUnavailable, ResponseError."""
+    """Reads usage: what is counted now is in Redis, and what was in the control DB.
 
-    def __init__(self, redis: RedisPipeline) -> None:
+    Raises RedisUnavailable, ResponseError, ControlDbUnavailable.
+    """
+
+    def __init__(self, redis: RedisPipeline, saved: SavedCounters) -> None:
         self._redis = redis
+        self._saved = saved
 
     async def of(self, project: Project) -> Usage:
+        # Redis first: what moves between the two reads is in the second.
         raw = await self._redis.execute("HGETALL", shard_keys(project.shard).project(project.id).use)
-        return usage_of({name.decode(): int(value) for name, value in zip(raw[::2], raw[1::2], strict=True)})
+        fields = await self._saved.fields(project.id)
+        for name, value in zip(raw[::2], raw[1::2], strict=True):
+            fields[name.decode()] = max(int(value), fields.get(name.decode(), 0))
+        return usage_of(fields)
 
 
 def _begin(hour: int) -> datetime:

@@ -20,6 +20,8 @@ from headgate_service.keyring import Keyring
 from headgate_service.keys import parse_key
 from headgate_service.projects import Project, Projects
 
+ON_SQLITE = pytest.mark.parametrize("control_url", ["sqlite"], indirect=True)
+
 
 class EndlessTail:
     """Makes events for as long as somebody takes them."""
@@ -162,6 +164,7 @@ async def test_what_does_not_exist_is_not_found(stub: AdminServiceStub) -> None:
         assert (await refused(call)).code() is grpc.StatusCode.NOT_FOUND
 
 
+@ON_SQLITE
 async def test_a_database_that_is_gone_is_unavailable(
     stub: AdminServiceStub, tmp_path: Path, directory: Directory
 ) -> None:

@@ -25,6 +25,8 @@ from headgate_service.projects import Projects
 from headgate_service.token_bucket import TokenBucket
 from sqlalchemy import update
 
+ON_SQLITE = pytest.mark.parametrize("control_url", ["sqlite"], indirect=True)
+
 
 class Clock:
     def __init__(self) -> None:
@@ -279,6 +281,7 @@ def remove_file(file: Path) -> None:
         path.unlink()
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("ruin", [break_file, remove_file])
 async def test_a_ruined_file_leaves_known_keys_and_heals(
     control_db: ControlDb, projects: Projects, clock: Clock, tmp_path: Path, ruin: Callable[[Path], None]
@@ -300,6 +303,7 @@ async def test_a_ruined_file_leaves_known_keys_and_heals(
         await directory.find(stranger())
 
 
+@ON_SQLITE
 async def test_a_locked_file_leaves_known_keys(
     control_url: str, projects: Projects, clock: Clock, tmp_path: Path
 ) -> None:
@@ -319,6 +323,7 @@ async def test_a_locked_file_leaves_known_keys(
     await directory.refresh()
 
 
+@ON_SQLITE
 async def test_an_older_copy_put_back_is_believed(
     control_db: ControlDb, projects: Projects, clock: Clock, tmp_path: Path
 ) -> None:

@@ -20,6 +20,8 @@ from headgate_service.projects import (
 )
 from sqlalchemy import select
 
+ON_SQLITE = pytest.mark.parametrize("control_url", ["sqlite"], indirect=True)
+
 
 async def test_a_project_comes_with_a_key_of_each_of_its_kinds(projects: Projects) -> None:
     made = await projects.create_project("Web Shop", monthly_limit=10_000, rate_limit=RateLimit(50, 60_000))
@@ -30,6 +32,7 @@ async def test_a_project_comes_with_a_key_of_each_of_its_kinds(projects: Project
     assert [parse_key(key.text) for key in made.keys] == [KeyKind.PUBLIC, KeyKind.TEST, KeyKind.SECRET]
 
 
+@ON_SQLITE
 async def test_only_hashes_are_kept(projects: Projects, keyring: Keyring, tmp_path: Path) -> None:
     made = await projects.create_project("p")
     key = await keyring.create("p", KeyKind.ORGANISATION)
@@ -159,6 +162,7 @@ async def test_first_keys_that_could_not_be_delivered_are_made_anew(projects: Pr
     assert delivered == [made]
 
 
+@ON_SQLITE
 async def test_a_locked_database_is_unavailable_and_nothing_hangs(
     control_db: ControlDb, control_url: str, tmp_path: Path
 ) -> None:

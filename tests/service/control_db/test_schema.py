@@ -1,7 +1,6 @@
 import asyncio
 import fcntl
 import io
-import sqlite3
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -11,25 +10,16 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from headgate_service.control_db.database import ControlDb, ControlDbUnavailable
 from headgate_service.control_db.models import Model
 from headgate_service.control_db.schema import alembic_config, migrate
 from sqlalchemy import Connection, inspect, text
 
-TABLES = {
-    "audit",
-    "changes",
-    "cli_tokens",
-    "deploys",
-    "keys",
-    "memberships",
-    "organisations",
-    "projects",
-    "secrets",
-    "sessions",
-    "tenant_secrets",
-    "users",
-}
+TABLES = set(Model.metadata.tables)
+
+
+ON_SQLITE = pytest.mark.parametrize("control_url", ["sqlite"], indirect=True)
 
 
 async def tables(database: ControlDb) -> set[str]:
@@ -67,6 +57,7 @@ async def test_many_starters_in_one_process_migrate_once(control_url: str) -> No
         assert await connection.scalar(text("SELECT count(*) FROM changes")) == 1
 
 
+@ON_SQLITE
 async def test_a_starter_waits_for_the_one_before_it(control_url: str, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with (tmp_path / "data" / "control.db.lock").open("w") as first:
@@ -100,6 +91,7 @@ def test_starters_in_several_processes_make_one_default_project(control_url: str
     assert said == ["found", "found", "made"]
 
 
+@ON_SQLITE
 async def test_the_file_is_durable_private_and_never_blocks_readers(control_db: ControlDb, tmp_path: Path) -> None:
     async with control_db.engine.connect() as connection:
         assert await connection.scalar(text("PRAGMA journal_mode")) == "wal"
@@ -111,11 +103,40 @@ async def test_the_file_is_durable_private_and_never_blocks_readers(control_db: 
 
 async def test_a_failed_migration_leaves_nothing_behind(control_url: str, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    with sqlite3.connect(tmp_path / "data" / "control.db") as connection:
-        connection.execute("CREATE TABLE secrets (x)")
+    database = ControlDb(control_url)
+    async with database.exclusive() as connection:
+        await connection.execute(text("CREATE TABLE secrets (x INTEGER)"))
     with pytest.raises(ControlDbUnavailable):
-        await migrate(ControlDb(control_url))
-    assert await tables(ControlDb(control_url)) == {"secrets"}
+        await migrate(database)
+    assert await tables(database) == {"secrets"}
+    await database.close()
+
+
+async def test_each_migration_goes_back_and_forth(control_db: ControlDb) -> None:
+    script = ScriptDirectory.from_config(alembic_config())
+    steps = [step.revision for step in script.walk_revisions()]
+    shapes = {}
+    for revision in [*steps, "base"]:
+        await migrate(control_db, revision)
+        shapes[revision] = await shape(control_db)
+    for revision in reversed(steps):
+        await migrate(control_db, revision)
+        assert await shape(control_db) == shapes[revision]
+
+
+async def shape(database: ControlDb) -> dict[str, list[str]]:
+    """The columns and indexes of each table."""
+
+    def look(connection: Connection) -> dict[str, list[str]]:
+        found = inspect(connection)
+        return {
+            table: [f"{one['name']} {one['type']} {one['nullable']}" for one in found.get_columns(table)]
+            + sorted(str(one["name"]) for one in found.get_indexes(table))
+            for table in found.get_table_names()
+        }
+
+    async with database.engine.connect() as connection:
+        return await connection.run_sync(look)
 
 
 def test_a_database_in_memory_is_refused() -> None:

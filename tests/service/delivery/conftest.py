@@ -17,7 +17,7 @@ from headgate_service.delivery.config import Config, SinkConfig
 from headgate_service.delivery.main import serve
 from headgate_service.delivery_control.books import Books
 from headgate_service.delivery_control.ledger import Ledger
-from headgate_service.log.append import Append, Appender, LogProject
+from headgate_service.log.append import Append, Appender, EpochNames, LogProject
 from headgate_service.log.entry import encode
 from headgate_service.log.names import SHARDS, shard_keys
 from headgate_service.log.redis_pipeline import RedisPipeline
@@ -32,11 +32,11 @@ Refusal = Callable[[web.Request, bytes], web.StreamResponse | None]
 class Producer:
     """Appends to the log as the service does."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, epochs: EpochNames) -> None:
         self.pipeline = RedisPipeline(url)
         self.refusing: tuple[str, ...] = ()
         self.bound = 1 << 40
-        self._appender = Appender(self.pipeline, lambda _: self.refusing, 1 << 40, lambda: datetime.now(UTC))
+        self._appender = Appender(self.pipeline, lambda _: self.refusing, 1 << 40, lambda: datetime.now(UTC), epochs)
         self.sent: dict[str, list[str]] = defaultdict(list)
 
     async def append(self, project: str, count: int = 1, padding: int = 0, shard: int | None = None) -> None:
@@ -88,8 +88,8 @@ class Target:
 
 
 @pytest.fixture
-async def producer(redis_url: str) -> AsyncIterator[Producer]:
-    producer = Producer(redis_url)
+async def producer(redis_url: str, epochs: EpochNames) -> AsyncIterator[Producer]:
+    producer = Producer(redis_url, epochs)
     yield producer
     await producer.close()
 
@@ -209,5 +209,5 @@ def balanced(producer: Producer) -> Callable[..., Awaitable[None]]:
 
 
 @pytest.fixture
-def rig(redis_url: str, tmp_path: Path, target: Target) -> Rig:
+def rig(redis_url: str, epochs: EpochNames, tmp_path: Path, target: Target) -> Rig:
     return Rig(redis_url, tmp_path, target)

@@ -145,7 +145,7 @@ async def test_sigterm_settles_the_write_under_way_and_gives_up_the_leases(rig, 
     assert await redis.zcard("headgate:forwarders") == 0
 
 
-async def test_redis_killed_under_the_forwarder_comes_back_to_no_loss(rig, producer, target):
+async def test_redis_killed_under_the_forwarder_comes_back_to_no_loss(rig, producer, epochs, target):
     folder = Path(tempfile.mkdtemp(prefix="hg-kill-"))
     embedded, server = EmbeddedRedis(folder, max_memory="256mb"), find_server()
     embedded.prepare(server)
@@ -158,7 +158,8 @@ async def test_redis_killed_under_the_forwarder_comes_back_to_no_loss(rig, produ
         return process
 
     process = await start()
-    own = type(producer)(embedded.url)
+    epochs.put(embedded.url)
+    own = type(producer)(embedded.url, epochs)
     rig.redis_url = embedded.url
     sinks = (rig.jsonl(), rig.webhook(max_events=5))
     try:

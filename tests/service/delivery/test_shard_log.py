@@ -10,6 +10,7 @@ from headgate_service.delivery.position import Position
 from headgate_service.delivery.script import Fenced, Stale
 from headgate_service.delivery.settlement import ProjectSettlement, Settlement
 from headgate_service.delivery.shard_log import ShardLog
+from headgate_service.log.append import EpochNames
 from headgate_service.log.names import shard_keys
 from headgate_service.log.redis_pipeline import RedisPipeline
 
@@ -18,7 +19,7 @@ BATCH = log_pb2.SealedBatch(seal_time_ms=5).SerializeToString()
 
 
 @pytest.fixture
-async def pipeline(redis_url: str) -> AsyncIterator[RedisPipeline]:
+async def pipeline(redis_url: str, epochs: EpochNames) -> AsyncIterator[RedisPipeline]:
     pipeline = RedisPipeline(redis_url)
     yield pipeline
     await pipeline.close()
@@ -113,7 +114,9 @@ async def test_numbers_rise_with_the_clock_and_without_it(pipeline, redis):
     assert await log.seal("hook", version, BATCH) == (ahead + 1, version + 1)
 
 
-async def test_an_epoch_is_made_once(pipeline):
-    log = ShardLog(pipeline, await held(pipeline))
-    assert await log.epoch("aa") == "aa"
-    assert await log.epoch("bb") == "aa"
+async def test_a_shard_whose_counters_were_lost_is_nobodys_until_they_are_put_back(pipeline, redis):
+    assert (await held(pipeline)).epoch == "e90c4"
+    await redis.flushall()
+    assert await take(pipeline, 7, KEYS, "me", 60_000) is None
+    await redis.set(KEYS.epoch, "other")
+    assert (await held(pipeline)).epoch == "other"

@@ -6,7 +6,17 @@ from datetime import UTC, datetime
 
 import pytest
 from headgate.v1 import event_pb2
-from headgate_service.log.append import Append, Appender, Idempotency, LogProject, LogUnavailable, Rate, Verdict
+from headgate_service.log.append import (
+    Append,
+    Appender,
+    CountersLost,
+    EpochNames,
+    Idempotency,
+    LogProject,
+    LogUnavailable,
+    Rate,
+    Verdict,
+)
 from headgate_service.log.entry import encode
 from headgate_service.log.names import shard_keys
 from headgate_service.log.reader import read_entries
@@ -31,19 +41,21 @@ def request(
 
 
 @pytest.fixture
-async def pipeline(redis_url: str) -> AsyncIterator[RedisPipeline]:
+async def pipeline(redis_url: str, epochs: EpochNames) -> AsyncIterator[RedisPipeline]:
     pipeline = RedisPipeline(redis_url)
     yield pipeline
     await pipeline.close()
 
 
 @pytest.fixture
-def appender(pipeline: RedisPipeline) -> Appender:
-    return appender_of(pipeline)
+def appender(pipeline: RedisPipeline, epochs: EpochNames) -> Appender:
+    return appender_of(pipeline, epochs)
 
 
-def appender_of(pipeline: RedisPipeline, refusing: tuple[str, ...] = (), bound: int = 1 << 40) -> Appender:
-    return Appender(pipeline, lambda project_id: refusing, bound, lambda: datetime.now(UTC))
+def appender_of(
+    pipeline: RedisPipeline, epochs: EpochNames, refusing: tuple[str, ...] = (), bound: int = 1 << 40
+) -> Appender:
+    return Appender(pipeline, lambda project_id: refusing, bound, lambda: datetime.now(UTC), epochs)
 
 
 async def stored(redis) -> list[event_pb2.Event]:
@@ -198,7 +210,7 @@ async def test_a_dry_run_counts_rate_alone(appender, redis):
     rate = Rate("key", 2, 60_000)
     verdict = await appender.append(PROJECT, request("a", ids={0: "1"}, rate=rate, key="k", dry_run=True))
     assert (verdict.status, verdict.fresh, verdict.rate_used, verdict.month_used) == ("dry", 1, 1, 0)
-    assert await redis.keys("*") == [KEYS.rate("key").encode()]
+    assert await redis.keys("*prj*") == [KEYS.rate("key").encode()]
 
 
 async def test_a_refusal_writes_nothing(appender, redis):
@@ -208,8 +220,8 @@ async def test_a_refusal_writes_nothing(appender, redis):
     assert await redis.keys("*") == before
 
 
-async def test_a_log_that_a_refusing_sink_left_behind_is_full(pipeline, redis):
-    appender = appender_of(pipeline, ("jsonl",), bound=1)
+async def test_a_log_that_a_refusing_sink_left_behind_is_full(pipeline, epochs, redis):
+    appender = appender_of(pipeline, epochs, ("jsonl",), bound=1)
     assert (await appender.append(PROJECT, request("a"))).status == "ok"
     assert (await appender.append(PROJECT, request("b"))).status == "full"
     (entry,) = await read_entries(redis, KEYS, "0-0", 10)
@@ -256,15 +268,28 @@ async def test_out_of_memory_is_not_confirmed_and_leaves_nothing(appender, redis
     assert await redis.exists(KEYS.idempotency("k"), KEYS.rate("key")) == 0
 
 
+async def test_a_redis_that_lost_its_counters_takes_nothing(appender, redis):
+    assert (await appender.append(PROJECT, request("a"))).status == "ok"
+    await redis.flushall()
+    for name in (None, "another"):
+        if name:
+            await redis.set(shard_keys(PROJECT.shard).epoch, name)
+        before = await redis.keys("*")
+        for asked in (request("b"), request("b", key="k"), request("b", dry_run=True)):
+            with pytest.raises(CountersLost):
+                await appender.append(PROJECT, asked)
+        assert await redis.keys("*") == before
+
+
 async def test_a_forgotten_script_is_sent_again(appender, redis):
     await redis.script_flush()
     assert (await appender.append(PROJECT, request("a"))).status == "ok"
 
 
-async def test_without_redis_nothing_is_confirmed(tmp_path):
+async def test_without_redis_nothing_is_confirmed(tmp_path, epochs):
     pipeline = RedisPipeline(f"unix://{tmp_path}/none.sock", deadline=0.5)
     with pytest.raises(LogUnavailable, match="Redis does not answer"):
-        await appender_of(pipeline).append(PROJECT, request("a"))
+        await appender_of(pipeline, epochs).append(PROJECT, request("a"))
     await pipeline.close()
 
 

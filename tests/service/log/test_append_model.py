@@ -104,16 +104,20 @@ drafts = st.fixed_dictionaries(
 
 class AppendMachine(RuleBasedStateMachine):
     redis_url: str
+    epochs: Any
 
     @initialize()
     def start(self) -> None:
         self.client = redis_sync.Redis.from_url(self.redis_url)
         self.client.flushall()
+        self.epochs.put(self.redis_url)
         self.runner = asyncio.Runner()
         self.pipeline = RedisPipeline(self.redis_url)
         self.bound = 1 << 40
         self.behind = timedelta()
-        self.appender = Appender(self.pipeline, lambda _: ["jsonl"], 1 << 40, lambda: datetime.now(UTC) - self.behind)
+        self.appender = Appender(
+            self.pipeline, lambda _: ["jsonl"], 1 << 40, lambda: datetime.now(UTC) - self.behind, self.epochs
+        )
         self.model = Model()
         self.numbers = 0
 
@@ -209,8 +213,8 @@ class AppendMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(120)
-def test_the_script_decides_as_the_model_does(redis_url):
-    AppendMachine.redis_url = redis_url
+def test_the_script_decides_as_the_model_does(redis_url, epochs):
+    AppendMachine.redis_url, AppendMachine.epochs = redis_url, epochs
     run_state_machine_as_test(
         AppendMachine,
         settings=settings(

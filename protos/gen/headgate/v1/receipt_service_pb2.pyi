@@ -16,7 +16,7 @@ class GetReceiptRequest(_message.Message):
     def __init__(self, receipt: _Optional[str] = ...) -> None: ...
 
 class GetReceiptResponse(_message.Message):
-    __slots__ = ("receipt", "received", "accepted", "duplicate", "dropped", "refused", "durable", "receive_time", "sinks")
+    __slots__ = ("receipt", "received", "accepted", "duplicate", "dropped", "refused", "durable", "receive_time", "sinks", "log_lost_time")
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +26,7 @@ class GetReceiptResponse(_message.Message):
     DURABLE_FIELD_NUMBER: _ClassVar[int]
     RECEIVE_TIME_FIELD_NUMBER: _ClassVar[int]
     SINKS_FIELD_NUMBER: _ClassVar[int]
+    LOG_LOST_TIME_FIELD_NUMBER: _ClassVar[int]
     receipt: str
     received: int
     accepted: int
@@ -35,7 +36,8 @@ class GetReceiptResponse(_message.Message):
     durable: bool
     receive_time: _timestamp_pb2.Timestamp
     sinks: _containers.RepeatedCompositeFieldContainer[SinkProgress]
-    def __init__(self, receipt: _Optional[str] = ..., received: _Optional[int] = ..., accepted: _Optional[int] = ..., duplicate: _Optional[int] = ..., dropped: _Optional[int] = ..., refused: _Optional[int] = ..., durable: _Optional[bool] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sinks: _Optional[_Iterable[_Union[SinkProgress, _Mapping]]] = ...) -> None: ...
+    log_lost_time: _timestamp_pb2.Timestamp
+    def __init__(self, receipt: _Optional[str] = ..., received: _Optional[int] = ..., accepted: _Optional[int] = ..., duplicate: _Optional[int] = ..., dropped: _Optional[int] = ..., refused: _Optional[int] = ..., durable: _Optional[bool] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sinks: _Optional[_Iterable[_Union[SinkProgress, _Mapping]]] = ..., log_lost_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SinkProgress(_message.Message):
     __slots__ = ("sink", "pending", "delivered", "filtered", "dead")

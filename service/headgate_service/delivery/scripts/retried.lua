@@ -1,6 +1,7 @@
 -- Records what became of a dead letter's event that was sent again.
--- KEYS 1 T:lease  2 T:retry:<sink>  3 P:cur  4 P:dead  5 P:dx:<sink>
+-- KEYS 1 T:lease  2 T:retry:<sink>  3 P:cur  4 P:dead  5 P:dx:<sink>  6 T:changed
 -- ARGV 1 token  2 lease milliseconds  3 its field in the hash  4 sink  5 the letter's id  6 the event's ordinal
+--      7 project
 --      then, where it is dead again, the fields and values of the letter that takes the old one's place
 -- Returns 1. Errors: FENCED, GONE (it was recorded before)
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
@@ -11,14 +12,16 @@ if redis.call('HDEL', KEYS[2], ARGV[3]) == 0 then
   return redis.error_reply('GONE the event is not to be sent again')
 end
 local there = redis.call('XDEL', KEYS[4], ARGV[5]) == 1
-if #ARGV > 6 then
+if #ARGV > 7 then
   if there then
-    redis.call('XADD', KEYS[4], '*', unpack(ARGV, 7))
+    redis.call('XADD', KEYS[4], '*', unpack(ARGV, 8))
   end
   return 1
 end
 redis.call('HINCRBY', KEYS[3], 'dead:' .. ARGV[4], -1)
 redis.call('HINCRBY', KEYS[3], 'delivered:' .. ARGV[4], 1)
+local time = redis.call('TIME')
+redis.call('ZADD', KEYS[6], string.format('%d', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)), ARGV[7])
 -- The range of dead ordinals that it is in, without it.
 local ordinal = tonumber(ARGV[6])
 local range = redis.call('ZRANGEBYSCORE', KEYS[5], ARGV[6], '+inf', 'LIMIT', 0, 1)[1]

@@ -1,12 +1,13 @@
 -- Records what became of events at a sink: promised batches go, others come in their place, cursors move, dead letters
 -- are kept, all in one step.
--- KEYS 1 T:lease  2 T:seal:<sink>   then four per project: P:cur, P:dead, P:dx:<sink>, P:use
+-- KEYS 1 T:lease  2 T:seal:<sink>  3 T:changed   then four per project: P:cur, P:dead, P:dx:<sink>, P:use
 --      then, by project, P:fx:<sink>:<block> for each of its pieces of bits
 -- ARGV 1 token  2 lease milliseconds  3 version  4 msgpack:
 --      [sink, [numbers to delete], [SealedBatches to add, by place], dead letters a project keeps at most,
 --       per project: [cursor, delivered, dead, [[lo, hi] dead ordinals, lo exclusive],
 --                     [[field, value, ... of a dead letter, the event's place, or 0 where it has none]],
---                     filtered, how many of these the route could not tell, [[byte offset, place] of pieces of bits]],
+--                     filtered, how many of these the route could not tell, [[byte offset, place] of pieces of bits],
+--                     its id],
 --       milliseconds that blocks of bits are kept]
 --      then what the places, from 1, stand for: bytes, which this msgpack has no type for
 -- Returns {version, numbers of the batches added}. Errors: FENCED, STALE, GONE (a batch to delete is not there)
@@ -37,13 +38,14 @@ for _, place in ipairs(adds) do
   redis.call('HSET', KEYS[2], 'n', field, field, ARGV[4 + place])
   answer[#answer + 1] = number
 end
-local next_bits = 3 + 4 * #projects
+local next_bits = 4 + 4 * #projects
 for i, project in ipairs(projects) do
-  local cursor, delivered, dead, ranges, letters, filtered, route_errors, pieces = unpack(project)
-  local cursors, dead_letters, dead_ranges = KEYS[4 * i - 1], KEYS[4 * i], KEYS[4 * i + 1]
+  local cursor, delivered, dead, ranges, letters, filtered, route_errors, pieces, project_id = unpack(project)
+  local cursors, dead_letters, dead_ranges = KEYS[4 * i], KEYS[4 * i + 1], KEYS[4 * i + 2]
+  redis.call('ZADD', KEYS[3], string.format('%d', now), project_id)
   if redis.call('HSET', cursors, 'c:' .. sink, cursor) == 1 then
     -- Its first cursor: nothing was trimmed before it, and the ledger counts from here.
-    redis.call('HSETNX', cursors, 'start:' .. sink, redis.call('HGET', KEYS[4 * i + 2], 'trimmed_seq') or '0')
+    redis.call('HSETNX', cursors, 'start:' .. sink, redis.call('HGET', KEYS[4 * i + 3], 'trimmed_seq') or '0')
   end
   if delivered > 0 then
     redis.call('HINCRBY', cursors, 'delivered:' .. sink, string.format('%d', delivered))

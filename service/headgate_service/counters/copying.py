@@ -1,0 +1,113 @@
+"""Copies counters from Redis to the control DB, over and over."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+from redis.exceptions import ResponseError
+
+from headgate_service.control_db.database import ControlDbUnavailable
+from headgate_service.counters.counted import Counted
+from headgate_service.counters.epochs import Epochs
+from headgate_service.counters.saved_counters import SavedCounters
+from headgate_service.counters.whole import whole
+from headgate_service.delivery.script import Script
+from headgate_service.log.names import SHARDS, shard_keys
+from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
+
+POLL_SECONDS = 1.0
+PAGE_PROJECTS = 200
+
+# Held by whoever began the last copy, until the next is due: one service at a time does the work. Two at once would
+# only do it twice.
+COPYING = "headgate:copying"
+# When the last copy ended, in ms.
+COPIED = "headgate:copied"
+
+_CHANGED, _COUNTERS, _COPIED = (Script(name, __package__) for name in ("changed", "counters", "copied"))
+_log = structlog.get_logger(__name__)
+
+
+class Copying:
+    """Copies what changed since the last copy: an idle project costs nothing.
+
+    A copy begins `copy_seconds` after the one before it, at most a poll later, whichever service made that. `now_ms` is
+    milliseconds since 1970. `on_step` is called after each read, save and end of a page, for tests that
+    end there.
+    """
+
+    def __init__(
+        self,
+        redis: RedisPipeline,
+        saved: SavedCounters,
+        epochs: Epochs,
+        now_ms: Callable[[], int],
+        *,
+        copy_seconds: float,
+        on_step: Callable[[str], None] = lambda step: None,
+    ) -> None:
+        self._redis = redis
+        self._saved = saved
+        self._epochs = epochs
+        self._now_ms = now_ms
+        self._copy_seconds = copy_seconds
+        self._poll_seconds = min(POLL_SECONDS, copy_seconds / 4)
+        self._on_step = on_step
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(self._poll_seconds)
+            try:
+                turn = await self._redis.execute("SET", COPYING, 1, "NX", "PX", int(self._copy_seconds * 1000))
+                if turn is not None:
+                    await whole(self.copy())
+            except (RedisUnavailable, ResponseError, ControlDbUnavailable) as error:
+                _log.warning("counters cannot be copied now", error=str(error))
+
+    async def copy(self) -> None:
+        """Once. Raises RedisUnavailable, ResponseError, ControlDbUnavailable."""
+        changed = await asyncio.gather(*map(self._changed, range(SHARDS)))
+        projects = [place for shard in changed for place in shard]
+        for first in range(0, len(projects), PAGE_PROJECTS):
+            await self._copy_page(projects[first : first + PAGE_PROJECTS])
+        await self._redis.execute("SET", COPIED, self._now_ms())
+
+    async def _changed(self, shard: int) -> list[tuple[int, str]]:
+        keys = shard_keys(shard)
+        found = await _CHANGED.run(self._redis, [keys.epoch, keys.ready, keys.changed], self._epochs.name(shard))
+        return [(shard, project.decode()) for project in sorted(set(found or ()))]
+
+    async def _copy_page(self, projects: Sequence[tuple[int, str]]) -> None:
+        # First: what Redis says after that is no less than what was saved, unless its data was set back.
+        saved = await self._saved.seqs([project_id for _, project_id in projects])
+        read = await asyncio.gather(*(self._counted(*place) for place in projects))
+        counted = [one for one in read if one is not None]
+        self._on_step("read")
+        set_back = {one.shard for one in counted if one.seq < saved.get(one.project_id, 0)}
+        for shard in set_back:
+            await self._set_back(shard)
+        whole = [one for one in counted if one.shard not in set_back]
+        await self._saved.save(whole)
+        self._on_step("save")
+        await asyncio.gather(*map(self._end, whole))
+        self._on_step("end")
+
+    async def _counted(self, shard: int, project_id: str) -> Counted | None:
+        """None: the epoch is another one by now."""
+        keys = shard_keys(shard)
+        project = keys.project(project_id)
+        found = await _COUNTERS.run(self._redis, [keys.epoch, project.use, project.cursors], self._epochs.name(shard))
+        return None if found is None else Counted.of(project_id, shard, *found)
+
+    async def _end(self, counted: Counted) -> None:
+        shard = shard_keys(counted.shard)
+        over = [part for field in counted.over().items() for part in field]
+        keys = [shard.changed, shard.project(counted.project_id).use]
+        await _COPIED.run(self._redis, keys, counted.project_id, counted.ms, counted.due_ms(), *over)
+
+    async def _set_back(self, shard: int) -> None:
+        """Redis holds less than was copied from it: the data of an earlier time. It is put in order as lost data is."""
+        _log.error("REDIS HOLDS THE DATA OF AN EARLIER TIME: its counters are put back", shard=shard)
+        await self._redis.execute("DEL", shard_keys(shard).epoch, shard_keys(shard).restoring)
+        self._epochs.lost(shard)
