@@ -191,7 +191,9 @@ def command_page() -> str:
         "",
         "*This page is written by `python docs/reference_pages.py` from the commands themselves.*",
         "",
-        "Commands exit with 0 when they did what was asked, 1 when they failed, and 2 when they were asked wrongly.",
+        "Commands exit with 0 when they did what was asked, 1 when they failed, and 2 when they were asked wrongly."
+        " `headgate --install-completion` teaches your shell to complete them, `--show-completion` prints what it would"
+        " install.",
         "",
     ]
     for name, command in commands("headgate", typer.main.get_command(app)):
