@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 from headgate_gateway.app_api import deploys as api
+from headgate_service.policy.compiled_config import NO_CONFIG
 from headgate_service.policy.config_changes import ConfigChange, config_changes
-from headgate_service.policy.deploys import NO_CONFIG
 
 from headgate_cli.admin_socket import AsJson, fail
 from headgate_cli.headgate_yaml import read_config

@@ -211,3 +211,7 @@ def _deeper_than(value: Any, depth: int) -> bool:
 
 def _inside(value: Any) -> list[Any]:
     return list(value.values()) if isinstance(value, dict) else value
+
+
+NO_CONFIG: Mapping[str, Any] = CompiledConfig.read({"formatVersion": FORMAT_VERSION}).canonical()
+"""What a project without a deploy is judged by, in effect."""

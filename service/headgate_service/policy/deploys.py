@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import DeployRow, ProjectRow
-from headgate_service.policy.compiled_config import FORMAT_VERSION, CompiledConfig
+from headgate_service.policy.compiled_config import NO_CONFIG, CompiledConfig
 from headgate_service.policy.config_changes import config_changes
 from headgate_service.policy.errors import DeployUnknown
 from headgate_service.policy.invalid import ConfigFault, PolicyInvalid
@@ -21,9 +21,6 @@ from headgate_service.policy.tenant_secrets import TenantSecrets
 from headgate_service.project import Project, living_project
 
 MAX_LISTED = 100
-
-NO_CONFIG: Mapping[str, Any] = CompiledConfig.read({"formatVersion": FORMAT_VERSION}).canonical()
-"""What a project without a deploy is judged by, in effect."""
 
 Record = Callable[[AsyncSession, str, str], None]
 """Writes an action and its target into the audit log, within the transaction of the change."""
