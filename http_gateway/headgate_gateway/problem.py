@@ -5,9 +5,11 @@ from typing import Any
 import orjson
 
 
-def problem(code: str, message: str, request_id: str, details: Any = None) -> bytes:
-    """Encode {"error": {"code", "message", "details"?, "requestId"}}."""
-    error = {"code": code, "message": message, "requestId": request_id}
+def problem(code: str, message: str, request_id: str, details: Any = None, field: str | None = None) -> bytes:
+    """Encode {"error": {"code", "message", "details"?, "field"?, "requestId"}}."""
+    error = {"code": code, "message": message}
     if details is not None:
-        error = {"code": code, "message": message, "details": details, "requestId": request_id}
-    return orjson.dumps({"error": error})
+        error["details"] = details
+    if field is not None:
+        error["field"] = field
+    return orjson.dumps({"error": error | {"requestId": request_id}})

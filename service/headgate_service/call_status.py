@@ -34,6 +34,9 @@ from headgate_service.project_control.members import MemberUnknown
 from headgate_service.project_control.membership import LastOwner
 from headgate_service.project_fields import InvalidArgument
 from headgate_service.projects import SlugTaken
+from headgate_service.query.at_once import TooManyQueries
+from headgate_service.query.limited_store import QueryTimeout, StoreDown
+from headgate_service.query.refusal import QueryInvalid, QueryOverLimit, QueryRefused
 from headgate_service.tail import LogUnreachable, TooManyTails
 
 DOMAIN = "headgate"
@@ -68,6 +71,12 @@ CAUSES: dict[type[Exception], tuple[int, str]] = {
     TestUnanswered: (code_pb2.FAILED_PRECONDITION, "sink_test_unanswered"),
     MemberUnknown: (code_pb2.NOT_FOUND, "member_unknown"),
     LastOwner: (code_pb2.FAILED_PRECONDITION, "last_owner"),
+    # The two bear words of their own.
+    QueryInvalid: (code_pb2.INVALID_ARGUMENT, "invalid_query"),
+    QueryOverLimit: (code_pb2.OUT_OF_RANGE, "over_limit"),
+    QueryTimeout: (code_pb2.DEADLINE_EXCEEDED, "query_too_slow"),
+    TooManyQueries: (code_pb2.RESOURCE_EXHAUSTED, "too_many_queries"),
+    StoreDown: (code_pb2.UNAVAILABLE, "store_unavailable"),
     TooManyTails: (code_pb2.RESOURCE_EXHAUSTED, "too_many_tails"),
     access.KeysUnavailable: (code_pb2.UNAVAILABLE, "issuer_unavailable"),
     access.HashingBusy: (code_pb2.UNAVAILABLE, "busy"),
@@ -116,6 +125,8 @@ async def abort(context: _Context, error: Exception) -> NoReturn:
 def status_of(error: Exception) -> Status:
     """The status of a cause, which must be in the table or descend from one that is."""
     code, reason = next(CAUSES[kind] for kind in type(error).__mro__ if kind in CAUSES)
+    if isinstance(error, QueryRefused):
+        reason = error.code
     status = Status(code=code, message=str(error))
     _add(status, error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
     if faults := _faults(error):
@@ -132,6 +143,8 @@ def status_of(error: Exception) -> Status:
 def _faults(error: Exception) -> list[tuple[str, str]]:
     if isinstance(error, InvalidArgument):
         return [(error.field, error.message)]
+    if isinstance(error, QueryRefused) and error.field:
+        return [(error.field, str(error))]
     if isinstance(error, PolicyInvalid):
         return [(fault.path, fault.message) for fault in error.faults]
     return []

@@ -73,6 +73,8 @@ class Config:
     log_bound_bytes: int = 256 * 1024 * 1024
     copy_seconds: float = 9.0
     drain_seconds: float = 10.0
+    store_url: str | None = field(default=None, repr=False)
+    """Of the store that queries are asked; None: there is none."""
     sessions: SessionTerms = field(default_factory=SessionTerms)
     attempts: AttemptLimits = field(default_factory=AttemptLimits)
     jwt: tuple[JwtIssuer, ...] = ()

@@ -20,6 +20,8 @@ from headgate.v1 import (
     ingest_service_pb2_grpc,
     project_delivery_service_pb2,
     project_service_pb2,
+    query_service_pb2,
+    query_service_pb2_grpc,
     receipt_service_pb2,
     receipt_service_pb2_grpc,
     user_service_pb2_grpc,
@@ -62,8 +64,12 @@ from headgate_service.project_control.callers import Callers
 from headgate_service.project_control.removal import Removal
 from headgate_service.project_control.services import ProjectServices
 from headgate_service.projects import Projects
+from headgate_service.query.queries import Queries
+from headgate_service.query.query_servicer import QueryServicer
 from headgate_service.receipt_lookup import ReceiptLookup
 from headgate_service.receipt_servicer import ReceiptServicer, names_for_callers, names_for_operator
+from headgate_service.store.client import Store
+from headgate_service.store.schema import TABLE
 from headgate_service.tail import LogTail
 
 # A gathered call carries whatever one HTTP request may hold; the 4 MiB of the other calls are checked by the servicer.
@@ -81,6 +87,7 @@ _SERVICES = (
     project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"].full_name,
     project_delivery_service_pb2.DESCRIPTOR.services_by_name["ProjectDeliveryService"].full_name,
     account_service_pb2.DESCRIPTOR.services_by_name["AccountService"].full_name,
+    query_service_pb2.DESCRIPTOR.services_by_name["QueryService"].full_name,
     deploy_service_pb2.DESCRIPTOR.services_by_name["DeployService"].full_name,
     health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
     reflection.SERVICE_NAME,
@@ -151,6 +158,9 @@ async def _serve_core(
     account_service_pb2_grpc.add_AccountServiceServicer_to_server(accounts.servicer, public)
     callers = Callers(core.access, CallOrigins(config.gateway_token).of)
     project_services.add_to(public, callers)
+    store = Store(config.store_url) if config.store_url else None
+    queries = Queries(store, TABLE, clock=time.monotonic, now_ms=_now_ms) if store else None
+    query_service_pb2_grpc.add_QueryServiceServicer_to_server(QueryServicer(callers, queries), public)
     deploys = Deploys(database, _now_ms)
     deploy_grpc.add_DeployServiceServicer_to_server(DeployServicer(callers, deploys, directory), public)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, public)
@@ -209,6 +219,8 @@ async def _serve_core(
         for task in running:
             task.cancel()
     await tail_redis.aclose()
+    if store:
+        await store.close()
 
 
 def _now_ms() -> int:

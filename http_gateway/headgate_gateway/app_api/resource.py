@@ -112,17 +112,20 @@ class OperationsResource:
     async def _body(self, operation: Operation, headers: Mapping[str, str], req: Request) -> Mapping[str, Any]:
         value: Any = {}
         if bears_body(headers):
-            limits, side = self._plumbing.limits, self._plumbing.side
             try:
-                raw = await read_body(headers, receive_of(req.scope), WIRE_LIMIT, limits, side)
-                value = loads(raw)
+                value = loads(await self._raw_body(headers, req))
             except Malformed as error:
                 raise BodyFault(Rejection.NOT_JSON, str(error), unread=False) from None
-            except SideThreadBusy:
-                raise Failure(503, "unavailable", "Too much waits: retry.", headers={"Retry-After": "1"}) from None
-            except ClientGone:
-                raise BodyFault(Rejection.SLOW, "the body did not arrive", unread=False) from None
         return operation.read_body(value)
+
+    async def _raw_body(self, headers: Mapping[str, str], req: Request) -> bytes:
+        limits, side = self._plumbing.limits, self._plumbing.side
+        try:
+            return await read_body(headers, receive_of(req.scope), WIRE_LIMIT, limits, side)
+        except SideThreadBusy:
+            raise Failure(503, "unavailable", "Too much waits: retry.", headers={"Retry-After": "1"}) from None
+        except ClientGone:
+            raise BodyFault(Rejection.SLOW, "the body did not arrive", unread=False) from None
 
     def _origin(self, req: Request, headers: Mapping[str, str], request_id: str) -> Metadata:
         address = client_address(_peer(req), headers, self._plumbing.trusted_proxies)
@@ -135,13 +138,16 @@ class OperationsResource:
     def _fail(self, req: Request, resp: Response, failure: Failure, request_id: str, *, unread: bool = False) -> None:
         resp.status = failure.status
         resp.set_headers(dict(failure.headers))
-        data = problem(failure.code, failure.message, request_id, failure.details or None)
+        data = self._worded(failure, request_id)
         if not unread:
             resp.data = data
             return
         resp.set_header("Connection", "close")
         resp.content_length = len(data)
         resp.stream = answer_then_discard(data, receive_of(req.scope), self._plumbing.limits)
+
+    def _worded(self, failure: Failure, request_id: str) -> bytes:
+        return problem(failure.code, failure.message, request_id, failure.details or None)
 
 
 def _peer(req: Request) -> str:

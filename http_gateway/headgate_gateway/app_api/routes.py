@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from headgate_gateway.app_api import accounts, delivery, deploys, keys, members, projects, usage
 from headgate_gateway.app_api.operation import Operation
+from headgate_gateway.app_api.query import QUERY, QueryResource
 from headgate_gateway.app_api.resource import OperationsResource, Plumbing
 
 OPERATIONS: Sequence[Operation] = (
@@ -23,4 +24,5 @@ def app_api_routes(plumbing: Plumbing) -> dict[str, OperationsResource]:
     by_path: dict[str, list[Operation]] = defaultdict(list)
     for operation in OPERATIONS:
         by_path[operation.path].append(operation)
-    return {path: OperationsResource(operations, plumbing) for path, operations in by_path.items()}
+    resources = {path: OperationsResource(operations, plumbing) for path, operations in by_path.items()}
+    return resources | {QUERY.path: QueryResource(plumbing)}

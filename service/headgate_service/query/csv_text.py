@@ -1,0 +1,76 @@
+"""Results as a table in CSV: fixed columns for each type, and a line of their names."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+# What a spreadsheet would take for a formula, were it the first character of a text that some visitor sent.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "metric": ("value", "compareValue", "change"),
+    "breakdown": ("key", "isOther", "value", "share", "compareValue", "change"),
+    "timeseries": ("key", "isOther", "period", "time", "value"),
+    "funnel": (
+        "key",
+        "isOther",
+        "period",
+        "step",
+        "event",
+        "name",
+        "count",
+        "conversion",
+        "stepConversion",
+        "dropoff",
+        "medianSeconds",
+    ),
+}
+
+
+def csv_text(kind: str, results: Sequence[Mapping[str, Any]]) -> str:
+    """`period` is `current` or `compare`. What is null is empty; a text that begins as a formula gets an apostrophe."""
+    written = io.StringIO()
+    table = csv.writer(written)
+    table.writerow(COLUMNS[kind])
+    rows = {"metric": _values, "breakdown": _values, "timeseries": _series, "funnel": _steps}[kind](results)
+    for row in rows:
+        table.writerow([_cell(row.get(name)) for name in COLUMNS[kind]])
+    return written.getvalue()
+
+
+def _values(results: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for result in results:
+        compare = result.get("compare", {})
+        yield {**result, "compareValue": compare.get("value"), "change": compare.get("change")}
+
+
+def _series(results: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for result, period, part in _periods(results):
+        for point in part["data"]:
+            yield {**_key(result), "period": period, **point}
+
+
+def _steps(results: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for result, period, part in _periods(results):
+        for step in part["steps"]:
+            yield {**_key(result), "period": period, "step": step["index"], **step}
+
+
+def _periods(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], str, Mapping[str, Any]]]:
+    for result in results:
+        yield result, "current", result
+        if "compare" in result:
+            yield result, "compare", result["compare"]
+
+
+def _key(result: Mapping[str, Any]) -> dict[str, Any]:
+    return {"key": result["key"], "isOther": result.get("isOther")}
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return value

@@ -1,0 +1,113 @@
+"""Answers queries: parsed, looked up among the answers that are kept, or asked of the store."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from headgate_service.query.answering import answered
+from headgate_service.query.at_once import AtOnce
+from headgate_service.query.cache import Cache, Kept
+from headgate_service.query.condition import leaves
+from headgate_service.query.limited_store import LimitedStore, PatternInvalid
+from headgate_service.query.meta import meta_of, touches_now
+from headgate_service.query.normal_form import normal_form
+from headgate_service.query.query import Query, parse_query
+from headgate_service.query.refusal import invalid
+from headgate_service.query.scope import Scope
+from headgate_service.query.store import Rows
+
+CACHE_BYTES = 64 * 1024 * 1024
+FRESH_SECONDS, SETTLED_SECONDS = 30.0, 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """For which project a query is, and under which id of a request."""
+
+    project_id: str
+    slug: str
+    time_zone: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`results` is a JSON array."""
+
+    type: str
+    results: bytes
+    meta: dict[str, Any]
+
+    def json(self) -> bytes:
+        return orjson.dumps({"type": self.type, "results": orjson.Fragment(self.results), "meta": self.meta})
+
+
+class Queries:
+    """Over one store. `clock` is monotonic seconds, `now_ms` the time of day."""
+
+    def __init__(
+        self,
+        store: Rows,
+        table: str,
+        *,
+        clock: Callable[[], float],
+        now_ms: Callable[[], int],
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self._store = store
+        self._table = table
+        self._clock = clock
+        self._now_ms = now_ms
+        self._cache = Cache(cache_bytes, clock)
+        self._at_once = AtOnce()
+
+    async def answer(self, request: object, asker: Asker) -> Answer:
+        """Raises QueryInvalid, QueryOverLimit, TooManyQueries, QueryTimeout, StoreDown."""
+        began = self._clock()
+        query = parse_query(request, asker.time_zone)
+        normal = orjson.dumps(normal_form(query, asker.project_id))
+        kept = None if query.refresh else self._cache.get(asker.project_id, normal)
+        said: dict[str, Any] = {"cached": kept is not None}
+        if kept:
+            said["cachedAt"] = _rfc3339(kept.at_ms)
+        else:
+            kept = await self._asked(query, asker)
+            seconds = FRESH_SECONDS if touches_now(query, kept.at_ms) else SETTLED_SECONDS
+            self._cache.put(asker.project_id, normal, kept, seconds)
+        said |= {"elapsedMs": round((self._clock() - began) * 1000), "requestId": asker.request_id}
+        return Answer(query.type, kept.results, kept.meta | said)
+
+    async def _asked(self, query: Query, asker: Asker) -> Kept:
+        now_ms = self._now_ms()
+        with self._at_once.one(asker.project_id):
+            store = LimitedStore(self._store, self._clock)
+            await _check_patterns(query, store)
+            found = await answered(query, Scope(self._table, asker.project_id, query), store)
+        meta = meta_of(query, asker.slug, now_ms) | {"truncated": found.truncated, "sampled": found.sampled}
+        return Kept(orjson.dumps(found.results), meta, now_ms)
+
+
+async def _check_patterns(query: Query, store: LimitedStore) -> None:
+    """Where there are no events the engine would not look at a pattern, and a wrong one be taken for a right one."""
+    for path, pattern in _patterns(query):
+        try:
+            await store.query("SELECT match('', {pattern:String})", {"pattern": f"(?-s){pattern}"})
+        except PatternInvalid as error:
+            raise invalid(path, f"is no regular expression in RE2's syntax: {error}", "invalid_regex") from None
+
+
+def _patterns(query: Query) -> Iterator[tuple[str, str]]:
+    conditions = [("filter", query.condition)]
+    if query.funnel:
+        conditions += [(f"steps[{i}].filter", step.condition) for i, step in enumerate(query.funnel.steps)]
+    for path, condition in conditions:
+        for leaf in leaves(condition):
+            if leaf.op == "regex":
+                yield path, str(leaf.value)
+
+
+def _rfc3339(ms: int) -> str:
+    return f"{datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"

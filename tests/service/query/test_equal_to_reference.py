@@ -1,0 +1,134 @@
+"""The engine's answers equal the reference's, integers exactly and floats within 1e-9.
+
+HEADGATE_TEST_QUERY_EXAMPLES makes each test longer.
+"""
+
+import math
+import os
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+from conftest import Filled
+from headgate_service.query.answering import answered
+from headgate_service.query.query import parse_query
+from headgate_service.query.refusal import QueryOverLimit
+from headgate_service.query.scope import Scope
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from reference import Happened, answer
+from strategies import AROUND, INTERVALS, ZONES, breakdowns, filters, happenings, metrics
+
+EXAMPLES = int(os.environ.get("HEADGATE_TEST_QUERY_EXAMPLES", "30"))
+bounded = settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+Case = tuple[dict[str, Any], list[Happened]]
+
+
+def agree(found: Any, expected: Any, path: str = "") -> None:
+    if isinstance(expected, dict):
+        assert isinstance(found, dict), path
+        assert found.keys() == expected.keys(), path
+        for name in expected:
+            agree(found[name], expected[name], f"{path}.{name}")
+    elif isinstance(expected, list):
+        assert isinstance(found, list), path
+        assert len(found) == len(expected), (path, found, expected)
+        for index, (one, other) in enumerate(zip(found, expected, strict=True)):
+            agree(one, other, f"{path}[{index}]")
+    elif isinstance(expected, float) and not isinstance(found, bool) and isinstance(found, int | float):
+        assert math.isclose(found, expected, rel_tol=1e-9), (path, found, expected)
+    else:
+        assert type(found) is type(expected), (path, found, expected)
+        assert found == expected, (path, found, expected)
+
+
+def check(filled: Filled, request: dict[str, Any], events: list[Happened]) -> None:
+    try:
+        query = parse_query(request | {"projectId": "p"}, "UTC")
+    except QueryOverLimit:
+        assume(False)
+        raise
+    scope = Scope(filled.table, filled.project(events), query)
+    found = filled.run(answered(query, scope, filled.rows))
+    agree(found.results, answer(query, events))
+
+
+@st.composite
+def ranges(draw: st.DrawFn) -> dict[str, Any]:
+    around = date.fromisoformat(draw(st.sampled_from(AROUND)))
+    start = around - timedelta(days=draw(st.integers(0, 2)))
+    end = start + timedelta(days=draw(st.sampled_from([0, 1, 3, 40])))
+    made: dict[str, Any] = {"timezone": draw(st.sampled_from(ZONES))}
+    if draw(st.booleans()):
+        return made | {"start": str(start), "end": str(end)}
+    return made | {"start": f"{start}T0{draw(st.integers(0, 9))}:30:00", "end": f"{end}T23:59:59.999Z"}
+
+
+compares = st.none() | st.sampled_from(["previous_period", "previous_year"])
+windows = st.none() | st.sampled_from(
+    [{"value": 30, "unit": "minute"}, {"value": 1, "unit": "hour"}, {"value": 1, "unit": "day"}]
+)
+steps = st.builds(
+    lambda name, condition: {"event": name, "filter": condition},
+    st.sampled_from(["*", "$pageview", "signup"]),
+    filters(),
+)
+
+
+@st.composite
+def cases(draw: st.DrawFn, kind: str, weights: tuple[float, ...] = (1.0,)) -> Case:
+    dates = draw(ranges())
+    period = parse_query({"type": "metric", "projectId": "p", "event": "*", "dateRange": dates}, "UTC").period
+    request: dict[str, Any] = {"type": kind, "dateRange": dates, "filter": draw(filters()), "compare": draw(compares)}
+    if kind == "timeseries":
+        request["interval"] = draw(st.none() | st.sampled_from(INTERVALS))
+    if kind == "breakdown" or (kind in ("timeseries", "funnel") and draw(st.booleans())):
+        request["breakdown"] = draw(breakdowns)
+    request["includeTest"] = draw(st.booleans())
+    start, span, most = period.start - 3 * 86_400_000, period.end - period.start + 4 * 86_400_000, 10
+    if kind == "funnel":
+        request["steps"] = draw(st.lists(steps, min_size=2, max_size=4, unique_by=str))
+        request["countBy"] = draw(st.sampled_from(["user", "session"]))
+        request["window"] = draw(windows)
+        # Close together, so that there is something to go through.
+        if draw(st.booleans()):
+            start, span, most = period.start, 7_200_000, 14
+    else:
+        request["event"] = draw(st.sampled_from(["*", "*", "$pageview", 'it\'s \\ "x"']))
+        request["metric"] = draw(metrics)
+    events = draw(st.lists(happenings(start, span), max_size=most))
+    return request, [replace(one, weight=draw(st.sampled_from(weights))) for one in events]
+
+
+@bounded
+@given(case=cases("metric"))
+def test_metric(filled: Filled, case: Case) -> None:
+    check(filled, *case)
+
+
+@bounded
+@given(case=cases("timeseries"))
+def test_timeseries(filled: Filled, case: Case) -> None:
+    check(filled, *case)
+
+
+@bounded
+@given(case=cases("breakdown"))
+def test_breakdown(filled: Filled, case: Case) -> None:
+    check(filled, *case)
+
+
+@bounded
+@given(case=cases("funnel"))
+def test_funnel(filled: Filled, case: Case) -> None:
+    check(filled, *case)
+
+
+@bounded
+@given(
+    case=st.sampled_from(["metric", "timeseries", "breakdown", "funnel"]).flatmap(lambda k: cases(k, (1.0, 2.5, 10.0)))
+)
+def test_sampled(filled: Filled, case: Case) -> None:
+    check(filled, *case)
