@@ -4,17 +4,17 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from headgate_gateway.app_api import deploys as api
-from headgate_service.policy.compiled_config import NO_CONFIG
-from headgate_service.policy.config_changes import ConfigChange, config_changes
 
 from headgate_cli.admin_socket import AsJson, fail
-from headgate_cli.headgate_yaml import read_config
 from headgate_cli.reach import OperatorDir, reach
 from headgate_cli.show import show_json, show_table
+
+if TYPE_CHECKING:
+    from headgate_service.policy.config_changes import ConfigChange
 
 COLUMNS = ("version", "active", "createdAt", "createdBy", "changed")
 _VALUE_CHARACTERS = 60
@@ -50,6 +50,12 @@ def deploy(
     """
     if context.invoked_subcommand is not None:
         return
+    # They take a third of a second to load, which no other command should.
+    from headgate_service.policy.compiled_config import NO_CONFIG
+    from headgate_service.policy.config_changes import config_changes
+
+    from headgate_cli.headgate_yaml import read_config
+
     compiled = read_config(file).canonical()
     if compile_only:
         show_json(compiled)
@@ -128,7 +134,7 @@ def _named(project: str | None, key: str | None, compiled: Mapping[str, Any] | N
     return {"project": named} if named else {}
 
 
-def _show(version: int, changes: Sequence[ConfigChange]) -> None:
+def _show(version: int, changes: "Sequence[ConfigChange]") -> None:
     typer.echo(f"Against version {version}:" if version else "Against no config:")
     for change in changes:
         typer.echo(f"  {change.path}: {_value(change.before)} -> {_value(change.after)}")

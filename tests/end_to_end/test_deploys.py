@@ -1,10 +1,7 @@
 """Deploying a config, what it does to events of every API, and rolling it back, on a whole Headgate."""
 
 import json
-import os
 import secrets
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +20,10 @@ from headgate.v1 import outcome_pb2
 from headgate.v1 import user_service_pb2 as user
 from headgate.v1 import user_service_pb2_grpc as users_grpc
 from headgate.v1.event_pb2 import Event
+from headgate_cli.main import app
 from headgate_gateway.app_api.rendering import KEY_KIND_NAMES as KINDS
 from headgate_gateway.app_api.rendering import ROLES
+from typer.testing import CliRunner
 
 CONFIG = """
 events:
@@ -93,16 +92,16 @@ def failure(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]["code"]
 
 
-def compiled(headgate, tmp_path: Path, text: str = CONFIG) -> dict[str, Any]:
-    file = tmp_path / "headgate.yaml"
+def compiled(folder: Path, text: str = CONFIG) -> dict[str, Any]:
+    file = folder / "headgate.yaml"
     file.write_text(text)
-    made: dict[str, Any] = json.loads(headgate.run("deploy", "-f", str(file), "--compile").stdout)
+    made: dict[str, Any] = json.loads(CliRunner().invoke(app, ["deploy", "-f", str(file), "--compile"]).stdout)
     return made
 
 
-def test_a_deploy_makes_a_version_and_the_same_config_again_none(client, headgate, tenant, tmp_path):
+def test_a_deploy_makes_a_version_and_the_same_config_again_none(client, tenant, tmp_path):
     own = tenant()
-    config = compiled(headgate, tmp_path)
+    config = compiled(tmp_path)
     first = client.post("/api/deploy", json=config, headers=own.both()).json()
     assert first["version"] == 1
     assert "/events/purchase" in first["changed"]
@@ -239,20 +238,20 @@ def test_versions_that_there_are_not_are_not_found(client, tenant):
     assert client.post("/api/deploys/0/activate", headers=own.both()).json() == {"version": 0, "changed": []}
 
 
-def test_the_published_schemas_are_served_and_take_what_is_compiled(client, headgate, tmp_path):
+def test_the_published_schemas_are_served_and_take_what_is_compiled(client, tmp_path):
     written = client.get("/schemas/headgate.yaml.json")
     assert written.headers["content-type"] == "application/schema+json"
     jsonschema.validate(yaml.safe_load(CONFIG), written.json())
-    jsonschema.validate(compiled(headgate, tmp_path), client.get("/schemas/compiled.json").json())
+    jsonschema.validate(compiled(tmp_path), client.get("/schemas/compiled.json").json())
     reference = Path(__file__).parents[2] / "docs" / "reference"
     assert written.json() == json.loads((reference / "headgate.yaml.schema.json").read_text())
 
 
 @pytest.fixture
-def ruled(client, headgate, tenant, tmp_path, wait_until) -> Tenant:
+def ruled(client, tenant, tmp_path, wait_until) -> Tenant:
     """A tenant whose events are judged by CONFIG."""
     own = tenant()
-    client.post("/api/deploy", json=compiled(headgate, tmp_path), headers=own.both()).raise_for_status()
+    client.post("/api/deploy", json=compiled(tmp_path), headers=own.both()).raise_for_status()
     probe = {"events": [{"eventName": "debug_x", "experimentId": "e", "sessionId": "s"}]}
     dry = {"X-public-key": own.keys["public"], "Headgate-Dry-Run": "1"}
     wait_until(
@@ -346,7 +345,7 @@ def test_origins_are_refused_ignored_or_taken_and_experiments_are_told(client, r
     assert asked(**{"X-experiment-ids": "", "X-xaiku-test": "true"}) == ["e1", "t1"]
 
 
-def test_what_is_written_holds_no_personal_data_and_the_weight_of_a_sample(client, headgate, ruled, tenant, wait_until):
+def test_what_is_written_holds_no_personal_data(client, headgate, ruled, wait_until):
     event = {"eventName": "view", "experimentId": "e", "sessionId": "s", "userId": "b0b", "email": "b0b@example.com"}
     client.post("/api/v1/analytics", json={"events": [event]}, headers={"X-public-key": ruled.keys["public"]})
     wait_until(lambda: any(one["name"] == "view" and one.get("userId") for one in headgate.written()), "it is written")
@@ -357,57 +356,59 @@ def test_what_is_written_holds_no_personal_data_and_the_weight_of_a_sample(clien
     assert "b0b" not in headgate.log_file.read_text()
 
 
-def as_person(headgate, own: Tenant, tmp_path: Path, *arguments: str, role: str = "owner"):
-    """A command of a person who is logged in."""
-    file = tmp_path / "credentials.json"
-    login = {"url": headgate.http, "accessToken": own.people[role], "email": "x@example.com", "expiresAt": "2030"}
-    file.write_text(json.dumps(login))
-    environ = {**os.environ, "HEADGATE_CREDENTIALS": str(file)}
-    environ.pop("HEADGATE_SECRET_KEY", None)
-    return subprocess.run(
-        [sys.executable, "-m", "headgate_cli", "deploy", *arguments],
-        capture_output=True, text=True, timeout=60, env=environ, cwd=tmp_path, check=False,
-    )  # fmt: skip
+@pytest.fixture
+def as_person(headgate, monkeypatch, tmp_path) -> Callable[..., Any]:
+    """Runs `headgate deploy` as a person who is logged in, in a folder of the test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HEADGATE_CREDENTIALS", str(tmp_path / "credentials.json"))
+    monkeypatch.delenv("HEADGATE_SECRET_KEY", raising=False)
+
+    def run(own: Tenant, *arguments: str, role: str = "owner") -> Any:
+        login = {"url": headgate.http, "accessToken": own.people[role], "email": "x@example.com", "expiresAt": "2030"}
+        (tmp_path / "credentials.json").write_text(json.dumps(login))
+        return CliRunner().invoke(app, ["deploy", *arguments])
+
+    return run
 
 
-def test_the_command_deploys_shows_what_changes_and_rolls_back(headgate, tenant, tmp_path):
+def test_the_command_deploys_shows_what_changes_and_rolls_back(headgate, tenant, tmp_path, as_person):
     own = tenant()
     (tmp_path / "purchase.json").write_text('{"required": ["amount"]}')
     (tmp_path / "headgate.yaml").write_text(f"project: {own.slug}\nevents: {{purchase: {{schema: purchase.json}}}}\n")
     key = ("--key", own.keys["secret"])
-    tried = as_person(headgate, own, tmp_path, "--dry-run", *key)
-    assert tried.returncode == 0
+    tried = as_person(own, "--dry-run", *key)
+    assert tried.exit_code == 0
     assert "/events/purchase: none ->" in tried.stdout
-    assert json.loads(as_person(headgate, own, tmp_path, "history", *key, "--json").stdout) == {"deploys": []}
-    done = as_person(headgate, own, tmp_path, *key, "--json")
+    assert json.loads(as_person(own, "history", *key, "--json").stdout) == {"deploys": []}
+    done = as_person(own, *key, "--json")
     assert json.loads(done.stdout) == {"version": 1, "changed": ["/events/purchase", "/project"]}
     (tmp_path / "headgate.yaml").write_text("ip: drop\n")
-    assert "Version 2 is active." in as_person(headgate, own, tmp_path, *key, "--yes").stdout
-    again = as_person(headgate, own, tmp_path, *key)
+    assert "Version 2 is active." in as_person(own, *key, "--yes").stdout
+    again = as_person(own, *key)
     assert "nothing changes" in again.stdout
-    back = as_person(headgate, own, tmp_path, "activate", "1", "--project", own.slug, "--json")
+    back = as_person(own, "activate", "1", "--project", own.slug, "--json")
     assert json.loads(back.stdout)["version"] == 1
-    shown = json.loads(as_person(headgate, own, tmp_path, "show", *key).stdout)
+    shown = json.loads(as_person(own, "show", *key).stdout)
     assert shown["events"]["purchase"]["schema"] == {"required": ["amount"]}
     # The operator needs no key, and names the project instead.
     operator = headgate.run("deploy", "-f", str(tmp_path / "headgate.yaml"), "--project", own.slug, "--json")
     assert json.loads(operator.stdout)["version"] == 3
 
 
-def test_the_command_says_what_is_wrong_and_deploys_nothing(headgate, tenant, tmp_path):
+def test_the_command_says_what_is_wrong_and_deploys_nothing(tenant, tmp_path, as_person):
     own = tenant()
     key = ("--key", own.keys["secret"])
-    missing = as_person(headgate, own, tmp_path, *key)
-    assert (missing.returncode, "headgate.yaml cannot be read" in missing.stderr) == (2, True)
+    missing = as_person(own, *key)
+    assert (missing.exit_code, "headgate.yaml cannot be read" in missing.stderr) == (2, True)
     (tmp_path / "headgate.yaml").write_text("events: {a: {sampel: 1}}")
-    wrong = as_person(headgate, own, tmp_path, *key)
-    assert wrong.returncode == 1
+    wrong = as_person(own, *key)
+    assert wrong.exit_code == 1
     assert '/events/a/sampel: is no setting here; did you mean "sample"?' in wrong.stderr
     (tmp_path / "headgate.yaml").write_text("project: somebody-elses")
-    foreign = as_person(headgate, own, tmp_path, *key)
-    assert foreign.returncode == 1
+    foreign = as_person(own, *key)
+    assert foreign.exit_code == 1
     assert "/project:" in foreign.stderr
     (tmp_path / "headgate.yaml").write_text("ip: drop")
-    assert as_person(headgate, own, tmp_path).returncode == 2
-    assert "secret key" in as_person(headgate, own, tmp_path, "--key", "sk_live_x").stderr
-    assert headgate.json("deploy", "history", "--project", own.slug) == {"deploys": []}
+    assert as_person(own).exit_code == 2
+    assert "secret key" in as_person(own, "--key", "sk_live_x").stderr
+    assert json.loads(as_person(own, "history", *key, "--json").stdout) == {"deploys": []}
