@@ -134,7 +134,7 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Ends its connections, and it."""
-        if self.process is not None:
+        if self.process is not None and self.process.poll() is None:
             self.signal(signal.SIGCONT)
             self.process.send_signal(signal.SIGINT)
             self.process.wait(30)
@@ -184,6 +184,22 @@ def postgres(new_postgres: Callable[[], PostgresServer]) -> PostgresServer:
     server = new_postgres()
     server.start()
     return server
+
+
+@pytest.fixture(scope="session")
+def _fragile_postgres(new_postgres: Callable[[], PostgresServer]) -> PostgresServer:
+    return new_postgres()
+
+
+@pytest.fixture
+def fragile_postgres(_fragile_postgres: PostgresServer) -> Iterator[PostgresServer]:
+    """One that a test may stop and freeze; it runs at the start, with no tables."""
+    if _fragile_postgres.process is None or _fragile_postgres.process.poll() is not None:
+        _fragile_postgres.start()
+    _fragile_postgres.sql("DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    yield _fragile_postgres
+    if _fragile_postgres.process is not None and _fragile_postgres.process.poll() is None:
+        _fragile_postgres.signal(signal.SIGCONT)
 
 
 @pytest.fixture

@@ -270,8 +270,15 @@ def redis_url(settings: Settings) -> str:
 
 
 def database_url(settings: Settings, data_dir: DataDir) -> str:
-    """Where the control database is."""
-    return settings.control.database_url or data_dir.database_url
+    """Where the control database is. Raises SettingsInvalid."""
+    if settings.control.database_url is None:
+        return data_dir.database_url
+    from headgate_service.control_db.url import DatabaseUrlInvalid, driven
+
+    try:
+        return driven(settings.control.database_url)
+    except DatabaseUrlInvalid as error:
+        raise SettingsInvalid(f"control.database_url: {error}") from None
 
 
 def _when_full(sinks: Sequence[SinkSettings]) -> "Iterator[tuple[SinkSettings, WhenFull]]":

@@ -96,7 +96,7 @@ class ControlSettings(Section):
     """The database of projects and keys."""
 
     database_url: str | None = Field(default=None, repr=False)
-    """SQLAlchemy URL. Absent: an SQLite file in the data directory."""
+    """`postgresql://USER:PASSWORD@HOST/DATABASE` (`pip install headgate[postgres]`), which any number of services on any machines may share. Absent: an SQLite file in the data directory."""  # noqa: E501
 
     secrets_key: SecretsKeySetting | None = Field(default=None, repr=False)
     """What the secrets of projects' own sinks are encrypted with: the base64 of 32 random bytes, the same for every process. Several, separated by commas, change it: the first encrypts, all of them decrypt, and a service that starts encrypts anew what it finds under an older one. Absent: `secrets.key` in the data directory, made at the first start."""  # noqa: E501

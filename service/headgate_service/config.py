@@ -54,7 +54,8 @@ class Config:
 
     `gateway_socket` is where gateways of the same machine find it, without TLS. `first_start_file` gets the keys of the
     default project, once, when it is made. `log_bound_bytes` is how much of a project a sink may leave unsettled.
-    Counters are copied to the control DB every `copy_seconds`, and one more at most.
+    Counters are copied to the control DB every `copy_seconds`, and one more at most. What is known of keys is trusted
+    for `trust_seconds` while the control DB is away.
     """
 
     grpc_host: str
@@ -72,6 +73,7 @@ class Config:
     sinks: tuple[SinkRule, ...] = ()
     log_bound_bytes: int = 256 * 1024 * 1024
     copy_seconds: float = 9.0
+    trust_seconds: float = 15 * 60.0
     drain_seconds: float = 10.0
     store_url: str | None = field(default=None, repr=False)
     """Of the store that queries are asked; None: there is none."""

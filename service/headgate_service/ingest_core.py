@@ -51,7 +51,9 @@ class IngestCore:
         made_once = Secrets(database, secrets.token_bytes)
         receipts = ReceiptMaker(await made_once.get(RECEIPT_SIGNING))
         policies = ActivePolicies(database, await made_once.get(PII_HASHING))
-        directory = Directory(ControlChanges(database, policies), clock=time.monotonic)
+        directory = Directory(
+            ControlChanges(database, policies), clock=time.monotonic, trust_seconds=config.trust_seconds
+        )
         pipeline = RedisPipeline(config.redis_url)
         epochs = Epochs(pipeline, SavedCounters(database))
         refusals = RefusalLedger(pipeline, _now, epochs)

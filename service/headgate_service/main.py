@@ -218,6 +218,8 @@ async def _serve_core(
         await asyncio.gather(public.stop(config.drain_seconds), operator.stop(grace=0))
         for task in running:
             task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await copying.last()
     await tail_redis.aclose()
     if store:
         await store.close()

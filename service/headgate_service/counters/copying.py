@@ -16,6 +16,7 @@ from headgate_service.log.names import SHARDS, shard_keys
 from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
 
 POLL_SECONDS = 1.0
+_LAST_SECONDS = 5.0
 PAGE_PROJECTS = 200
 
 # Held by whoever began the last copy, until the next is due: one service at a time does the work. Two at once would
@@ -64,6 +65,14 @@ class Copying:
                     await whole(self.copy())
             except (RedisUnavailable, ResponseError, ControlDbUnavailable) as error:
                 _log.warning("counters cannot be copied now", error=str(error))
+
+    async def last(self) -> None:
+        """A copy at the end of a service, so that one that was told to end leaves nothing to be copied."""
+        try:
+            async with asyncio.timeout(_LAST_SECONDS):
+                await self.copy()
+        except (RedisUnavailable, ResponseError, ControlDbUnavailable, TimeoutError) as error:
+            _log.warning("counters cannot be copied at the end", error=str(error) or type(error).__name__)
 
     async def copy(self) -> None:
         """Once. Raises RedisUnavailable, ResponseError, ControlDbUnavailable."""
