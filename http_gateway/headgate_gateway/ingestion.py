@@ -140,6 +140,8 @@ class Ingestion:
             self._metrics.judged(self.dialect.name, outcome_pb2.OUTCOME_ACCEPTED, unnamed)
         for result in response.results:
             self._metrics.judged(self.dialect.name, result.outcome, 1)
+        if response.warned:
+            self._metrics.warned(self.dialect.name, response.warned)
         if parsed.refused:
             self._metrics.judged(self.dialect.name, outcome_pb2.OUTCOME_REFUSED, parsed.refused)
 

@@ -35,6 +35,11 @@ class Metrics:
             "Events of requests that the service or the gateway judged, by what became of them.",
             ("dialect", "outcome"),
         )
+        self._warnings = Tally(
+            "headgate_gateway_event_warnings",
+            "Accepted events that do not fit the schema which their project's policy watches.",
+            ("dialect",),
+        )
         self._refusals = Tally(
             "headgate_gateway_refusals",
             "Requests that were refused whole, by cause.",
@@ -46,7 +51,7 @@ class Metrics:
             (),
             _GATHERED,
         )
-        for counted in (self._requests, self._seconds, self._events, self._refusals, self._gathered):
+        for counted in (self._requests, self._seconds, self._events, self._warnings, self._refusals, self._gathered):
             self.registry.register(counted)
         self.in_flight = 0
         in_flight = Gauge(
@@ -62,6 +67,9 @@ class Metrics:
 
     def judged(self, dialect: str, outcome: "outcome_pb2.Outcome", events: int) -> None:
         self._events.counts[dialect, _OUTCOMES.get(outcome, "unspecified")] += events
+
+    def warned(self, dialect: str, events: int) -> None:
+        self._warnings.counts[(dialect,)] += events
 
     def refused(self, dialect: str, cause: str) -> None:
         self._refusals.counts[dialect, cause] += 1

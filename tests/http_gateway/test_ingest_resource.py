@@ -257,6 +257,7 @@ async def test_what_a_policy_says_of_events_is_told_in_a_header_and_in_full_in_a
     answer = await http.post("/plain", content=events, headers=KEY)
     assert answer.headers["headgate-warnings"] == "1"
     assert "dryRun" not in answer.json()
+    assert 'headgate_gateway_event_warnings_total{dialect="plain"} 1.0' in (await http.get("/metrics")).text
     report = (await http.post("/plain", content=events, headers={**KEY, "Headgate-Dry-Run": "1"})).json()["dryRun"]
     assert report["dropped"] == [{"index": 1, "reason": "sampled"}]
     assert report["refused"] == [{"index": 2, "field": "properties.a", "message": "is required"}]
