@@ -9,6 +9,10 @@ from headgate_sinks import Misconfigured, Outcome, Result, Retry, TooLarge
 LONGEST_ERROR = 300
 
 
+class Crashed(Retry):
+    """The sink's process ended while it wrote the batch; of several that it wrote, any may be why."""
+
+
 async def attempt(call: Awaitable[Any], seconds: float | None) -> Any:
     """What the call returns, or the outcome that it raised. Never raises but when cancelled. None: no deadline."""
     try:

@@ -58,8 +58,10 @@ class Audit:
         """Raises RedisUnavailable, ResponseError."""
         differences: dict[str, int] = defaultdict(int)
         backlogs: dict[str, float] = defaultdict(float)
-        for shard in list(self._shards.values()):
-            for project_id in await shard.log.projects():
+        shards = list(self._shards.values())
+        found = await asyncio.gather(*(shard.log.projects() for shard in shards))
+        for shard, project_ids in zip(shards, found, strict=True):
+            for project_id in project_ids:
                 for books in await self._books(shard.lease.keys, project_id):
                     differences[books.sink] += abs(books.difference)
                     backlog = books.backlog_bytes / self._backlog_bytes

@@ -7,11 +7,14 @@ import asyncio
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import structlog
 from headgate_sinks import Misconfigured, Outcome, Reject, Result, Retry, TooLarge
 
+from headgate_service.delivery.attempt import Crashed
 from headgate_service.delivery.backoff import Backoff
+from headgate_service.delivery.crashes import MOST_GIVEN_UP, PLUGIN_CRASHED, Verdict
 from headgate_service.delivery.expiry import Expiry
 from headgate_service.delivery.harvest import EventCache, Harvest
 from headgate_service.delivery.metrics import SinkMetrics
@@ -144,11 +147,14 @@ class Lane:
 
     async def _resume(self) -> None:
         """Takes up what is promised, and everything else from the cursors."""
+        await self._load()
+        self._more = True
+        await self._deliver()
+
+    async def _load(self) -> None:
         self._positions, self._news = {}, {}
         await self._promises.load()
         await self._scan()
-        self._more = True
-        await self._deliver()
 
     async def _scan(self) -> None:
         """Compares every project's log with the position in it."""
@@ -232,6 +238,8 @@ class Lane:
                 case Misconfigured(message=message):
                     self._outlet.note(self._log.shard, State.PAUSED, message)
                     await self._pause(self._rules.pause)
+                case Crashed():
+                    await self._judge(promised, outcome)
                 case Retry(message=message, after=after, events=places):
                     self._metrics.retried()
                     self._outlet.note(self._log.shard, State.RETRYING, message)
@@ -244,7 +252,31 @@ class Lane:
         promised.first_ms = promised.first_ms or self._now_ms()
         batch = self._promises.batch(promised)
         self._metrics.oldest(self._log.shard, batch.events[0].receive_time.ToMilliseconds())
-        return await self._outlet.write(batch)
+        return await self._outlet.write(batch, alone=promised.crashes is not None)
+
+    async def _judge(self, promised: Promised, crashed: Crashed) -> None:
+        """After the sink's process crashed with a batch."""
+        self._metrics.retried()
+        # The first time it may have been with any of those that it wrote.
+        promised.crashes = 0 if promised.crashes is None else promised.crashes + 1
+        verdict = self._outlet.crashes.judge(
+            *(len(promised.events), promised.crashes, promised.suspect, self._outlet.config.pause_rejecting)
+        )
+        match verdict:
+            case Verdict.HALVE:
+                await self._halve(promised)
+                for half in islice(self._promises, 2):
+                    half.crashes, half.suspect = 0, True
+            case Verdict.GIVE_UP:
+                await self._settle(promised, Result((Reject((0,), PLUGIN_CRASHED, crashed.message),)))
+                return
+            case Verdict.PAUSE:
+                message = f"it crashes with each of {MOST_GIVEN_UP} events in a row: {crashed.message}"
+                self._outlet.note(self._log.shard, State.PAUSED, message)
+                await self._pause(self._rules.pause)
+                return
+        self._outlet.note(self._log.shard, State.RETRYING, crashed.message)
+        await self._pause(self._rules.backoff.seconds(promised.attempts))
 
     def _is_to_be_halved(self, promised: Promised, result: Result) -> bool:
         """Where all of a batch was rejected by a target that does not say which events it means."""

@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import redis.asyncio
 import structlog
@@ -25,6 +26,7 @@ from headgate_service.delivery.deployed_run import Station
 from headgate_service.delivery.deployed_sink import DeployedSink
 from headgate_service.delivery.deployed_sinks import DeployedSinks, NoDeployedSinks, SinkChangesSource
 from headgate_service.delivery.errands import Errands
+from headgate_service.delivery.expiring_lane import ExpiringLane
 from headgate_service.delivery.forwarder import Forwarder
 from headgate_service.delivery.harvest import EventCache
 from headgate_service.delivery.lane import Lane, LaneRules
@@ -49,6 +51,7 @@ from headgate_service.garbage import spare_collections
 from headgate_service.log.redis_pipeline import RedisPipeline
 
 _OBSERVERS_SECONDS = 2.0
+_Lane = TypeVar("_Lane", bound=Lane)
 
 _log = structlog.get_logger(__name__)
 
@@ -126,14 +129,18 @@ async def serve(
             on_step,
         )
 
-        def make_lane(outlet: Outlet) -> Lane:
-            return Lane(outlet, shard_log, epoch, rules, cache, measured[outlet.name], clock, on_step, trimmer.moved)
+        def make(kind: type[_Lane], outlet: Outlet) -> _Lane:
+            return kind(outlet, shard_log, epoch, rules, cache, measured[outlet.name], clock, on_step, trimmer.moved)
 
-        lanes = [
-            make_lane(outlet) if outlet.known.is_set() else LateLane(outlet.known, functools.partial(make_lane, outlet))
-            for outlet in configured
-            if not outlet.broken
-        ]
+        def make_lane(outlet: Outlet) -> Lane | LateLane:
+            if outlet.broken:
+                return make(ExpiringLane, outlet)
+            if outlet.known.is_set():
+                return make(Lane, outlet)
+            kinds = functools.partial(make, Lane, outlet), functools.partial(make, ExpiringLane, outlet)
+            return LateLane(outlet.known, *kinds)
+
+        lanes = [make_lane(outlet) for outlet in configured]
         retry_lanes = [
             RetryLane(
                 *(outlet, RetryQueue(log, lease, outlet.name), epoch, rules, measured[outlet.name], clock, on_step)
@@ -153,15 +160,17 @@ async def serve(
                     del replay_outlets[replay_id]
                 await outlet.close()
 
-            if outlet.broken:
-                return Station(close)
             own_rules = dataclasses.replace(rules, config_version=sink.version)
             own_metrics = metrics.of_deployed(outlet, lambda: outlets.deployed)
             own_log = ProjectLog(log, lease, sink.project_id)
+            kind = ExpiringLane if outlet.broken else Lane
+            lane = kind(outlet, own_log, epoch, own_rules, cache, own_metrics, clock, on_step, trimmer.moved)
+            if outlet.broken:
+                return Station(close, [lane])
             queue = RetryQueue(log, lease, outlet.name)
             return Station(
                 close,
-                [Lane(outlet, own_log, epoch, own_rules, cache, own_metrics, clock, on_step, trimmer.moved)],
+                [lane],
                 [RetryLane(outlet, queue, epoch, own_rules, own_metrics, clock, on_step)],
             )
 

@@ -7,18 +7,20 @@ from enum import IntEnum
 from pathlib import Path
 
 import structlog
-from headgate_sinks import Batch, Limits, Misconfigured, Outcome, Place
+from headgate_sinks import Batch, Limits, Misconfigured, Outcome, Place, Result, WhenFull
 from headgate_sinks.host import Broken, Loaded, load
 
 from headgate_service.delivery.attempt import LONGEST_ERROR, checked
 from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.configured_sink import make_sink
+from headgate_service.delivery.crashes import Crashes
 from headgate_service.delivery.deployed_sink import DeployedSink
 from headgate_service.delivery.observers import Observers
 from headgate_service.delivery.own_sink import OwnSink
 from headgate_service.delivery.plugin_worker.isolated_sink import IsolatedSink
 from headgate_service.delivery.plugin_worker.supervised_worker import Isolation
 from headgate_service.delivery.rejections import Rejections
+from headgate_service.delivery.slots import Slots
 from headgate_service.delivery.tenant_place import TenantPlace
 
 _HOLD_SECONDS = 0.5
@@ -47,8 +49,8 @@ class Status:
 class Outlet:
     """Writes through a sink, at most so many batches at once.
 
-    `sink` is the sink, or why there is none. One in a process of its own is known only when its plugin was loaded:
-    `limits` and `expires` are to be asked for once `known` is set.
+    `sink` is the sink, or why there is none; `when_full` is what its kind says, where that is known. One in a process
+    of its own is known only when its plugin was loaded: `limits` are to be asked for once `known` is set.
     """
 
     def __init__(
@@ -57,16 +59,19 @@ class Outlet:
         sink: OwnSink | IsolatedSink | Broken | None,
         clock: Callable[[], float],
         observers: Observers | None = None,
+        when_full: WhenFull | None = None,
     ) -> None:
         self.config = config
+        self._when_full = when_full
         self._clock = clock
         self.observers = observers or Observers()
         self._troubles: dict[int, tuple[State, str]] = {}
         self._sink = None if isinstance(sink, Broken) else sink
-        self._slots: asyncio.Semaphore | None = None
+        self._slots: Slots | None = None
         self._broken: Broken | None = None
         self._held = False
         self.rejections = Rejections()
+        self.crashes = Crashes()
         self.known = asyncio.Event() if self._sink is None else self._sink.known
         self.status = Status(State.RUNNING, "", clock())
         if isinstance(sink, Broken):
@@ -87,8 +92,13 @@ class Outlet:
 
     @property
     def expires(self) -> bool:
-        """Whether a full backlog expires, rather than that events are refused."""
-        return (self.config.when_full or ("refuse" if self._sink is None else self._sink.spec.when_full)) == "expire"
+        """Whether a full backlog expires, rather than that events are refused. Of a sink that is being loaded and whose
+        configuration leaves it open, nothing expires yet."""
+        said = self._when_full if self._sink is None else self._sink.when_full
+        if said is None and self._broken is not None:
+            # A service takes the same for one that nobody knows.
+            said = "expire"
+        return (self.config.when_full or said) == "expire"
 
     @property
     def per_event(self) -> bool:
@@ -116,16 +126,19 @@ class Outlet:
         if self._sink is not None:
             self._sink.start(self._note_broken)
 
-    async def write(self, batch: Batch) -> Outcome:
-        """Never raises but when cancelled."""
+    async def write(self, batch: Batch, alone: bool = False) -> Outcome:
+        """Never raises but when cancelled. `alone`: while the sink writes nothing else."""
         if self._sink is None:
             return Misconfigured(self.status.last_error)
         if not self._sink.known.is_set():
             return await self._sink.write(batch)
         if self._slots is None:
-            self._slots = asyncio.Semaphore(max(1, self._sink.spec.concurrency))
-        async with self._slots:
-            return checked(await self._sink.write(batch), len(batch.events))
+            self._slots = Slots(max(1, self._sink.spec.concurrency))
+        async with self._slots.taken(alone):
+            outcome = checked(await self._sink.write(batch), len(batch.events))
+        if isinstance(outcome, Result):
+            self.crashes.written()
+        return outcome
 
     async def check(self) -> Outcome:
         """Never raises but when cancelled."""
@@ -188,7 +201,10 @@ def make_outlets(
         made = make_sink(config.use, config.settings, loaded, place)
         return made if isinstance(made, Broken) else OwnSink(made)
 
-    return [Outlet(config, sink(config), clock, observers) for config in sinks if config.enabled]
+    def when_full(config: SinkConfig) -> WhenFull | None:
+        return loaded.sinks[config.use].spec.when_full if config.use in loaded.sinks else None
+
+    return [Outlet(config, sink(config), clock, observers, when_full(config)) for config in sinks if config.enabled]
 
 
 def make_deployed_outlet(

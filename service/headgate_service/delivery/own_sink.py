@@ -22,6 +22,7 @@ class OwnSink:
         self._opened = False
         self.spec = sink.spec
         self.limits = sink.limits
+        self.when_full = sink.spec.when_full
         self.known = asyncio.Event()
         self.known.set()
 

@@ -29,6 +29,10 @@ class Promised:
     ranges: dict[str, GivenUp] = field(default_factory=dict)
     attempts: int = 0
     first_ms: int = 0
+    # How often the sink's process crashed with it while it wrote nothing else; None: it did not at all.
+    crashes: int | None = None
+    # It is part of a batch that was halved because of that.
+    suspect: bool = False
     # What the sink is to see of the events; None: everything.
     fields: Fields | None = None
 

@@ -48,6 +48,7 @@ class ReplayOutlet(Outlet):
         projects = frozenset(one.project_id for one in stored.ranges)
         super().__init__(replace(sink.config, projects=projects), sink.sink, clock)
         self._shared = sink
+        self.crashes = sink.crashes
         self._name = replay_sink(stored.id)
         self._rate = stored.rate
         self._free_at = 0.0
@@ -74,13 +75,13 @@ class ReplayOutlet(Outlet):
             return _BUSY_SECONDS
         return min(max(0.0, self._free_at - asyncio.get_running_loop().time()), _LONGEST_HOLD_SECONDS)
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: Batch, alone: bool = False) -> Outcome:
         if not self._rate:
-            return await self._shared.write(batch)
+            return await self._shared.write(batch, alone)
         self._busy = True
         self._free_at = asyncio.get_running_loop().time() + len(batch.events) / self._rate
         try:
-            return await self._shared.write(batch)
+            return await self._shared.write(batch, alone)
         finally:
             self._busy = False
 

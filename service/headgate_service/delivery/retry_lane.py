@@ -11,6 +11,8 @@ from collections.abc import Callable
 import structlog
 from headgate_sinks import Batch, Misconfigured, Outcome, Result, Retry, TooLarge
 
+from headgate_service.delivery.attempt import Crashed
+from headgate_service.delivery.crashes import CRASHES, PLUGIN_CRASHED
 from headgate_service.delivery.lane import LaneRules
 from headgate_service.delivery.metrics import SinkMetrics
 from headgate_service.delivery.outlet import Outlet
@@ -90,10 +92,18 @@ class RetryLane:
     async def _send(self, retry: QueuedRetry) -> bool:
         """Whether it came to an end."""
         retry.attempts += 1
-        outcome = await self._outlet.write(self._batch(retry))
+        outcome = await self._outlet.write(self._batch(retry), alone=retry.crashes is not None)
         self._on_step("write")
         reason = _rejected(outcome)
         match outcome:
+            case Crashed(message=message):
+                self._metrics.retried()
+                retry.crashes = 0 if retry.crashes is None else retry.crashes + 1
+                if retry.crashes < CRASHES:
+                    await self._pause(self._rules.backoff.seconds(retry.attempts))
+                    return False
+                # It was asked for by a person, who sees by its letter that it still does.
+                reason = PLUGIN_CRASHED, message
             case Misconfigured():
                 await self._pause(self._rules.pause)
                 return False

@@ -20,6 +20,8 @@ class QueuedRetry:
     number: int
     stored: delivery_pb2.StoredRetry
     attempts: int = 0
+    # As of a batch of a lane.
+    crashes: int | None = None
 
 
 class RetryQueue:

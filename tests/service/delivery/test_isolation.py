@@ -3,11 +3,14 @@
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from headgate.v1 import event_pb2
 from headgate_service.delivery.config import SinkConfig
+from headgate_service.log.names import SHARDS, shard_keys
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
 
@@ -36,6 +39,7 @@ class StrangeSink(Sink[StrangeConfig]):
 
     async def write(self, batch):
         (self.folder / "began").touch()
+        self.names = [event.name for event in batch.events]
         if not (self.folder / "cured").exists():
             await getattr(self, self.config.does)()
         with (self.folder / "taken").open("a") as taken:
@@ -79,6 +83,11 @@ class StrangeSink(Sink[StrangeConfig]):
 
     async def write_(self):
         pass
+
+    async def choke(self):
+        # On every event that is called a/2.
+        if "a/2" in self.names:
+            os._exit(4)
 
 
 @hookimpl
@@ -413,3 +422,56 @@ async def test_a_plugin_without_sinks_that_cannot_be_loaded_is_broken_and_alone(
             return "plugin is broken" in printed
 
         await rig.eventually(is_broken, "it to be broken")
+
+
+async def test_an_event_that_crashes_its_plugin_each_time_is_found_and_given_up(
+    rig, producer, redis, install, neighbour, balanced
+):
+    install("strange", STRANGE)
+    odd = SinkConfig(name="odd", use="strange", settings={"does": "choke", "max_age": 0.2})
+    keys = shard_keys(ord("a") % SHARDS).project("a")
+    async with rig.forwarding(rig.config(odd, rig.jsonl(), isolate=True)):
+        await producer.append("a", 4)
+        # In another shard, and so in the process at the same time.
+        await producer.append("b", 5)
+
+        async def given_up():
+            return await redis.hget(keys.cursors, "dead:odd") == b"1"
+
+        await rig.eventually(given_up, "the event given up")
+        await producer.append("a", 1)
+        expected = {"a": [name for name in producer.sent["a"] if name != "a/2"], "b": producer.sent["b"]}
+        await rig.eventually(lambda: neighbour.taken() == expected, "all the others")
+        await rig.eventually(lambda: rig.lines() == producer.sent, "the files")
+    ((_, letter),) = await redis.xrange(keys.dead)
+    assert (letter[b"code"], event_pb2.Event.FromString(letter[b"event"]).name) == (b"plugin_crashed", "a/2")
+    assert b"exit status 4" in letter[b"message"]
+    await balanced("odd", "jsonl")
+
+
+@pytest.mark.parametrize("how", ["unknown plugin", "wrong config", "no plugin of ours"])
+async def test_the_backlog_of_a_broken_sink_expires(rig, producer, redis, install, how, balanced):
+    """Whatever keeps it from writing; and one that refuses keeps everything."""
+    install("strange", STRANGE)
+    broken = {
+        "unknown plugin": SinkConfig(name="odd", use="missing", when_full="expire"),
+        "wrong config": SinkConfig(name="odd", use="strange", settings={"no_such": 1}),
+        "no plugin of ours": SinkConfig(name="odd", use="webhook", settings={}),
+    }[how]
+    kept = replace(broken, name="kept", when_full="refuse")
+    keys = shard_keys(ord("a") % SHARDS).project("a")
+    async with rig.forwarding(rig.config(broken, kept, rig.jsonl(), isolate=True, backlog_bytes=4000)):
+        for _ in range(60):
+            await producer.append("a", 1, padding=50)
+
+        async def within():
+            use = int(await redis.hget(keys.use, "bytes"))
+            return use - int(((await redis.hget(keys.cursors, "c:odd")) or b"0-0 0 0").split()[2]) <= 4000
+
+        await rig.eventually(within, "the backlog within its bound")
+        await rig.eventually(lambda: rig.lines() == producer.sent, "the files")
+        assert int(await redis.hget(keys.cursors, "dead:odd")) > 0
+        assert await redis.hget(keys.cursors, "c:kept") is None
+    letters = [fields for _, fields in await redis.xrange(keys.dead)]
+    assert {(letter[b"sink"], letter[b"code"]) for letter in letters} == {(b"odd", b"backlog_expired")}
+    await balanced("odd", "kept", "jsonl")

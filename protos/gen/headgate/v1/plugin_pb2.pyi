@@ -193,12 +193,14 @@ class SinkLimits(_message.Message):
     def __init__(self, events: _Optional[int] = ..., bytes: _Optional[int] = ..., age: _Optional[float] = ...) -> None: ...
 
 class PluginBroken(_message.Message):
-    __slots__ = ("reason", "details")
+    __slots__ = ("reason", "details", "when_full")
     REASON_FIELD_NUMBER: _ClassVar[int]
     DETAILS_FIELD_NUMBER: _ClassVar[int]
+    WHEN_FULL_FIELD_NUMBER: _ClassVar[int]
     reason: str
     details: str
-    def __init__(self, reason: _Optional[str] = ..., details: _Optional[str] = ...) -> None: ...
+    when_full: str
+    def __init__(self, reason: _Optional[str] = ..., details: _Optional[str] = ..., when_full: _Optional[str] = ...) -> None: ...
 
 class SinkOutcome(_message.Message):
     __slots__ = ("result", "retry", "misconfigured", "too_large")

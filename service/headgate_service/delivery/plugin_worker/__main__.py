@@ -188,6 +188,8 @@ def _made(setup: plugin_pb2.PluginSetup, loaded: Loaded) -> tuple[plugin_pb2.Plu
     sink = make_sink(setup.use, json.loads(setup.config_json or "{}"), loaded, place)
     if isinstance(sink, Broken):
         broken = plugin_pb2.PluginBroken(reason=sink.reason, details=sink.details)
+        if setup.use in loaded.sinks:
+            broken.when_full = loaded.sinks[setup.use].spec.when_full
         return plugin_pb2.PluginAnswer(broken=broken), None
     description = description_of(sink.spec, sink.limits)
     description.hooks.extend(hooks)

@@ -5,9 +5,10 @@ import json
 from collections.abc import Callable
 
 from headgate.v1 import plugin_pb2
-from headgate_sinks import Batch, Limits, Outcome, Retry, Spec
+from headgate_sinks import Batch, Limits, Outcome, Retry, Spec, WhenFull
 from headgate_sinks.host import Broken
 
+from headgate_service.delivery.attempt import Crashed
 from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.plugin_worker.messages import described, outcome_of, write_of
 from headgate_service.delivery.plugin_worker.process import WorkerEnded, WorkerProcess, without_own
@@ -35,6 +36,11 @@ class IsolatedSink:
     def limits(self) -> Limits:
         return described(self.worker.description)[1] if self.known.is_set() else Limits()
 
+    @property
+    def when_full(self) -> WhenFull | None:
+        """None: it is not known."""
+        return self.spec.when_full if self.known.is_set() else self.worker.when_full
+
     def start(self, on_broken: Callable[[Broken | None], None]) -> None:
         """`on_broken` is told why the plugin cannot be used, and None when it can again."""
         self.worker.start(on_broken)
@@ -46,12 +52,15 @@ class IsolatedSink:
             return self.worker.trouble()
         try:
             outcome = await self._open(process)
-            if outcome is None:
-                request = plugin_pb2.PluginRequest(write=write_of(batch))
-                outcome = outcome_of((await process.call(request, self.spec.write_seconds)).outcome)
         except WorkerEnded as error:
             return Retry(str(error))
-        return outcome
+        if outcome is not None:
+            return outcome
+        try:
+            request = plugin_pb2.PluginRequest(write=write_of(batch))
+            return outcome_of((await process.call(request, self.spec.write_seconds)).outcome)
+        except WorkerEnded as error:
+            return Crashed(str(error)) if error.crashed else Retry(str(error))
 
     async def check(self) -> Outcome:
         """Never raises but when cancelled."""

@@ -29,7 +29,11 @@ _log = structlog.get_logger(__name__)
 
 
 class WorkerEnded(Exception):
-    """The process is gone, or is about to be; the message says why."""
+    """The process is gone, or is about to be; the message says why. `crashed`: of itself, while it had this call."""
+
+    def __init__(self, why: str, crashed: bool = False) -> None:
+        super().__init__(why)
+        self.crashed = crashed
 
 
 def without_own(environment: Mapping[str, str]) -> dict[str, str]:
@@ -60,6 +64,7 @@ class WorkerProcess:
         self._calls: dict[int, asyncio.Future[plugin_pb2.PluginAnswer]] = {}
         self._last_id = 0
         self._why = ""
+        self._crashed = True
 
     @classmethod
     async def start(cls, sink: str, memory: int | None, silence: float) -> "WorkerProcess":
@@ -114,7 +119,7 @@ class WorkerProcess:
             why = self._why or f"the sink's process ended by {_status(process.returncode)}"
             for call in self._calls.values():
                 if not call.done():
-                    call.set_exception(WorkerEnded(why))
+                    call.set_exception(WorkerEnded(why, self._crashed))
         return why
 
     async def call(self, request: plugin_pb2.PluginRequest, seconds: float) -> plugin_pb2.PluginAnswer:
@@ -131,7 +136,7 @@ class WorkerProcess:
                 return await asyncio.shield(answered)
         except TimeoutError:
             why = f"the sink did not finish within {seconds:g} s: its process was ended"
-            self.end(why)
+            self.end(why, crashed=False)
             raise WorkerEnded(why) from None
         except asyncio.CancelledError:
             await self._give_up(number, answered)
@@ -149,10 +154,10 @@ class WorkerProcess:
         if self._writer.transport.get_write_buffer_size() < _MOST_TOLD_BYTES and not self._writer.is_closing():
             self._writer.write(frame(request))
 
-    def end(self, why: str) -> None:
-        """Kills it."""
+    def end(self, why: str, crashed: bool = True) -> None:
+        """Kills it. `crashed`: for what it does, rather than for what it waits for."""
         if not self._why and self._process.returncode is None:
-            self._why = why
+            self._why, self._crashed = why, crashed
             _log.error("plugin's process is killed", sink=self._sink, pid=self.pid, reason=why)
         self._kill()
 
@@ -170,7 +175,7 @@ class WorkerProcess:
         self._writer.write(frame(plugin_pb2.PluginRequest(cancel=cancel)))
         done, _ = await asyncio.wait([answered], timeout=_END_SECONDS)
         if not done:
-            self.end("the sink went on with a write that was given up: its process was ended")
+            self.end("the sink went on with a write that was given up: its process was ended", crashed=False)
 
     async def _take_answers(self) -> None:
         try:

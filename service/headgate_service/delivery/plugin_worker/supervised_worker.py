@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 from headgate.v1 import plugin_pb2
-from headgate_sinks import Misconfigured, Outcome, Retry
+from headgate_sinks import Misconfigured, Outcome, Retry, WhenFull
 from headgate_sinks.host import Broken
 
 from headgate_service.delivery.backoff import Backoff
@@ -16,6 +16,7 @@ from headgate_service.delivery.plugin_worker.process import WorkerEnded, WorkerP
 _CLOSE_SECONDS = 5.0
 # A life of this length wipes out the failures before it.
 _STABLE_SECONDS = 60.0
+_WHEN_FULL: dict[str, WhenFull] = {"refuse": "refuse", "expire": "expire"}
 
 _log = structlog.get_logger(__name__)
 
@@ -39,7 +40,8 @@ class Isolation:
 
 class SupervisedWorker:
     """Runs from `start` to `close`. `known` is set once the plugin was loaded; `description` is then what it said of
-    itself, and `process` the one that runs, if any does."""
+    itself, and `process` the one that runs, if any does. `when_full` is what its kind says where no sink can be made.
+    """
 
     def __init__(self, setup: plugin_pb2.PluginSetup, isolation: Isolation) -> None:
         self.name = setup.name
@@ -52,6 +54,7 @@ class SupervisedWorker:
         self._supervising: asyncio.Task[None] | None = None
         self.known = asyncio.Event()
         self.description = plugin_pb2.SinkDescription()
+        self.when_full: WhenFull | None = None
         self.process: WorkerProcess | None = None
 
     def start(self, on_broken: Callable[[Broken | None], None]) -> None:
@@ -103,6 +106,7 @@ class SupervisedWorker:
         try:
             answer = await process.call(plugin_pb2.PluginRequest(setup=self._setup), self._isolation.load)
             if answer.WhichOneof("answer") == "broken":
+                self.when_full = _WHEN_FULL.get(answer.broken.when_full)
                 return answer.broken.reason, Broken(use, answer.broken.reason, answer.broken.details)
             self.description, self.process = answer.description, process
             self._on_broken(None)
