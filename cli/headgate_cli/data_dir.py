@@ -68,6 +68,7 @@ class DataDir:
         """What secrets of projects' sinks are encrypted with, where no setting says it: made at the first call."""
         file = self.path / "secrets.key"
         if not file.exists():
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             draft = self.path / f".secrets.key.{secrets.token_hex(8)}"
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
                 new.write(base64.b64encode(secrets.token_bytes(32)).decode() + "\n")

@@ -56,7 +56,8 @@ def deploy(
 
     from headgate_cli.headgate_yaml import read_config
 
-    compiled = read_config(file).canonical()
+    config = read_config(file)
+    compiled, sent = config.canonical(), config.sent()
     if compile_only:
         show_json(compiled)
         return
@@ -65,14 +66,18 @@ def deploy(
         fail("a deploy takes the project's secret key: give --key or set HEADGATE_SECRET_KEY", 2)
     active = way.call(api.GET_DEPLOY, {"version": "active"}, named, key=key)
     changes = config_changes(active["config"] or NO_CONFIG, compiled)
+    if config.sinks:
+        # Only the service can tell whether their secrets are those that are active.
+        judged = way.call(api.DEPLOY, {}, {**named, "validate": 1}, sent, key=key)
+        changes = [change for change in changes if change.path in judged["changed"]]
     if not as_json:
         _show(active["version"], changes)
     if dry_run:
-        done = way.call(api.DEPLOY, {}, {**named, "validate": 1}, compiled, key=key)
+        done = way.call(api.DEPLOY, {}, {**named, "validate": 1}, sent, key=key)
     else:
         if changes and not yes and sys.stdin.isatty() and not typer.confirm("Deploy it?"):
             fail("nothing was deployed")
-        done = way.call(api.DEPLOY, {}, named, compiled, key=key)
+        done = way.call(api.DEPLOY, {}, named, sent, key=key)
     if as_json:
         show_json(done | ({"dryRun": True} if dry_run else {}))
     elif dry_run:

@@ -1,5 +1,6 @@
 """headgate.yaml as `headgate deploy` reads it: compiled, and checked as the service will."""
 
+import os
 from pathlib import Path
 
 from headgate_service.policy.compiled_config import CompiledConfig
@@ -23,7 +24,7 @@ def read_config(file: Path) -> CompiledConfig:
     except UnicodeDecodeError:
         fail(f"{file} is not UTF-8", 2)
     try:
-        compiled = compile_yaml(text, read_beside)
+        compiled = compile_yaml(text, read_beside, os.environ)
         # Whose hashes these would be matters to nobody here.
         Policy.parse(compiled.canonical(), project_id="", secret=b"")
     except PolicyInvalid as error:

@@ -28,7 +28,6 @@ from headgate_cli.sink_settings import SinkSettings
 if TYPE_CHECKING:
     from headgate_gateway.config import Config as GatewayConfig
     from headgate_service.config import Config as ServiceConfig
-    from headgate_service.control_db.secret_box import SecretBox
     from headgate_service.delivery.config import Config as ForwarderConfig
     from headgate_service.policy.deployed_sink_changes import DeployedSinkChanges
     from headgate_service.policy.tenant_rules import TenantRules
@@ -103,11 +102,13 @@ async def _forward(settings: Settings, place: Place, environ: Mapping[str, str])
 async def _deployed_sinks(settings: Settings, place: Place) -> "AsyncIterator[DeployedSinkChanges]":
     """What looks projects' own sinks up in the control database."""
     from headgate_service.control_db.database import ControlDb
+    from headgate_service.control_db.secret_box import SecretBox
     from headgate_service.policy.deployed_sink_changes import DeployedSinkChanges
 
     database = ControlDb(database_url(settings, place.data_dir))
     try:
-        yield DeployedSinkChanges(database, secret_box(settings, place), tenant_rules(settings))
+        box = SecretBox(secrets_keys(settings, place), secrets.token_bytes)
+        yield DeployedSinkChanges(database, box, tenant_rules(settings))
     finally:
         await database.close()
 
@@ -176,6 +177,8 @@ def service_config(settings: Settings, place: Place) -> "ServiceConfig":
             )
             for sink in settings.known_sinks
         ),
+        tenant_rules=tenant_rules(settings),
+        secrets_keys=secrets_keys(settings, place) if settings.deploy.sinks else (),
         log_bound_bytes=int(settings.limits.log_bytes),
         **account_config(settings),
     )
@@ -252,12 +255,11 @@ def tenant_rules(settings: Settings) -> "TenantRules":
     return TenantRules(frozenset(settings.deploy.sinks), settings.deploy.allow_private)
 
 
-def secret_box(settings: Settings, place: Place) -> "SecretBox":
-    """What encrypts and opens the secrets of projects' own sinks."""
-    from headgate_service.control_db.secret_box import SecretBox, read_keys
+def secrets_keys(settings: Settings, place: Place) -> tuple[bytes, ...]:
+    """What the secrets of projects' own sinks are encrypted with."""
+    from headgate_service.control_db.secret_box import read_keys
 
-    keys = read_keys(settings.control.secrets_key or place.data_dir.secrets_key())
-    return SecretBox(keys, secrets.token_bytes)
+    return tuple(read_keys(settings.control.secrets_key or place.data_dir.secrets_key()))
 
 
 def redis_url(settings: Settings) -> str:

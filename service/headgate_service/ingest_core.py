@@ -58,7 +58,7 @@ class IngestCore:
         epochs = Epochs(pipeline, SavedCounters(database))
         refusals = RefusalLedger(pipeline, _now, epochs)
         enabled = tuple(rule for rule in config.sinks if rule.enabled)
-        refusing = SinksOf(directory, tuple(rule for rule in enabled if rule.refuses_when_full))
+        refusing = SinksOf(directory, enabled, refusing=True)
         sinks_of = SinksOf(directory, enabled)
         ingest = Ingest(
             Entrance(directory, config.public_route),

@@ -38,6 +38,8 @@ from headgate_service.admin_servicer import AdminServicer
 from headgate_service.config import Config
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.schema import migrate
+from headgate_service.control_db.secret_box import SecretBox
+from headgate_service.control_db.secrets import TENANT_SINK_HASHING, Secrets
 from headgate_service.counters.copying import Copying
 from headgate_service.counters.epochs import Epochs
 from headgate_service.counters.putting_back import PuttingBack
@@ -60,6 +62,7 @@ from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
 from headgate_service.owner_file import write_owner_file
 from headgate_service.policy.deploy_servicer import DeployServicer
 from headgate_service.policy.deploys import Deploys
+from headgate_service.policy.tenant_secrets import TenantSecrets, encrypt_anew
 from headgate_service.project_control.callers import Callers
 from headgate_service.project_control.removal import Removal
 from headgate_service.project_control.services import ProjectServices
@@ -133,7 +136,7 @@ async def _serve_core(
 ) -> None:
     pipeline, directory, receipts = core.pipeline, core.directory, core.receipts
     tail_redis = redis_asyncio.Redis.from_url(config.redis_url)
-    tail, sinks = LogTail(tail_redis), Sinks(pipeline, config.sinks)
+    tail, sinks = LogTail(tail_redis), Sinks(pipeline, config.sinks, project=directory.project)
     project_services = ProjectServices(
         database, pipeline, projects, keyring, directory, sinks, tail, config.limits.keys, _now_ms, stopped
     )
@@ -161,7 +164,7 @@ async def _serve_core(
     store = Store(config.store_url) if config.store_url else None
     queries = Queries(store, TABLE, clock=time.monotonic, now_ms=_now_ms) if store else None
     query_service_pb2_grpc.add_QueryServiceServicer_to_server(QueryServicer(callers, queries), public)
-    deploys = Deploys(database, _now_ms)
+    deploys = Deploys(database, _now_ms, config.tenant_rules, await _tenant_secrets(database, config))
     deploy_grpc.add_DeployServiceServicer_to_server(DeployServicer(callers, deploys, directory), public)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, public)
     reflection.enable_server_reflection(_SERVICES, public)
@@ -223,6 +226,16 @@ async def _serve_core(
     await tail_redis.aclose()
     if store:
         await store.close()
+
+
+async def _tenant_secrets(database: ControlDb, config: Config) -> TenantSecrets | None:
+    """None where no project may have sinks of its own."""
+    if not config.secrets_keys:
+        return None
+    box = SecretBox(config.secrets_keys, secrets.token_bytes)
+    if renewed := await encrypt_anew(database, box):
+        _log.info("secrets of projects' sinks are encrypted with the first key now", secrets=renewed)
+    return TenantSecrets(box, await Secrets(database, secrets.token_bytes).get(TENANT_SINK_HASHING))
 
 
 def _now_ms() -> int:

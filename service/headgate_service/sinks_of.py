@@ -6,14 +6,17 @@ from headgate.v1 import event_pb2
 
 from headgate_service.config import SinkRule
 from headgate_service.directory import Directory, DirectoryUnavailable
+from headgate_service.own_sinks import own_rules
 
 
 class SinksOf:
-    """The names of a project's sinks among some rules."""
+    """The names of a project's sinks: the operator's among some rules, and its own; with `refusing` only of those that
+    refuse events when they are too far behind."""
 
-    def __init__(self, directory: Directory, rules: Sequence[SinkRule]) -> None:
+    def __init__(self, directory: Directory, rules: Sequence[SinkRule], refusing: bool = False) -> None:
         self._directory = directory
-        self._rules = rules
+        self._refusing = refusing
+        self._rules = self._asked_for(rules)
 
     def __call__(self, project_id: str) -> Sequence[str]:
         return [rule.name for rule in self._serving(project_id)]
@@ -26,7 +29,11 @@ class SinksOf:
         try:
             project = self._directory.project(project_id)
         except DirectoryUnavailable:
-            # Whoever asks was let in a moment ago. Only sinks of projects named by slug are not known to be theirs.
+            # Whoever asks was let in a moment ago. Only its own sinks, and those of projects named by slug, are not
+            # known to be theirs.
             project = None
-        slug = project.slug if project else ""
-        return [rule for rule in self._rules if rule.serves(project_id, slug)]
+        slug, own = (project.slug, self._asked_for(own_rules(project))) if project else ("", ())
+        return [*(rule for rule in self._rules if rule.serves(project_id, slug)), *own]
+
+    def _asked_for(self, rules: Sequence[SinkRule]) -> Sequence[SinkRule]:
+        return [rule for rule in rules if rule.refuses_when_full] if self._refusing else rules

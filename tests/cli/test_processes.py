@@ -1,6 +1,8 @@
 """What each process is told of headgate.toml."""
 
+import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from headgate_cli.data_dir import DataDir
 from headgate_cli.named_projects import NamedProjects
 from headgate_cli.processes import Place, forwarder_config, gateway_config, service_config
 from headgate_cli.settings import Settings, SettingsInvalid, read_settings
+from headgate_service.control_db.secret_box import read_keys
 
 TOML = """
 [http]
@@ -163,3 +166,13 @@ def test_a_strangers_plugin_says_what_it_does_when_full_from_a_process_of_its_ow
         ("mine", refuses),
     ]
     assert "tested_plugin" not in sys.modules
+
+
+def test_the_key_of_secrets_is_made_once_and_for_its_owner_alone(alone: Place) -> None:
+    with ThreadPoolExecutor(8) as many:
+        made = set(many.map(lambda _: alone.data_dir.secrets_key(), range(32)))
+    assert len(made) == 1
+    (key,) = read_keys(made.pop())
+    assert len(key) == 32
+    files = [(file.name, stat.S_IMODE(file.stat().st_mode)) for file in alone.data_dir.path.iterdir()]
+    assert files == [("secrets.key", 0o600)]

@@ -16,6 +16,7 @@ from headgate_service.delivery_control.sink_tests import SinkTests
 from headgate_service.delivery_control.sinks import Sinks, SinkView
 from headgate_service.directory import Directory
 from headgate_service.log.reader import timestamp
+from headgate_service.own_sinks import is_own
 from headgate_service.project_fields import InvalidArgument
 from headgate_service.projects import Project, ProjectUnknown
 
@@ -165,6 +166,8 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         return rule, self._projects_of(rule, [project] if project else []), frozenset(ids) or None
 
     def _projects_of(self, rule: SinkRule, named: Sequence[str]) -> Sequence[Project]:
+        if is_own(rule.name) and (others := [one for one in named if not rule.serves(one, self._project(one).slug)]):
+            raise InvalidArgument("projects", f"{rule.name} is another project's own sink than {others[0]}'s")
         # One that is named may have been the sink's before.
         return self._projects(named) if named else [one for one in self._projects(()) if rule.serves(one.id, one.slug)]
 

@@ -11,6 +11,7 @@ from headgate_service.delivery_control.books import Books
 from headgate_service.delivery_control.ledger import Ledger
 from headgate_service.log.names import shard_keys
 from headgate_service.log.redis_pipeline import RedisPipeline
+from headgate_service.own_sinks import is_own, own_rules
 from headgate_service.projects import Project
 
 _PROJECTS_AT_ONCE = 32
@@ -34,25 +35,36 @@ class SinkView:
 
 
 class Sinks:
-    """Every method raises RedisUnavailable, ResponseError."""
+    """Every method raises RedisUnavailable, ResponseError, and DirectoryUnavailable where it is asked of a project's
+    own sink. `rules` are the operator's; `project` finds a project by its slug."""
 
-    def __init__(self, redis: RedisPipeline, rules: Sequence[SinkRule], clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        redis: RedisPipeline,
+        rules: Sequence[SinkRule],
+        clock: Callable[[], float] = time.time,
+        project: Callable[[str], Project | None] = lambda slug: None,
+    ) -> None:
         self._redis = redis
         self._rules = rules
         self._clock = clock
+        self._project = project
         self._ledger = Ledger(redis)
 
     def rule(self, name: str) -> SinkRule:
         """Raises SinkUnknown."""
-        for rule in self._rules:
+        project = self._project(name.partition("/")[0]) if is_own(name) else None
+        for rule in (*self._rules, *(own_rules(project) if project else ())):
             if rule.name == name:
                 return rule
         known = ", ".join(rule.name for rule in self._rules) or "none"
-        raise SinkUnknown(f"no sink is called {name!r}; configured: {known}")
+        raise SinkUnknown(
+            f"no sink is called {name!r}; configured: {known}, and those of projects' own configs as PROJECT/NAME"
+        )
 
     def rules_of(self, project: Project) -> Sequence[SinkRule]:
         """Those of the sinks that serve a project."""
-        return [rule for rule in self._rules if rule.serves(project.id, project.slug)]
+        return [*(rule for rule in self._rules if rule.serves(project.id, project.slug)), *own_rules(project)]
 
     async def pause(self, name: str) -> None:
         """Raises SinkUnknown."""
@@ -65,7 +77,7 @@ class Sinks:
         await self._redis.execute("HDEL", PAUSED_SINKS, name)
 
     async def view(self, projects: Sequence[Project]) -> list[SinkView]:
-        """Every sink, with its books in those of the projects that it serves."""
+        """The operator's sinks and the projects' own, with their books in those of the projects that they serve."""
         books: dict[tuple[str, str], Books] = {}
         for first in range(0, len(projects), _PROJECTS_AT_ONCE):
             some = projects[first : first + _PROJECTS_AT_ONCE]
@@ -73,14 +85,14 @@ class Sinks:
                 books.update(((one.sink, one.project_id), one) for one in found)
         paused = {name.decode() for name in await self._redis.execute("HKEYS", PAUSED_SINKS)}
         views = []
-        for rule in self._rules:
+        for rule in (*self._rules, *(rule for project in projects for rule in own_rules(project))):
             state, error = await self._state(rule, rule.name in paused)
-            own = [(one, books[rule.name, one.id]) for one in projects if rule.serves(one.id, one.slug)]
-            views.append(SinkView(rule, state, error, own))
+            served = [(one, books[rule.name, one.id]) for one in projects if (rule.name, one.id) in books]
+            views.append(SinkView(rule, state, error, served))
         return views
 
     async def _books(self, project: Project) -> list[Books]:
-        sinks = [rule.name for rule in self._rules if rule.serves(project.id, project.slug)]
+        sinks = [rule.name for rule in self.rules_of(project)]
         return await self._ledger.books(shard_keys(project.shard), project.id, sinks) if sinks else []
 
     async def _state(self, rule: SinkRule, paused: bool) -> tuple[str, str]:

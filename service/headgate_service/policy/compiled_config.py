@@ -196,8 +196,13 @@ class CompiledConfig(ConfigBody):
         return read
 
     def canonical(self) -> dict[str, Any]:
-        """The config as a JSON value, with every default in it: equal for configs that mean the same."""
+        """The config as a JSON value, with every default in it: equal for configs that mean the same. Secrets that
+        are given and not named by their hash are not shown in it."""
         return self.model_dump(mode="json", by_alias=True)
+
+    def sent(self) -> dict[str, Any]:
+        """The same with its secrets: for the request that deploys it, and nothing else."""
+        return self.canonical() | {"sinks": [sink.sent() for sink in self.sinks]}
 
 
 def _deeper_than(value: Any, depth: int) -> bool:

@@ -16,6 +16,7 @@ from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.deployed_sink import DeployedSink, SinkChanges
 from headgate_service.delivery.deployed_sinks import NOTHING
 from headgate_service.fields import FieldsInvalid
+from headgate_service.own_sinks import own_name
 from headgate_service.policy.tenant_rules import TenantRules
 from headgate_service.policy.tenant_secrets import RevealedSecrets
 from headgate_service.policy.tenant_sink import TenantSink
@@ -112,12 +113,6 @@ class DeployedSinkChanges:
             spec=orjson.dumps([sink.model_dump(mode="json"), self._rules.allow_private]),
         )
         return DeployedSink(config, project_id, shard, version, fault)
-
-
-def own_name(slug: str, name: str) -> str:
-    """What a project's own sink is called wherever it could be taken for another: a project keeps its slug for ever,
-    and no operator's sink has a slash in its name."""
-    return f"{slug}/{name}"
 
 
 def _sinks(config: str | None) -> Sequence[Any]:

@@ -1,6 +1,6 @@
 """headgate.yaml: what people write, and how it becomes the compiled config."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Annotated, Any
 
 import orjson
@@ -18,6 +18,7 @@ from headgate_service.policy.compiled_config import (
 )
 from headgate_service.policy.config_faults import faults_of
 from headgate_service.policy.invalid import ConfigFault, PolicyInvalid, pointer
+from headgate_service.policy.named_secrets import with_named_secrets
 
 MAX_BYTES = 1024 * 1024
 
@@ -55,9 +56,10 @@ class HeadgateYaml(ConfigBody):
     default: SourceRule = Field(default=SourceRule(), description="Events that none of `events` names.")
 
 
-def compile_yaml(text: str, read_file: ReadFile) -> CompiledConfig:
+def compile_yaml(text: str, read_file: ReadFile, environment: Mapping[str, str] | None = None) -> CompiledConfig:
     """The compiled config of a headgate.yaml. Raises PolicyInvalid.
 
+    `environment` is where `env:` secrets of sinks are.
     Only its form is checked here; `Policy.parse` checks what it means.
     """
     written = _load(text, "")
@@ -76,6 +78,8 @@ def compile_yaml(text: str, read_file: ReadFile) -> CompiledConfig:
         }
     if "default" in written:
         compiled["default"] = _with_schema(written["default"], read_file, ("default",))
+    if "sinks" in written:
+        compiled["sinks"] = with_named_secrets(written["sinks"], environment or {}, read_file)
     return CompiledConfig.read(compiled)
 
 

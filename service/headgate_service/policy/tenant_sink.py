@@ -137,7 +137,8 @@ class TenantSink(ConfigPart):
     secrets: dict[StrictStr, SecretSetting] = Field(
         default_factory=dict,
         max_length=MAX_SECRETS,
-        description="The settings of its kind that are secret, by name. A deployed config shows each as its hash,"
+        description="The settings of its kind that are secret, by name. In headgate.yaml, `env:NAME` and `file:PATH`"
+        " are read where `headgate deploy` runs. A deployed config shows each secret as its hash,"
         f' `{{"{STORED}": ...}}`, by which a later one may name it again.',
     )
 
@@ -149,6 +150,11 @@ class TenantSink(ConfigPart):
         """The whole of its kind's settings, with its secrets."""
         return {**self.config, **{name: _mapped(one, reveal) for name, one in self.secrets.items()}}
 
+    def sent(self) -> dict[str, Any]:
+        """The sink as JSON, with its secrets."""
+        told = {name: _mapped(one, _sent) for name, one in self.secrets.items()}
+        return self.model_dump(mode="json", by_alias=True) | {"secrets": told}
+
     def each_secret(self) -> Iterator[tuple[tuple[str | int, ...], Secret]]:
         """Every secret with its place in `secrets`."""
         for name, secrets in self.secrets.items():
@@ -158,6 +164,10 @@ class TenantSink(ConfigPart):
                 yield from (((name, inner), one) for inner, one in secrets.items())
             else:
                 yield (name,), secrets
+
+
+def _sent(secret: Secret) -> Any:
+    return {STORED: secret.hash} if isinstance(secret, StoredSecret) else secret.get_secret_value()
 
 
 def _mapped(secrets: Secrets, change: Callable[[Secret], Any]) -> Any:

@@ -16,6 +16,7 @@ from headgate_service.config import SinkRule
 from headgate_service.delivery_control.dead_letters import DeadLetters
 from headgate_service.delivery_control.delivery_servicer import LETTERS, MOST_LETTERS, dead_letter, sink_rows
 from headgate_service.delivery_control.sinks import Sinks, SinkUnknown, SinkView
+from headgate_service.own_sinks import own_name
 from headgate_service.project import Project
 from headgate_service.project_control.callers import Callers
 from headgate_service.project_fields import InvalidArgument
@@ -150,7 +151,7 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
     def _rule(self, project: Project, name: str) -> SinkRule:
         rules = self._rules(project)
         for rule in rules:
-            if rule.name == name:
+            if rule.name in (name, own_name(project.slug, name)):
                 return rule
         known = ", ".join(rule.name for rule in rules) or "none"
         raise SinkUnknown(f"the project has no sink called {name!r}; it has: {known}")

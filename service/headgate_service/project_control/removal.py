@@ -2,8 +2,8 @@
 
 What a project accepted before it was deleted was acknowledged, and is delivered like all else: batches that are
 promised may hold events of other projects too, and must stay what they are. So a project's keys go only when each of
-its sinks that is enabled has settled all of it, no replay reads it and none of its dead letters is about to be sent
-again.
+the operator's sinks that is enabled has settled all of it, no replay reads it and none of its dead letters is about to
+be sent again. A project's own sinks end with it.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from headgate_service.directory import DirectoryUnavailable
 from headgate_service.log.filtered_bits import BLOCK_EVENTS
 from headgate_service.log.names import shard_keys
 from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
+from headgate_service.own_sinks import is_own
 from headgate_service.projects import Project
 
 SECONDS = 15.0
@@ -74,7 +75,7 @@ class Removal:
         return {
             one.project_id
             for replay in stored
-            if replay.end == delivery_pb2.StoredReplay.END_UNSPECIFIED
+            if replay.end == delivery_pb2.StoredReplay.END_UNSPECIFIED and not is_own(replay.sink)
             for one in replay.ranges
         }
 
@@ -87,7 +88,8 @@ class Removal:
         )
         # Of every sink that ever had one, too: it may be configured no more.
         known = {name.decode().removeprefix("c:") for name in fields if name.startswith(b"c:")} | set(sinks)
-        for sink in known:
+        own = {sink for sink in known if is_own(sink)}
+        for sink in known - own:
             if await self._retries(shard.retries(sink), project.id):
                 return False
         blocks = range(int(accepted or 0) // BLOCK_EVENTS + 1)
@@ -96,6 +98,7 @@ class Removal:
             [
                 *(shard.projects, shard.ready, shard.changed),
                 *(keys.use, keys.cursors, keys.log, keys.dead, *keys.dedup),
+                *(key for sink in own for key in (shard.seals(sink), shard.retries(sink))),
                 *(keys.dead_ranges(sink) for sink in known),
                 *(keys.filtered(sink, block) for sink in known for block in blocks),
             ],

@@ -155,3 +155,33 @@ def test_a_config_without_end_in_depth_is_refused():
         at["events"] = at = {}
     with pytest.raises(PolicyInvalid, match="nested more than 64"):
         CompiledConfig.read(config)
+
+
+def test_secrets_of_sinks_are_read_where_the_file_is_compiled():
+    text = """
+sinks:
+  - name: orders
+    use: webhook
+    config: {url: "https://e.example"}
+    secrets:
+      secret: [env:HOOK, "file:old.txt"]
+      headers: {Authorization: "Bearer plain"}
+"""
+    read = compile_yaml(text, {"old.txt": " whsec_b2xk\n"}.__getitem__, {"HOOK": "whsec_bmV3"})
+    sent = json.loads(json.dumps(read.sent()))
+    assert sent["sinks"][0]["secrets"] == {
+        "secret": ["whsec_bmV3", "whsec_b2xk"],
+        "headers": {"Authorization": "Bearer plain"},
+    }
+    assert "whsec_" not in json.dumps(read.canonical())
+    assert CompiledConfig.read(sent).sent() == read.sent()
+
+    def missing(name: str) -> str:
+        raise FileNotFoundError(2, "No such file or directory", name)
+
+    with pytest.raises(PolicyInvalid) as refused:
+        compile_yaml(text, missing, {})
+    assert [str(fault) for fault in refused.value.faults] == [
+        "/sinks/0/secrets/secret/0: the environment variable HOOK is not set here",
+        "/sinks/0/secrets/secret/1: the file 'old.txt' cannot be read: No such file or directory",
+    ]
