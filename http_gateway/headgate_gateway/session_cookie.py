@@ -19,6 +19,15 @@ def session_of(headers: Mapping[str, str]) -> str:
     return ""
 
 
+def person_of(headers: Mapping[str, str]) -> str:
+    """The bearer token, else the session's cookie, each marked as what it is, so that neither is taken for a key."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and (token := token.strip()):
+        return f"bearer:{token}"
+    text = session_of(headers) if "cookie" in headers else ""
+    return f"session:{text}" if text else ""
+
+
 def set_cookie(text: str, seconds: int, *, secure: bool) -> str:
     """The header that sets it; with no text, that removes it."""
     lasting = f"Max-Age={seconds if text else 0}"

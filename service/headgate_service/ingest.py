@@ -9,6 +9,7 @@ import orjson
 from headgate.v1 import event_pb2, outcome_pb2
 from headgate.v1.ingest_service_pb2 import ExperimentsWanted, IngestEventsResponse
 
+from headgate_service.enrichment import enrich
 from headgate_service.entrance import Caller, Entrance
 from headgate_service.event_rules import complete_user
 from headgate_service.ingest_answer import IngestAnswer, add_refusals, unfit_request
@@ -94,6 +95,8 @@ class Ingest:
         caller = await self._entrance.enter(
             submission.dialect, submission.credential, submission.project, submission.origin
         )
+        if caller.beside is not None:
+            enrich(submission.events, caller.beside, caller.project.id)
         reason = reason_name(submission.refused_reason)
         if (policy := caller.project.policy) is not None:
             self._check(policy, submission, caller)
@@ -211,9 +214,8 @@ class Ingest:
         limit = self._limits.of(submission.dialect, caller.project.rate_limit)
         if limit is None:
             return None
-        if caller.credential is not None:
-            who = caller.credential.id
-        else:
+        who = caller.sender
+        if not who:
             who = f"address:{blake2b(submission.client_address.encode(), digest_size=16).hexdigest()}"
         # A plan that sets another window is obeyed at once, not when the old window has ended.
         return Rate(f"{who}:{limit.window_ms}", limit.requests, limit.window_ms)
@@ -230,8 +232,7 @@ def _idempotency(submission: Submission, caller: Caller) -> Idempotency | None:
     """The key, made unique to credential and route; a project's keys are apart in any case."""
     if not submission.idempotency_key:
         return None
-    credential = caller.credential.id if caller.credential else ""
-    scoped = f"{credential}\n{submission.dialect}\n{submission.idempotency_key}"
+    scoped = f"{caller.sender}\n{submission.dialect}\n{submission.idempotency_key}"
     return Idempotency(blake2b(scoped.encode(), digest_size=16).hexdigest(), submission.request_hash)
 
 

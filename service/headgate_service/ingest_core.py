@@ -25,6 +25,7 @@ from headgate_service.entrance import Entrance
 from headgate_service.ingest import Ingest
 from headgate_service.log.append import Appender
 from headgate_service.log.redis_pipeline import RedisPipeline
+from headgate_service.people import People
 from headgate_service.policy.active_policies import ActivePolicies
 from headgate_service.receipt import ReceiptMaker
 from headgate_service.refusal_ledger import RefusalLedger
@@ -60,16 +61,16 @@ class IngestCore:
         enabled = tuple(rule for rule in config.sinks if rule.enabled)
         refusing = SinksOf(directory, enabled, refusing=True)
         sinks_of = SinksOf(directory, enabled)
+        sessions = Sessions(database, config.sessions, random=secrets.token_bytes, now_ms=_now_ms)
+        access = Access(database, sessions, directory, Jwts(config.jwt, fetch, now=time.time, clock=time.monotonic))
         ingest = Ingest(
-            Entrance(directory, config.public_route),
+            Entrance(directory, config.public_route, People(access, time.monotonic)),
             Appender(pipeline, refusing, config.log_bound_bytes, _now, epochs),
             receipts,
             refusals,
             config.limits,
             sinks_of.reached,
         )
-        sessions = Sessions(database, config.sessions, random=secrets.token_bytes, now_ms=_now_ms)
-        access = Access(database, sessions, directory, Jwts(config.jwt, fetch, now=time.time, clock=time.monotonic))
         return cls(pipeline, directory, receipts, sinks_of, ingest, refusals, sessions, access, epochs)
 
     async def prepare(self) -> None:

@@ -9,6 +9,7 @@ from headgate_gateway.dialects import document
 from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
 from headgate_gateway.dialects.moment import Moment, iso8601, unix
 from headgate_gateway.dialects.refusals import ERROR, MONTH_FULL, Cause, Refusals, Row, error
+from headgate_gateway.session_cookie import person_of
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
@@ -23,6 +24,7 @@ _ROWS: Mapping[Cause, Row] = {
     Rejection.NOT_JSON: Row(500, "The body is not JSON, or malformed.", _NOT_STORED),
     Rejection.INVALID: Row(400, "`events` is missing or not an array.", error("Invalid events")),
     Rejection.CREDENTIAL_MISSING: _UNMAPPED,
+    Rejection.FOREIGN_ORIGIN: Row(403, "A page of another site asks.", _FORBIDDEN),
     Rejection.METHOD: Row(405, "Only POST and OPTIONS are taken here.", error("Method not allowed")),
     Rejection.TOO_LARGE: Row(413, "Too many bytes or events.", error("Payload too large")),
     Rejection.MEDIA_TYPE: Row(415, "A content type or encoding that is not read.", error("Unsupported media type")),
@@ -72,7 +74,8 @@ class Codcompass:
         for value in values:
             if type(value) is dict and not _write(value, client_time, events.add(), inbound.body):
                 del events[-1]
-        return Parsed(events, request=request)
+        # Who is signed in beside it may add what its events lack.
+        return Parsed(events, person_of(inbound.headers), request=request)
 
     def accepted(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> Answer:
         skipped = sum(result.outcome == outcome_pb2.OUTCOME_REFUSED for result in response.results)

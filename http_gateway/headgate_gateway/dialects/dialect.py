@@ -61,6 +61,8 @@ class Rejection(enum.StrEnum):
     INVALID = "invalid"
     """JSON, but not what the API takes. Also an `Idempotency-Key` that is none (one fault of that field)."""
     CREDENTIAL_MISSING = "credential_missing"
+    FOREIGN_ORIGIN = "foreign_origin"
+    """A page of another site had the browser send it, with a cookie. Found by the dialect's `parse`."""
     METHOD = "method"
     """Not one of the API's methods (405). `Allow` is added by the gateway."""
     TOO_LARGE = "too_large"

@@ -9,15 +9,15 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 
+from headgate_gateway import session_cookie
 from headgate_gateway.dialects import document
 from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
 from headgate_gateway.dialects.json_schema import JsonSchema, escaped
 from headgate_gateway.dialects.moment import rfc3339
 from headgate_gateway.dialects.refusals import MAX_DETAILS, Cause, Refusals, Refused, Row
+from headgate_gateway.same_origin import same_origin
 
 MAX_BODY_BYTES = 1024 * 1024
-
-_COOKIE = "better-auth.session_token"
 
 
 def _row(status: int, code: str, when: str, details: Callable[[Refused], Any] | None = None) -> Row:
@@ -44,6 +44,9 @@ _ROWS: Mapping[Cause, Row] = {
     Rejection.NOT_JSON: _row(400, "bad_request", "The body must be one JSON object.", _paths),
     Rejection.INVALID: _INVALID,
     Rejection.CREDENTIAL_MISSING: _NO_CREDENTIAL,
+    Rejection.FOREIGN_ORIGIN: _row(
+        403, "forbidden", "A session cookie needs an Origin or Sec-Fetch-Site of this very origin."
+    ),
     Rejection.METHOD: _row(405, "method_not_allowed", "Only POST and OPTIONS are taken here."),
     Rejection.TOO_LARGE: _TOO_LARGE,
     Rejection.MEDIA_TYPE: _row(415, "unsupported_media_type", "The content type or encoding is not read here."),
@@ -128,6 +131,8 @@ class PromptingCompany:
         project = inbound.headers.get("x-headgate-project", "")
         if not credential:
             raise Unparsable(Rejection.CREDENTIAL_MISSING, credential="", project=project)
+        if credential.startswith("session:") and not same_origin(inbound.headers):
+            raise Unparsable(Rejection.FOREIGN_ORIGIN, credential="", project=project)
         value = document.read(inbound.body, credential=credential, project=project)
         if not isinstance(value, dict):
             fault = Fault(None, "", "must be an object")
@@ -176,18 +181,8 @@ class PromptingCompany:
 
 
 def _credential(headers: Mapping[str, str]) -> str:
-    """The first that is present of key, bearer token and session. The last two are marked as what they are, so that
-    neither can be taken for a key."""
-    if key := headers.get("x-api-key"):
-        return key
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and (token := token.strip()):
-        return f"bearer:{token}"
-    for pair in headers.get("cookie", "").split(";"):
-        name, _, value = pair.strip().partition("=")
-        if name == _COOKIE and (value := value.strip('"')):
-            return f"session:{value}"
-    return ""
+    """The first that is present of key, bearer token and session."""
+    return headers.get("x-api-key") or session_cookie.person_of(headers)
 
 
 def _event(value: dict[str, Any]) -> event_pb2.Event:
@@ -341,5 +336,10 @@ _SECURITY_SCHEMES = {
         "description": "A session or OAuth access token; it needs the scope events:write.",
         "x-scopes": _SCOPES,
     },
-    "cookieAuth": {"type": "apiKey", "in": "cookie", "name": _COOKIE, "description": "A person's browser session."},
+    "cookieAuth": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": session_cookie.NAME,
+        "description": "A person's browser session.",
+    },
 }

@@ -33,6 +33,7 @@ _ROWS: Mapping[Cause, Row] = {
     Rejection.NOT_JSON: _INVALID,
     Rejection.INVALID: _INVALID,
     Rejection.CREDENTIAL_MISSING: _NO_KEY,
+    Rejection.FOREIGN_ORIGIN: Row(403, "A page of another site asks.", error("Origin not allowed")),
     Rejection.METHOD: Row(405, "Only POST and OPTIONS are taken here.", error("Method not allowed")),
     Rejection.TOO_LARGE: _TOO_LARGE,
     Rejection.MEDIA_TYPE: Row(415, "A content type or encoding that is not read.", error("Unsupported media type")),

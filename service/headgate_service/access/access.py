@@ -1,6 +1,6 @@
 """Who calls, and whether they may: asked of the control DB at each call, so that what was ended opens nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import select
@@ -34,7 +34,7 @@ class Access:
     """Every call may raise ControlDbUnavailable, and `principal` DirectoryUnavailable.
 
     Metadata are gRPC's, a sequence of pairs: `authorization: Bearer <text>`, of a session, a CLI's access token, an
-    organisation key or a JWT.
+    organisation key or a JWT. `principal` may also raise KeysUnavailable, of a JWT's issuer.
     """
 
     def __init__(self, database: ControlDb, sessions: Sessions, directory: Directory, tokens: Tokens) -> None:
@@ -50,6 +50,10 @@ class Access:
             raise CredentialMissing("no credential was given: sign in, or send `Authorization: Bearer <token>`")
         if text.startswith(KEY_PREFIXES[KeyKind.ORGANISATION]):
             return await self._by_key(text)
+        return await self.principal_of(text, used=used)
+
+    async def principal_of(self, text: str, *, used: bool) -> Principal:
+        """Whose a session, a CLI's access token or a JWT is. Raises CredentialInvalid."""
         if text.count(".") == 2:
             return await self._tokens.principal(text)
         return (await self._sessions.find(text, used=used)).principal
@@ -70,6 +74,16 @@ class Access:
         elif role is not None and not role.covers(least):
             raise RoleMissing(f"this takes the role {least} in the project; yours is {role}")
         return project
+
+    async def roles(self, principal: Principal) -> Mapping[str, Role]:
+        """A person's roles by project's id, deleted ones' too; nobody else has any."""
+        if principal.user_id is None:
+            return {}
+        async with self._database.read() as session:
+            found = await session.execute(
+                select(MemberRow.project_id, MemberRow.role).where(MemberRow.user_id == principal.user_id)
+            )
+            return {project_id: Role(role) for project_id, role in found}
 
     async def _by_key(self, text: str) -> Principal:
         try:

@@ -73,6 +73,9 @@ class JwtIssuer:
             scopes=self._scopes(claims),
             project_ids=self._projects(claims),
             credential_id=f"{self.issuer} {subject}",
+            organisation_id=_text(claims, "tenant") or None,
+            subject=subject,
+            claimed_role=_text(claims, "role"),
         )
 
     def _scopes(self, claims: Claims) -> frozenset[str]:
@@ -96,6 +99,11 @@ class JwtIssuer:
             return JWKRegistry.import_key(self.key, self.key_type)
         except (JoseError, ValueError, TypeError) as error:
             raise KeysInvalid(f"no key for {self.algorithm}: {type(error).__name__}") from None
+
+
+def _text(claims: Claims, name: str) -> str:
+    value = claims.get(name)
+    return value[:_LONGEST_SUBJECT] if isinstance(value, str) else ""
 
 
 def _words(value: Any) -> frozenset[str]:

@@ -18,7 +18,8 @@ class PrincipalKind(StrEnum):
 class Principal:
     """`scopes` None: a person's, whose roles decide; else these decide. `project_ids` None: in no project does it stay
     out; else it may enter these only, by id or slug. `organisation_id` is a person's or an organisation key's.
-    `credential_id` is a session's, a key's, or `<issuer> <subject>` of a JWT.
+    `credential_id` is a session's, a key's, or `<issuer> <subject>` of a JWT. `subject`
+    and `claimed_role` are what a JWT says of itself; they open nothing.
     """
 
     kind: PrincipalKind
@@ -28,6 +29,8 @@ class Principal:
     project_ids: frozenset[str] | None = None
     credential_id: str = ""
     organisation_id: str | None = None
+    subject: str = ""
+    claimed_role: str = ""
 
     @property
     def label(self) -> str:
