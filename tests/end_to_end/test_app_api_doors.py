@@ -52,6 +52,10 @@ DOORS: dict[tuple[str, str], Door] = {
     ("PUT", "/api/projects/{project}/members/{user}"): Door("admin", {"role": "viewer"}),
     ("DELETE", "/api/projects/{project}/members/{user}"): Door("admin"),
     ("GET", "/api/projects/{project}/audit"): Door("admin"),
+    # Without a secret key the query names the project; with one, and `POST /api/deploy`: test_deploys.py.
+    ("GET", "/api/deploys"): Door("viewer", query={"project": "ada"}),
+    ("GET", "/api/deploys/{version}"): Door("viewer", query={"project": "ada"}),
+    ("POST", "/api/deploys/{version}/activate"): Door("admin", query={"project": "ada"}),
     ("DELETE", "/api/projects/{project}"): Door("owner"),
 }
 
@@ -123,7 +127,7 @@ def bearer(text: str) -> dict[str, str]:
 
 
 def test_every_route_of_a_project_has_a_row() -> None:
-    named = {(one.method, one.path) for one in OPERATIONS if re.search(r"{(project|key)}", one.path)}
+    named = {(one.method, one.path) for one in OPERATIONS if re.search(r"{(project|key|version)}|/deploys$", one.path)}
     assert named == set(DOORS)
 
 
