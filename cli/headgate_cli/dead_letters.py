@@ -6,10 +6,14 @@ from typing import Annotated, Any
 import typer
 from headgate.v1 import delivery_service_pb2 as wire
 from headgate.v1.delivery_service_pb2_grpc import DeliveryServiceStub
+from headgate_gateway.app_api import delivery as api
 
-from headgate_cli.admin_socket import CALL_SECONDS, DEFAULT_DATA_DIR, AsJson, DataDir, admin_channel, fail
+from headgate_cli.admin_socket import CALL_SECONDS, AsJson, admin_channel, fail
 from headgate_cli.columns import columns
+from headgate_cli.own_project import own_project
+from headgate_cli.reach import OperatorDir, reach
 from headgate_cli.sinks_status import SinkName
+from headgate_cli.socket_api import SocketApi
 
 # Of as many letters as there may be.
 ALL_SECONDS = 120.0
@@ -33,16 +37,21 @@ def list_letters(
     sink: SinkName,
     project: ProjectOption = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, the oldest first.")] = 100,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
+    data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
     """List a sink's dead letters."""
-    request = wire.ListDeadLettersRequest(sink=sink, project=project or "", limit=limit)
-    with admin_channel(data_dir) as channel:
-        answer: wire.ListDeadLettersResponse = DeliveryServiceStub(channel).ListDeadLetters(
-            request, timeout=ALL_SECONDS
-        )
-    rows = [letter_json(letter) for letter in answer.dead_letters]
+    way = reach(data_dir)
+    if isinstance(way, SocketApi):
+        request = wire.ListDeadLettersRequest(sink=sink, project=project or "", limit=limit)
+        with admin_channel(way.data_dir) as channel:
+            answer: wire.ListDeadLettersResponse = DeliveryServiceStub(channel).ListDeadLetters(
+                request, timeout=ALL_SECONDS
+            )
+        rows = [api.letter_json(letter) for letter in answer.dead_letters]
+    else:
+        query = {"sink": sink, "limit": limit}
+        rows = way.call(api.LIST_DEAD_LETTERS, {"project": own_project(way, project)}, query)["deadLetters"]
     if as_json:
         typer.echo(json.dumps({"deadLetters": rows}))
     else:
@@ -53,19 +62,15 @@ def list_letters(
 def show(
     letter_id: Annotated[str, typer.Argument(metavar="ID", help="A dead letter, as `list` shows it.")],
     project: Annotated[str, typer.Option("--project", help="Its project, by slug or id.")],
-    data_dir: DataDir = DEFAULT_DATA_DIR,
+    data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a dead letter with its event."""
-    # Loaded here, as every other command does without the SDK.
-    from headgate_sinks.event_json import event_json
-
-    with admin_channel(data_dir) as channel:
-        answer: wire.GetDeadLetterResponse = DeliveryServiceStub(channel).GetDeadLetter(
-            wire.GetDeadLetterRequest(project=project, id=letter_id), timeout=CALL_SECONDS
-        )
-    letter = answer.dead_letter
-    shown = {**letter_json(letter), "event": event_json(letter.event) if letter.HasField("event") else None}
+    way = reach(data_dir)
+    if isinstance(way, SocketApi):
+        shown = _shown(way, letter_id, project)
+    else:
+        shown = way.call(api.GET_DEAD_LETTER, {"project": project, "letter": letter_id})["deadLetter"]
     typer.echo(json.dumps(shown) if as_json else json.dumps(shown, indent=2, ensure_ascii=False))
 
 
@@ -74,19 +79,25 @@ def retry(
     sink: SinkName,
     ids: Letters = None,
     project: ProjectOption = None,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
+    data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Send dead letters' events again, with the same event ids. Those that are delivered are dead letters no more."""
-    request = wire.RetryDeadLettersRequest(sink=sink, project=project or "", ids=ids or [])
-    with admin_channel(data_dir) as channel:
-        answer: wire.RetryDeadLettersResponse = DeliveryServiceStub(channel).RetryDeadLetters(
-            request, timeout=ALL_SECONDS
-        )
-    if as_json:
-        typer.echo(json.dumps({"queued": answer.queued, "skipped": answer.skipped}))
+    way = reach(data_dir)
+    if isinstance(way, SocketApi):
+        request = wire.RetryDeadLettersRequest(sink=sink, project=project or "", ids=ids or [])
+        with admin_channel(way.data_dir) as channel:
+            answer: wire.RetryDeadLettersResponse = DeliveryServiceStub(channel).RetryDeadLetters(
+                request, timeout=ALL_SECONDS
+            )
+        done = {"queued": answer.queued, "skipped": answer.skipped}
     else:
-        typer.echo(f"{answer.queued} are sent again, {answer.skipped} are not (no event in them, or gone)")
+        body = {"sink": sink, "ids": ids or []}
+        done = way.call(api.RETRY_DEAD_LETTERS, {"project": own_project(way, project)}, body=body)
+    if as_json:
+        typer.echo(json.dumps(done))
+    else:
+        typer.echo(f"{done['queued']} are sent again, {done['skipped']} are not (no event in them, or gone)")
 
 
 @dead_letters_app.command()
@@ -95,34 +106,37 @@ def purge(
     ids: Letters = None,
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     project: ProjectOption = None,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
+    data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Delete dead letters for good. Their events stay counted as dead."""
     if not ids and not everything:
         fail("name dead letters to delete, or give --all", 2)
-    request = wire.PurgeDeadLettersRequest(sink=sink, project=project or "", ids=ids or [])
-    with admin_channel(data_dir) as channel:
-        answer: wire.PurgeDeadLettersResponse = DeliveryServiceStub(channel).PurgeDeadLetters(
-            request, timeout=ALL_SECONDS
-        )
-    if as_json:
-        typer.echo(json.dumps({"purged": answer.purged, "skipped": answer.skipped}))
+    way = reach(data_dir)
+    if isinstance(way, SocketApi):
+        request = wire.PurgeDeadLettersRequest(sink=sink, project=project or "", ids=ids or [])
+        with admin_channel(way.data_dir) as channel:
+            answer: wire.PurgeDeadLettersResponse = DeliveryServiceStub(channel).PurgeDeadLetters(
+                request, timeout=ALL_SECONDS
+            )
+        done = {"purged": answer.purged, "skipped": answer.skipped}
     else:
-        typer.echo(f"{answer.purged} are deleted, {answer.skipped} are not (about to be sent again, or gone)")
+        body = {"sink": sink, "ids": ids or []}
+        done = way.call(api.PURGE_DEAD_LETTERS, {"project": own_project(way, project)}, body=body)
+    if as_json:
+        typer.echo(json.dumps(done))
+    else:
+        typer.echo(f"{done['purged']} are deleted, {done['skipped']} are not (about to be sent again, or gone)")
 
 
-def letter_json(letter: wire.DeadLetter) -> dict[str, Any]:
-    """A dead letter as JSON, without its event."""
-    return {
-        "id": letter.id,
-        "project": letter.project,
-        "sink": letter.sink,
-        "code": letter.code,
-        "message": letter.message,
-        "attempts": letter.attempts,
-        "firstAttemptAt": letter.first_attempt_time.ToJsonString(),
-        "deadAt": letter.dead_time.ToJsonString(),
-        "events": letter.events,
-        "retrying": letter.retrying,
-    }
+def _shown(way: SocketApi, letter_id: str, project: str) -> dict[str, Any]:
+    # Loaded here, as every other command does without the SDK.
+    from headgate_sinks.event_json import event_json
+
+    with admin_channel(way.data_dir) as channel:
+        answer: wire.GetDeadLetterResponse = DeliveryServiceStub(channel).GetDeadLetter(
+            wire.GetDeadLetterRequest(project=project, id=letter_id), timeout=CALL_SECONDS
+        )
+    letter = answer.dead_letter
+    event = event_json(letter.event) if letter.HasField("event") else None
+    return {**api.letter_json(letter), "event": event}

@@ -7,10 +7,10 @@ import typer
 from headgate.v1 import admin_service_pb2 as admin
 from headgate.v1.admin_service_pb2_grpc import AdminServiceStub
 from headgate_gateway.app_api.delivery import TAIL_EVENTS
-from headgate_gateway.app_api.projects import LIST_PROJECTS
 
 from headgate_cli.admin_socket import AsJson, admin_channel, fail
 from headgate_cli.http_api import HttpApi
+from headgate_cli.own_project import own_project
 from headgate_cli.reach import OperatorDir, reach
 from headgate_cli.socket_api import SocketApi
 
@@ -60,10 +60,9 @@ def _tail_as_operator(way: SocketApi, projects: list[str], last: int, follow: bo
 
 
 def _tail(way: HttpApi, projects: list[str], last: int, follow: bool) -> None:
-    if not projects:
-        projects = [one["slug"] for one in way.call(LIST_PROJECTS)["projects"]]
-    if len(projects) != 1:
-        fail(f"name one --project of {', '.join(projects)}" if projects else "you have no projects", 2)
+    if len(projects) > 1:
+        fail("name one --project: only the operator watches several at once", 2)
+    project = own_project(way, projects[0] if projects else None)
     query = {"last": last, "follow": "true" if follow else "false"}
-    for event in way.stream(TAIL_EVENTS, {"project": projects[0]}, query):
+    for event in way.stream(TAIL_EVENTS, {"project": project}, query):
         typer.echo(json.dumps(event, ensure_ascii=False, separators=(",", ":")))

@@ -6,18 +6,14 @@ from typing import Annotated, Any
 import typer
 from headgate.v1 import delivery_service_pb2 as wire
 from headgate.v1.delivery_service_pb2_grpc import DeliveryServiceStub
+from headgate_gateway.app_api.delivery import LIST_SINKS, sink_json
 
 from headgate_cli.admin_socket import CALL_SECONDS, DEFAULT_DATA_DIR, AsJson, DataDir, admin_channel, fail
 from headgate_cli.columns import columns
+from headgate_cli.own_project import own_projects
+from headgate_cli.reach import OperatorDir, reach
+from headgate_cli.socket_api import SocketApi
 
-STATES = {
-    wire.SINK_STATE_UNSPECIFIED: "unknown",
-    wire.SINK_STATE_RUNNING: "running",
-    wire.SINK_STATE_RETRYING: "retrying",
-    wire.SINK_STATE_PAUSED: "paused",
-    wire.SINK_STATE_BROKEN: "broken",
-    wire.SINK_STATE_DISABLED: "disabled",
-}
 SHOWN = ("name", "project", "state", "accepted", "delivered", "filtered", "dead", "pending", "difference", "lagSeconds")
 # Each entry that waits is counted, which may take a while where a sink is far behind.
 STATUS_SECONDS = 120.0
@@ -29,15 +25,20 @@ def status(
     project: Annotated[
         list[str] | None, typer.Option(help="A project to show, by slug or id; repeat for more. Default: all.")
     ] = None,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
+    data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Show each sink's state and its books in each project: accepted = delivered + filtered + dead + pending."""
-    with admin_channel(data_dir) as channel:
-        answer: wire.ListSinksResponse = DeliveryServiceStub(channel).ListSinks(
-            wire.ListSinksRequest(projects=project or []), timeout=STATUS_SECONDS
-        )
-    rows = [row_json(row) for row in answer.sinks]
+    way = reach(data_dir)
+    if isinstance(way, SocketApi):
+        with admin_channel(way.data_dir) as channel:
+            answer: wire.ListSinksResponse = DeliveryServiceStub(channel).ListSinks(
+                wire.ListSinksRequest(projects=project or []), timeout=STATUS_SECONDS
+            )
+        rows = [sink_json(row) for row in answer.sinks]
+    else:
+        shown = project or own_projects(way)
+        rows = [row for one in shown for row in way.call(LIST_SINKS, {"project": one})["sinks"]]
     typer.echo(json.dumps({"sinks": rows}) if as_json else "\n".join(status_lines(rows)))
 
 
@@ -70,24 +71,6 @@ def try_sink(sink: SinkName, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJs
         typer.echo(f"{sink} wrote the event {answer.event_id}")
     else:
         fail(f"{sink} did not write the event: {answer.message}")
-
-
-def row_json(row: wire.SinkRow) -> dict[str, Any]:
-    """One row as JSON."""
-    return {
-        "name": row.name,
-        "use": row.use,
-        "project": row.project,
-        "state": STATES.get(row.state, "unknown"),
-        "accepted": row.accepted,
-        "delivered": row.delivered,
-        "filtered": row.filtered,
-        "dead": row.dead,
-        "pending": row.pending,
-        "difference": row.difference,
-        "lagSeconds": row.lag_seconds,
-        "lastError": row.last_error,
-    }
 
 
 def status_lines(rows: list[dict[str, Any]]) -> list[str]:

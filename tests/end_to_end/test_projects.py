@@ -85,6 +85,11 @@ def test_two_people_at_the_command_line(headgate, person):
     (count,) = answer(bob("receipt", receipt, "--json"))["sinks"]
     assert "sink" not in count
 
+    (row,) = answer(ada("sinks", "status", "--json"))["sinks"]
+    assert (row["name"], row["project"], row["accepted"], row["difference"]) == ("jsonl", "ada-shop", 3, 0)
+    assert answer(ada("sinks", "dead-letters", "list", "jsonl", "--json")) == {"deadLetters": []}
+    assert answer(ada("sinks", "dead-letters", "retry", "jsonl", "--json")) == {"queued": 0, "skipped": 0}
+
     # Bob sees nothing of it until he is let in, and then what a viewer sees.
     for words in (
         ("project", "show", "ada-shop"),
@@ -93,6 +98,8 @@ def test_two_people_at_the_command_line(headgate, person):
         ("member", "set", "bob@example.com", "owner", "--project", "ada-shop"),
         ("usage", "--project", "ada-shop"),
         ("audit", "--project", "ada-shop"),
+        ("sinks", "status", "--project", "ada-shop"),
+        ("sinks", "dead-letters", "purge", "jsonl", "--all", "--project", "ada-shop"),
         ("events", "tail", "--project", "ada-shop", "--no-follow"),
     ):
         done = bob(*words)
