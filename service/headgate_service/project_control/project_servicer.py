@@ -97,6 +97,8 @@ class ProjectServicer(project_service_pb2_grpc.ProjectServiceServicer):
         self, request: wire.UpdateProjectRequest, context: _Context
     ) -> wire.UpdateProjectResponse:
         author, project = await self._callers.enter(context, request.project, Role.ADMIN, WRITE)
+        if not (request.HasField("name") or request.HasField("time_zone")):
+            raise InvalidArgument("name", "is absent, and so is all else that could be changed")
         await self._projects.update_project(
             project.id,
             request.name if request.HasField("name") else None,

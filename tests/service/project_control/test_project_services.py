@@ -288,6 +288,7 @@ async def test_usage_counts_what_was_sent_against_the_limits(sign_in: Any, servi
 @pytest.mark.parametrize(
     ("method", "request_"),
     [
+        ("UpdateProject", wire.UpdateProjectRequest(project="p")),
         ("UpdateProject", wire.UpdateProjectRequest(project="p", name="")),
         ("UpdateProject", wire.UpdateProjectRequest(project="p", time_zone="Mars")),
         ("CreateKey", wire.ProjectServiceCreateKeyRequest(project="p")),
