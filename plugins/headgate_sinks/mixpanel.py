@@ -112,7 +112,7 @@ class MixpanelSink(Sink[MixpanelConfig]):
     def _to(self, secret: str) -> HttpTarget:
         query = {"strict": "1"} | ({"project_id": self.config.project_id} if self.config.project_id else {})
         url = URL(self.config.host.rstrip("/") + "/import").with_query(query)
-        return HttpTarget(str(url), self.config, _ANSWER_BYTES, secret)
+        return HttpTarget(str(url), self.config, _ANSWER_BYTES, secret, self.place.resolver)
 
     def _credentials(self) -> tuple[str, str]:
         """A user and a password; a token is a user without one."""

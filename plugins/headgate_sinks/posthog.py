@@ -88,7 +88,9 @@ class PosthogSink(Sink[PosthogConfig]):
         await self._target.close()
 
     def _to(self, api_key: str) -> HttpTarget:
-        return HttpTarget(self.config.host.rstrip("/") + "/batch/", self.config, secret=api_key)
+        return HttpTarget(
+            self.config.host.rstrip("/") + "/batch/", self.config, secret=api_key, resolver=self.place.resolver
+        )
 
     def _body(self, events: Sequence[event_pb2.Event]) -> bytes:
         always = self.config.person_profiles == "always"

@@ -97,7 +97,7 @@ class SegmentSink(Sink[SegmentConfig]):
         await self._target.close()
 
     def _to(self) -> HttpTarget:
-        return HttpTarget(self.config.host.rstrip("/") + "/v1/batch", self.config)
+        return HttpTarget(self.config.host.rstrip("/") + "/v1/batch", self.config, resolver=self.place.resolver)
 
     def _made_headers(self) -> dict[str, str]:
         write_key = self.place.secret(self.config.write_key)

@@ -5,13 +5,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from headgate_sinks.batch import Batch
 from headgate_sinks.result import Misconfigured, Outcome
 from headgate_sinks.secret import SecretMissing, no_resolver, read_secret
+
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractResolver
 
 WhenFull = Literal["refuse", "expire"]
 
@@ -76,13 +79,15 @@ class Config(BaseModel):
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a sink runs: its configured name, the data directory, the environment for `env:` secrets, the clock
-    (seconds since 1970), and what asks plugins for the secret behind a reference."""
+    (seconds since 1970), what asks plugins for the secret behind a reference, and what resolves names for connections
+    over HTTP (None: as the machine does)."""
 
     name: str
     data_dir: Path
     clock: Callable[[], float]
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     resolve_secret: Callable[[str], str | None] = field(default=no_resolver, repr=False)
+    resolver: "AbstractResolver | None" = field(default=None, repr=False)
 
     def secret(self, given: str | SecretStr) -> str:
         """The secret behind `env:NAME`, `file:PATH` or a reference that a plugin knows; else the secret itself. A

@@ -72,11 +72,11 @@ class WebhookSink(Sink[WebhookConfig]):
 
     async def open(self) -> None:
         self._signers, self._headers = await asyncio.to_thread(self._credentials)
-        self._target = HttpTarget(self.config.url, self.config)
+        self._target = HttpTarget(self.config.url, self.config, resolver=self.place.resolver)
 
     async def check(self) -> None:
         await asyncio.to_thread(self._credentials)
-        target = HttpTarget(self.config.url, self.config)
+        target = HttpTarget(self.config.url, self.config, resolver=self.place.resolver)
         try:
             await target.check()
         finally:

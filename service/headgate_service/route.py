@@ -54,7 +54,11 @@ class Route:
         data: dict[str, Any] = {"event": event}
         if self._reads_properties:
             data["properties"] = orjson.loads(event.properties_json) if event.properties_json else {}
-        answer = self._expression.eval(data=data)
+        try:
+            answer = self._expression.eval(data=data)
+        # What the library raises where a route goes through too many elements of a list.
+        except RuntimeError as error:
+            raise RouteFailed(str(error)) from None
         kind = answer.type().name()
         if kind == "BOOL":
             return bool(answer.value())

@@ -45,6 +45,7 @@ from headgate_service.delivery.retry_queue import RetryQueue
 from headgate_service.delivery.shard import Shard, Trimmer
 from headgate_service.delivery.shard_log import ProjectLog, ShardLog
 from headgate_service.delivery.status import StatusBoard
+from headgate_service.delivery.tenant_resolver import TenantResolvers
 from headgate_service.delivery.wakeup import Wakeup
 from headgate_service.delivery_control.ledger import Ledger
 from headgate_service.garbage import spare_collections
@@ -106,6 +107,7 @@ async def serve(
     measured = {outlet.name: metrics.of(outlet) for outlet in configured}
     outlets = Outlets(configured)
     cache = EventCache()
+    resolvers = TenantResolvers()
     census = Census(log, config.scan)
     rules = LaneRules(
         backoff=backoff,
@@ -150,7 +152,7 @@ async def serve(
         ]
 
         def make_station(sink: DeployedSink) -> Station:
-            outlet = make_deployed_outlet(sink, config.data_dir, clock, observers)
+            outlet = make_deployed_outlet(sink, config.data_dir, clock, observers, resolvers)
             outlet.hold(outlet.name in errands.paused)
             outlets.add(sink.project_id, outlet)
 
@@ -235,6 +237,7 @@ async def serve(
         await asyncio.gather(hook_workers.close(), *(outlet.close() for outlet in configured))
         if metrics_server is not None:
             metrics_server.shutdown()
+        resolvers.close()
         await news.aclose()
         await log.close()
     _log.info("forwarder stopped")

@@ -22,6 +22,7 @@ from headgate_service.delivery.plugin_worker.supervised_worker import Isolation
 from headgate_service.delivery.rejections import Rejections
 from headgate_service.delivery.slots import Slots
 from headgate_service.delivery.tenant_place import TenantPlace
+from headgate_service.delivery.tenant_resolver import TenantResolvers
 
 _HOLD_SECONDS = 0.5
 
@@ -208,11 +209,16 @@ def make_outlets(
 
 
 def make_deployed_outlet(
-    sink: DeployedSink, data_dir: Path, clock: Callable[[], float], observers: Observers
+    sink: DeployedSink,
+    data_dir: Path,
+    clock: Callable[[], float],
+    observers: Observers,
+    resolvers: TenantResolvers,
 ) -> Outlet:
     """An outlet for a project's own sink, always in this process: its kind comes with Headgate."""
     config = sink.config
     if sink.fault:
         return Outlet(config, Broken(config.use, sink.fault), clock, observers)
-    made = make_sink(config.use, config.settings, load([config.use]), TenantPlace(config.name, data_dir, clock))
+    place = TenantPlace(config.name, data_dir, clock, resolver=resolvers.of(sink.project_id))
+    made = make_sink(config.use, config.settings, load([config.use]), place)
     return Outlet(config, made if isinstance(made, Broken) else OwnSink(made), clock, observers)

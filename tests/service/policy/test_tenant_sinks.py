@@ -57,6 +57,10 @@ def test_a_sink_that_asks_for_nothing_special_has_no_faults():
         ({"use": "posthog"}, "use"),
         ({"route": "event.nam == 1"}, "route"),
         ({"route": '"text"'}, "route"),
+        ({"route": "properties.list.all(x, properties.list.exists(y, x == y))"}, "route"),
+        ({"route": "properties.list.\n//\n map (x, x).size() > 1"}, "route"),
+        ({"route": 'r"\\" == "" && properties.list.all(x, x == "")'}, "route"),
+        ({"route": "true" + " || true" * 200}, "route"),
         ({"fields": {"include": ["nothing"]}}, "fields"),
         ({"whenFull": "drop"}, "whenFull"),
         ({"enabled": True}, "enabled"),
@@ -103,6 +107,14 @@ def test_an_operator_may_open_private_addresses_and_never_a_clouds_metadata():
     assert faults(to("http://127.0.0.1:9000/"), allow_private=True) == []
     assert faults(to("http://localhost:9000/"), allow_private=True) == []
     assert places(to("http://169.254.169.254/"), allow_private=True) == ["/sinks/0/config/url"]
+
+
+@pytest.mark.parametrize(
+    "route",
+    ['"x" in properties.list', "event.name == \"exists(\" || event.name == 'all(' // map(", "has(properties.map)"],
+)
+def test_a_route_may_say_whatever_takes_no_loop(route: str):
+    assert faults({**SINK, "route": route}) == []
 
 
 def test_names_are_given_once_and_there_are_at_most_ten():
