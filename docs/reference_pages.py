@@ -15,6 +15,7 @@ from headgate_cli.section import Section, section_of
 from headgate_cli.settings import ENVIRONMENT, Settings
 from headgate_cli.sink_settings import DEFAULT_SINKS
 from headgate_gateway.metrics import Metrics as GatewayMetrics
+from headgate_service.counters.metrics import CounterMetrics
 from headgate_service.delivery.metrics import DeliveryMetrics
 from headgate_service.policy.headgate_yaml import HeadgateYaml, compiled_schema, yaml_schema
 from headgate_sinks import Config, host
@@ -166,6 +167,8 @@ def metrics_page() -> str:
     """docs/reference/metrics.md."""
     delivery = CollectorRegistry()
     DeliveryMetrics(delivery, time.time)
+    service = CollectorRegistry()
+    CounterMetrics(service)
     lines = [
         "# Metrics",
         "",
@@ -174,6 +177,7 @@ def metrics_page() -> str:
     ]
     for title, registry in (
         ("The gateway, at `GET /metrics`", GatewayMetrics().registry),
+        ("The service, at `service.metrics`", service),
         ("The forwarder, at `forwarder.metrics`", delivery),
     ):
         lines += [f"## {title}", "", "| metric | kind | meaning |", "|---|---|---|"]

@@ -150,7 +150,7 @@ def service_config(settings: Settings, place: Place) -> "ServiceConfig":
 
     listen = Address.parse(settings.grpc.address)
     check_grpc(settings)
-    tls = settings.tls.grpc
+    tls, metrics = settings.tls.grpc, settings.service.metrics and Address.parse(settings.service.metrics)
     refusing = {sink.name for sink, when_full in _when_full(settings.running_sinks) if when_full == "refuse"}
     return Config(
         grpc_host=listen.host,
@@ -180,6 +180,8 @@ def service_config(settings: Settings, place: Place) -> "ServiceConfig":
         tenant_rules=tenant_rules(settings),
         secrets_keys=secrets_keys(settings, place) if settings.deploy.sinks else (),
         log_bound_bytes=int(settings.limits.log_bytes),
+        metrics_host=metrics.host if metrics else "127.0.0.1",
+        metrics_port=metrics.port if metrics else None,
         **account_config(settings),
     )
 

@@ -72,6 +72,13 @@ class GatewaySettings(Section):
     """Whether the gateway judges and appends events by itself, with one process fewer on their way. It then needs what the service needs: Redis, the control database and every setting of sinks and limits."""  # noqa: E501
 
 
+class ServiceSettings(Section):
+    """The process that authenticates, limits, counts and stores."""
+
+    metrics: AddressSetting | None = None
+    """HOST:PORT of its Prometheus metrics. Absent: none are served."""
+
+
 class ForwarderSettings(Section):
     """The process that writes events to sinks."""
 
@@ -188,6 +195,7 @@ class Settings(Section):
     http: HttpSettings = HttpSettings()
     grpc: GrpcSettings = GrpcSettings()
     gateway: GatewaySettings = GatewaySettings()
+    service: ServiceSettings = ServiceSettings()
     forwarder: ForwarderSettings = ForwarderSettings()
     redis: RedisSettings = RedisSettings()
     control: ControlSettings = ControlSettings()

@@ -63,7 +63,7 @@ class Config:
     default project, once, when it is made. `log_bound_bytes` is how much of a project a sink may leave unsettled.
     `tenant_rules` are what projects' own sinks may do, and `secrets_keys` encrypt their secrets, the first of them.
     Counters are copied to the control DB every `copy_seconds`, and one more at most. What is known of keys is trusted
-    for `trust_seconds` while the control DB is away.
+    for `trust_seconds` while the control DB is away. `metrics_port` None: no metrics are served.
     """
 
     grpc_host: str
@@ -84,6 +84,8 @@ class Config:
     log_bound_bytes: int = 256 * 1024 * 1024
     copy_seconds: float = 9.0
     trust_seconds: float = 15 * 60.0
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
     drain_seconds: float = 10.0
     store_url: str | None = field(default=None, repr=False)
     """Of the store that queries are asked; None: there is none."""

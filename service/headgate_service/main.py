@@ -29,6 +29,7 @@ from headgate.v1 import (
 from headgate.v1 import admin_service_pb2_grpc as admin_grpc
 from headgate.v1 import delivery_service_pb2_grpc as delivery_grpc
 from headgate.v1 import deploy_service_pb2_grpc as deploy_grpc
+from prometheus_client import CollectorRegistry, start_http_server
 from redis.exceptions import ResponseError
 
 from headgate_service.access.operator_access import OperatorAccess
@@ -40,10 +41,8 @@ from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.schema import migrate
 from headgate_service.control_db.secret_box import SecretBox
 from headgate_service.control_db.secrets import TENANT_SINK_HASHING, Secrets
-from headgate_service.counters.copying import Copying
 from headgate_service.counters.epochs import Epochs
-from headgate_service.counters.putting_back import PuttingBack
-from headgate_service.counters.saved_counters import SavedCounters
+from headgate_service.counters.keeper import Keeper
 from headgate_service.delivery_control.dead_letters import DeadLetters
 from headgate_service.delivery_control.delivery_servicer import DeliveryServicer
 from headgate_service.delivery_control.replays import Replays
@@ -140,9 +139,12 @@ async def _serve_core(
     project_services = ProjectServices(
         database, pipeline, projects, keyring, directory, sinks, tail, config.limits.keys, _now_ms, stopped
     )
-    saved = SavedCounters(database)
-    putting_back = PuttingBack(pipeline, saved, core.epochs, core.sinks_of, partial(secrets.token_hex, 8))
-    copying = Copying(pipeline, saved, core.epochs, _now_ms, copy_seconds=config.copy_seconds)
+    registry = CollectorRegistry()
+    keeper = Keeper(
+        *(pipeline, database, core.epochs, core.sinks_of, partial(secrets.token_hex, 8), _now_ms),
+        config.copy_seconds,
+        registry,
+    )
     lookup = ReceiptLookup(pipeline, core.sinks_of, core.epochs.lost_ms)
     probes = {
         REDIS: partial(_answers, pipeline),
@@ -202,15 +204,15 @@ async def _serve_core(
             tasks.create_task(Removal(pipeline, config.sinks, directory.deleted).run(), name="removal"),
         ]
         await core.prepare()
-        await putting_back.turn()
-        running += [
-            tasks.create_task(putting_back.run(), name="putting-back"),
-            tasks.create_task(copying.run(), name="copying"),
-        ]
+        await keeper.prepare()
+        running.append(tasks.create_task(keeper.run(), name="counters"))
         await health.refresh()
         await public.start()
         await operator.start()
         config.admin_socket.chmod(0o600)
+        metrics_server = None
+        if config.metrics_port is not None:
+            metrics_server, _ = start_http_server(config.metrics_port, config.metrics_host, registry)
         if config.ready_file is not None:
             write_owner_file(config.ready_file, {"grpc": f"{config.grpc_host}:{port}"})
         _log.info("service listens", grpc=f"{config.grpc_host}:{port}")
@@ -222,7 +224,9 @@ async def _serve_core(
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        await copying.last()
+        await keeper.finish()
+        if metrics_server is not None:
+            metrics_server.shutdown()
     await tail_redis.aclose()
     if store:
         await store.close()

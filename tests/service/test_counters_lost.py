@@ -2,11 +2,13 @@
 
 import asyncio
 import itertools
+import socket
 import sqlite3
 from datetime import UTC, datetime
 from functools import partial
 
 import grpc
+import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from headgate.v1 import event_pb2
@@ -83,6 +85,27 @@ async def test_it_serves_only_with_its_counters_and_again_by_itself(service, red
     here = await service.receipts.GetReceipt(GetReceiptRequest(receipt=again.receipt), metadata=service.bearer())
     assert (here.durable, here.HasField("log_lost_time")) == (True, False)
     assert [row.pending for row in here.sinks] == [1, 1]
+
+
+async def test_the_age_of_the_copy_is_a_metric(start_service, redis):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    service = await start_service(copy_seconds=0.1, metrics_port=port)
+    await copied(service)
+
+    async def metrics() -> dict[str, float]:
+        async with httpx.AsyncClient() as client:
+            text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+        return {line.split()[0]: float(line.split()[1]) for line in text.splitlines() if line[0] != "#"}
+
+    assert 0 <= (await metrics())["headgate_counters_copy_age_seconds"] < 60
+    assert (await metrics())["headgate_counters_missing_shards"] == 0
+    await redis.flushall()
+
+    async def put_back() -> bool:
+        return (await metrics())["headgate_counters_put_back_projects_total"] == 1
+
+    await until(put_back)
 
 
 async def is_(service, name: str, status: int) -> bool:

@@ -52,6 +52,8 @@ class Copying:
         self._epochs = epochs
         self._now_ms = now_ms
         self._copy_seconds = copy_seconds
+        # When the last copy ended, whoever made it.
+        self.copied_ms: int | None = None
         self._poll_seconds = min(POLL_SECONDS, copy_seconds / 4)
         self._on_step = on_step
 
@@ -63,6 +65,8 @@ class Copying:
                 turn = await self._redis.execute("SET", COPYING, 1, "NX", "PX", int(self._copy_seconds * 1000))
                 if turn is not None:
                     await whole(self.copy())
+                copied = await self._redis.execute("GET", COPIED)
+                self.copied_ms = int(copied) if copied else self.copied_ms
             except (RedisUnavailable, ResponseError, ControlDbUnavailable) as error:
                 _log.warning("counters cannot be copied now", error=str(error))
 

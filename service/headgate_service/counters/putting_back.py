@@ -33,7 +33,8 @@ class PuttingBack:
     """Does so whenever `epochs` misses shards. Any number of services may do it at once: each step is harmless to
     repeat, and is refused where Redis was emptied since the first one.
 
-    `sinks_of` names the sinks of a project, `made_name` makes names for epochs.
+    `sinks_of` names the sinks of a project, `made_name` makes names for epochs, `on_put_back` is told how many projects
+    were done.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class PuttingBack:
         epochs: Epochs,
         sinks_of: Callable[[str], Sequence[str]],
         made_name: Callable[[], str],
+        on_put_back: Callable[[int], None] = lambda projects: None,
     ) -> None:
         self._redis = redis
         self._saved = saved
         self._epochs = epochs
         self._sinks_of = sinks_of
         self._made_name = made_name
+        self._on_put_back = on_put_back
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -86,6 +89,7 @@ class PuttingBack:
             if not await _FINISH.run(self._redis, [keys.epoch, keys.restoring], name):
                 raise _EmptiedAgain
         if projects:
+            self._on_put_back(projects)
             _log.warning("counters were put back, as they were last copied", projects=projects, shards=len(names))
 
     async def _agree(self, shards: frozenset[int], now_ms: int) -> dict[int, str]:
