@@ -146,7 +146,7 @@ def _faults(error: Exception) -> list[tuple[str, str]]:
     if isinstance(error, QueryRefused) and error.field:
         return [(error.field, str(error))]
     if isinstance(error, PolicyInvalid):
-        return [(fault.path, fault.message) for fault in error.faults]
+        return [(fault.path, fault.message) for fault in error.told]
     return []
 
 

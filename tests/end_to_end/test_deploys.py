@@ -149,6 +149,16 @@ def test_an_invalid_config_names_every_place_and_applies_nothing(client, tenant)
     assert len(client.get("/api/deploys", headers=own.both()).json()["deploys"]) == 1
 
 
+def test_a_config_with_very_many_faults_names_as_many_as_an_answer_holds(client, tenant):
+    own = tenant()
+    names = {f"a name of some length that is different each time {n}": {"sampel": 1, "enabeld": 1} for n in range(300)}
+    answer = client.post("/api/deploy", json=EMPTY | {"events": names}, headers=own.both())
+    assert failure(answer) == (422, "config_invalid")
+    error = answer.json()["error"]
+    assert 20 <= len(error["details"]) <= 100
+    assert "more" in error["message"]
+
+
 ROUTES = [
     ("POST", "/api/deploy", EMPTY),
     ("GET", "/api/deploys", None),

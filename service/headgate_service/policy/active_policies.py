@@ -40,11 +40,13 @@ class ActivePolicies:
         for first in range(0, len(new), _PROJECTS_AT_ONCE):
             part = new[first : first + _PROJECTS_AT_ONCE]
             configs = await self._configs(part)
+            # Schemas take milliseconds to compile, in which no event should wait.
+            parsed = await asyncio.to_thread(_parse_each, configs, self._secret)
             for project_id, version in part:
-                policy = None
-                if version:
-                    policy = await self._policy(project_id, version, configs.get((project_id, version), ""))
-                self._read[project_id] = version, policy
+                policy = parsed.get((project_id, version))
+                if version and not isinstance(policy, Policy):
+                    policy = await self._instead(project_id, version, policy)
+                self._read[project_id] = version, policy if isinstance(policy, Policy) else None
 
     def of(self, project_id: str) -> Policy | None:
         """The policy of a project, as it was learnt; None where it has none."""
@@ -61,22 +63,20 @@ class ActivePolicies:
         async with self._database.read() as session:
             return {(row.project_id, row.version): row.config for row in await session.scalars(wanted)}
 
-    async def _policy(self, project_id: str, version: int, config: str) -> Policy:
-        try:
-            return await self._parsed(project_id, config)
-        except PolicyInvalid as error:
-            kept = self.of(project_id)
-            in_force = "the one before it" if kept is not None else ""
-            if kept is None:
-                kept, in_force = await self._older(project_id, version)
-            _log.error(
-                "a deployed config cannot be read by this release: upgrade it, or activate another version",
-                project=project_id,
-                version=version,
-                in_force=in_force or "none: requests are refused",
-                error=str(error),
-            )
-            return kept or Policy.unreadable(project_id)
+    async def _instead(self, project_id: str, version: int, error: PolicyInvalid | None) -> Policy:
+        """What is in force in place of a version that cannot be read."""
+        kept = self.of(project_id)
+        in_force = "the one before it"
+        if kept is None or not kept.readable:
+            kept, in_force = await self._older(project_id, version)
+        _log.error(
+            "a deployed config cannot be read by this release: upgrade it, or activate another version",
+            project=project_id,
+            version=version,
+            in_force=in_force,
+            error=str(error),
+        )
+        return kept or Policy.unreadable(project_id)
 
     async def _older(self, project_id: str, version: int) -> tuple[Policy | None, str]:
         """The newest version below one that can be read, and its name."""
@@ -88,22 +88,23 @@ class ActivePolicies:
         )
         async with self._database.read() as session:
             older = [(row.version, row.config) for row in await session.scalars(wanted)]
-        for number, config in older:
-            try:
-                return await self._parsed(project_id, config), f"version {number}"
-            except PolicyInvalid:
-                continue
-        return None, ""
-
-    async def _parsed(self, project_id: str, config: str) -> Policy:
-        # Schemas take milliseconds to compile, in which no event should wait.
-        return await asyncio.to_thread(_parse, project_id, config, self._secret)
+        parsed = await asyncio.to_thread(
+            _parse_each, {(project_id, number): text for number, text in older}, self._secret
+        )
+        for (_, number), policy in parsed.items():
+            if isinstance(policy, Policy):
+                return policy, f"version {number}"
+        return None, "none: requests are refused"
 
 
-def _parse(project_id: str, config: str, secret: bytes) -> Policy:
+def _parse_each(configs: Mapping[tuple[str, int], str], secret: bytes) -> dict[tuple[str, int], Policy | PolicyInvalid]:
+    return {place: _parse(place[0], config, secret) for place, config in configs.items()}
+
+
+def _parse(project_id: str, config: str, secret: bytes) -> Policy | PolicyInvalid:
     try:
         return Policy.parse(orjson.loads(config), project_id=project_id, secret=secret)
-    except PolicyInvalid:
-        raise
-    except Exception as error:  # Whatever one project's config does to the reader, the others go on.
-        raise PolicyInvalid([ConfigFault("", f"cannot be read: {error!r}")]) from error
+    except PolicyInvalid as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - whatever one project's config does to its reader, the others go on
+        return PolicyInvalid([ConfigFault("", f"cannot be read: {error!r}")])

@@ -15,7 +15,7 @@ from headgate_service.key_kind import KeyKind
 from headgate_service.log.reader import timestamp
 from headgate_service.metadata import metadata_value
 from headgate_service.policy.compiled_config import MAX_BYTES
-from headgate_service.policy.deploys import Deploys, DeployVersion, Record
+from headgate_service.policy.deploys import MAX_LISTED, Deploys, DeployVersion, Record
 from headgate_service.policy.errors import SecretKeyForbidden, SecretKeyInvalid, SecretKeyMissing
 from headgate_service.policy.headgate_yaml import compiled_schema, yaml_schema
 from headgate_service.policy.invalid import ConfigFault, PolicyInvalid
@@ -56,6 +56,8 @@ class DeployServicer(DeployServiceServicer):
     async def ListDeploys(self, request: wire.ListDeploysRequest, context: Any) -> wire.ListDeploysResponse:  # noqa: N802
         author = await self._callers.author(context)
         project = await self._project(author, request.project, context, Role.VIEWER)
+        if not 0 <= request.limit <= MAX_LISTED:
+            raise InvalidArgument("limit", f"must be 1 to {MAX_LISTED}")
         found = await self._deploys.list(project, request.before, request.limit or DEFAULT_LISTED)
         return wire.ListDeploysResponse(deploys=map(_version, found))
 

@@ -118,13 +118,13 @@ class Deploys:
         return read.canonical()
 
     async def list(self, project: Project, before: int, limit: int) -> Sequence[DeployVersion]:
-        """Versions below `before` (0: all), newest first, at most 100."""
+        """Versions below `before` (0: all), newest first, at most `limit`."""
         async with self._database.read() as session:
             row = await living_project(session, project.id)
             wanted = select(DeployRow).where(DeployRow.project_id == row.id)
             if before:
                 wanted = wanted.where(DeployRow.version < before)
-            wanted = wanted.order_by(DeployRow.version.desc()).limit(min(limit, MAX_LISTED))
+            wanted = wanted.order_by(DeployRow.version.desc()).limit(limit)
             return [_version(deploy, row) for deploy in await session.scalars(wanted)]
 
     async def get(self, project: Project, version: int) -> DeployVersion | None:

@@ -1,9 +1,12 @@
 """A config that cannot be taken, and every fault that makes it so."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MAX_FAULTS = 100
+MAX_SHOWN = 3
+MAX_SHOWN_CHARACTERS = 300
+MAX_TOLD_BYTES = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +21,26 @@ class ConfigFault:
 
 
 class PolicyInvalid(Exception):
-    """A config with faults, at least one and at most 100 of them."""
+    """A config with faults, at least one and at most 100 of them; its message names the first few."""
 
     def __init__(self, faults: Iterable[ConfigFault]) -> None:
         self.faults = tuple(faults)[:MAX_FAULTS]
-        super().__init__("; ".join(map(str, self.faults)))
+        shown = "; ".join(str(fault)[:MAX_SHOWN_CHARACTERS] for fault in self.faults[:MAX_SHOWN])
+        more = len(self.faults) - MAX_SHOWN
+        super().__init__(f"{shown}; and {more} more" if more > 0 else shown)
+
+    @property
+    def told(self) -> Sequence[ConfigFault]:
+        """As many of the faults, in order, as the status of a call can bear, which travels in HTTP headers."""
+        told: list[ConfigFault] = []
+        left = MAX_TOLD_BYTES
+        for fault in self.faults:
+            short = ConfigFault(fault.path[:MAX_SHOWN_CHARACTERS], fault.message[:MAX_SHOWN_CHARACTERS])
+            left -= len(short.path.encode()) + len(short.message.encode()) + 8
+            if told and left < 0:
+                break
+            told.append(short)
+        return told
 
 
 def pointer(*steps: str | int) -> str:
