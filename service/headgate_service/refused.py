@@ -1,5 +1,6 @@
 """A request refused whole, and the one table from its cause to a gRPC status."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -8,6 +9,8 @@ from google.protobuf.any_pb2 import Any
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 from headgate.v1 import outcome_pb2
+
+MAX_TOLD_BYTES = 4_000
 
 GRPC_STATUS: dict[outcome_pb2.Cause, grpc.StatusCode] = {
     outcome_pb2.CAUSE_CREDENTIAL_MISSING: grpc.StatusCode.UNAUTHENTICATED,
@@ -81,7 +84,7 @@ def rpc_status(refused: Refused) -> Status:
     if refused.faults:
         violations = [
             error_details_pb2.BadRequest.FieldViolation(field=fault.path, description=fault.message)
-            for fault in refused.faults
+            for fault in _told(refused.faults)
         ]
         details.append(_packed(error_details_pb2.BadRequest(field_violations=violations)))
     if subject := _QUOTA_SUBJECT.get(refusal.cause):
@@ -90,6 +93,16 @@ def rpc_status(refused: Refused) -> Status:
     if refusal.HasField("retry_after"):
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=refusal.retry_after)))
     return Status(code=GRPC_STATUS[refusal.cause].value[0], message=refusal.message, details=details)
+
+
+def _told(faults: Sequence[FieldFault]) -> Iterator[FieldFault]:
+    """The first faults, as many as a status can bear, which travels in HTTP headers."""
+    left = MAX_TOLD_BYTES
+    for place, fault in enumerate(faults):
+        left -= len(fault.path.encode()) + len(fault.message.encode()) + 8
+        if place and left < 0:
+            return
+        yield fault
 
 
 def _packed(detail: error_details_pb2.ErrorInfo) -> Any:

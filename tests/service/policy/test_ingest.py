@@ -243,6 +243,17 @@ async def test_an_all_or_nothing_request_with_an_event_that_does_not_fit_is_refu
     await policied.books({"accepted": 2, "refused:SCHEMA": 5})
 
 
+async def test_very_many_events_that_do_not_fit_are_still_refused_for_what_they_are(policied: Policied):
+    many = {f"a_property_of_some_length_{n}": {"type": "number"} for n in range(20)}
+    await policied.deploy(events={"buy": {"schema": {"required": [*many]}, "schemaMode": "enforce"}})
+    async with refused(grpc.StatusCode.INVALID_ARGUMENT) as caught:
+        await policied.send(*[buy(n) for n in range(500)], all_or_nothing=True)
+    status = dict(caught[0].trailing_metadata())["grpc-status-details-bin"]
+    assert b"events[10].properties" in status
+    answer = await policied.gathered(*[buy(n) for n in range(500)], all_or_nothing=True)
+    assert len(answer.refusal.faults) == 100
+
+
 async def test_a_success_stays_one_where_its_repeat_would_not_fit_any_more(policied: Policied):
     first = await policied.send(buy("x"), all_or_nothing=True, idempotency_key="k1")
     await policied.deploy(events={"buy": {"schema": AMOUNT, "schemaMode": "enforce"}})
