@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from headgate_cli.admin_socket import AsJson, fail
-from headgate_cli.http_api import checked_url, get, post
+from headgate_cli.http_api import checked_url, exposed, get, post
 from headgate_cli.login_file import Login, LoginUnreadable, login_file, read_login, write_login
 from headgate_cli.show import show_json
 
@@ -28,6 +28,8 @@ def login(
     file = login_file(os.environ)
     before = _known()
     where = checked_url(url or (before.url if before else DEFAULT_URL))
+    if exposed(where):
+        typer.echo(f"headgate: {where} is reached without TLS: whoever listens on the way gets the token", err=True)
     given = sys.stdin.readline().strip() if token == "-" else token  # noqa: S105 - a dash is no token
     answer = post(where, "/api/cli/validate", {"token": given})
     try:

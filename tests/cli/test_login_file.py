@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from headgate_cli.admin_socket import DEFAULT_DATA_DIR
-from headgate_cli.http_api import HttpApi, checked_url
+from headgate_cli.http_api import HttpApi, checked_url, exposed
 from headgate_cli.login_file import VARIABLE, Login, LoginUnreadable, login_file, read_login, write_login
 from headgate_cli.main import app
 from headgate_cli.reach import reach
@@ -77,6 +77,12 @@ def test_what_is_no_address(text: str) -> None:
     with pytest.raises(Exit) as ended:
         checked_url(text)
     assert ended.value.exit_code == 2
+
+
+def test_what_is_sent_without_tls_can_be_read_on_the_way() -> None:
+    assert [url for url in ("http://h.example", "http://10.0.0.5:80", "http://[::2]") if not exposed(url)] == []
+    sound = ("https://h.example", "http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080")
+    assert [url for url in sound if exposed(url)] == []
 
 
 def test_where_no_headgate_answers_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
