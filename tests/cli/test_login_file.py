@@ -94,6 +94,16 @@ def test_where_no_headgate_answers_it_is_said(tmp_path: Path, monkeypatch: pytes
     assert not (tmp_path / "credentials.json").exists()
 
 
+def test_every_command_takes_a_data_directory_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "credentials.json"))
+    where = ["--data-dir", str(tmp_path), "--json"]
+    done = CliRunner().invoke(app, ["whoami", *where])
+    assert json.loads(done.stdout) == {"operator": True, "dataDir": str(tmp_path)}
+    assert CliRunner().invoke(app, ["logout", *where]).exit_code == 0
+    done = CliRunner().invoke(app, ["login", "hgt_x", *where])
+    assert (done.exit_code, "no Headgate runs on" in done.stderr) == (1, True)
+
+
 def test_nobody_is_logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "credentials.json"))
     assert CliRunner().invoke(app, ["whoami"]).exit_code == 1
