@@ -28,6 +28,7 @@ class Headgate:
     config: Path | None = None
     command: tuple[str, ...] = (sys.executable, "-m", "headgate_cli")
     process: subprocess.Popen[str] | None = None
+    ready: str = ""
     http: str = ""
     grpc: str = ""
     keys: dict[str, str] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class Headgate:
         if not line.startswith("ready "):
             self.process.kill()
             pytest.fail(f"`headgate up` said {line!r} and not that it is ready:\n{self.log_file.read_text()[-4000:]}")
+        self.ready = line
         said = dict(part.split("=", 1) for part in line.split()[1:])
         self.http, self.grpc = said["http"], said["grpc"]
         first = json.loads((self.data_dir / "first-start.json").read_text())
