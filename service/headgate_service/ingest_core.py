@@ -25,6 +25,7 @@ from headgate_service.entrance import Entrance
 from headgate_service.ingest import Ingest
 from headgate_service.log.append import Appender
 from headgate_service.log.redis_pipeline import RedisPipeline
+from headgate_service.own_sinks import OwnSinks
 from headgate_service.people import People
 from headgate_service.policy.active_policies import ActivePolicies
 from headgate_service.receipt import ReceiptMaker
@@ -59,8 +60,9 @@ class IngestCore:
         epochs = Epochs(pipeline, SavedCounters(database))
         refusals = RefusalLedger(pipeline, _now, epochs)
         enabled = tuple(rule for rule in config.sinks if rule.enabled)
-        refusing = SinksOf(directory, enabled, refusing=True)
-        sinks_of = SinksOf(directory, enabled)
+        own = OwnSinks.under(config.tenant_rules)
+        refusing = SinksOf(directory, enabled, own, refusing=True)
+        sinks_of = SinksOf(directory, enabled, own)
         sessions = Sessions(database, config.sessions, random=secrets.token_bytes, now_ms=_now_ms)
         access = Access(database, sessions, directory, Jwts(config.jwt, fetch, now=time.time, clock=time.monotonic))
         ingest = Ingest(

@@ -58,6 +58,7 @@ from headgate_service.keyring import Keyring
 from headgate_service.listening import listen, listen_on_socket
 from headgate_service.log.durability import warn_of_shortfalls
 from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
+from headgate_service.own_sinks import OwnSinks
 from headgate_service.owner_file import write_owner_file
 from headgate_service.policy.deploy_servicer import DeployServicer
 from headgate_service.policy.deploys import Deploys
@@ -135,7 +136,10 @@ async def _serve_core(
 ) -> None:
     pipeline, directory, receipts = core.pipeline, core.directory, core.receipts
     tail_redis = redis_asyncio.Redis.from_url(config.redis_url)
-    tail, sinks = LogTail(tail_redis), Sinks(pipeline, config.sinks, project=directory.project)
+    tail, sinks = (
+        LogTail(tail_redis),
+        Sinks(pipeline, config.sinks, project=directory.project, own=OwnSinks.under(config.tenant_rules)),
+    )
     project_services = ProjectServices(
         database, pipeline, projects, keyring, directory, sinks, tail, config.limits.keys, _now_ms, stopped
     )

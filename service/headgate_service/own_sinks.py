@@ -1,10 +1,12 @@
 """The sinks that projects' own active configs bring, as whoever serves requests knows them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from headgate_service.config import SinkRule
 from headgate_service.policy.policy import Policy
+from headgate_service.policy.tenant_rules import TenantRules
 from headgate_service.project import Project
 
 _PROJECTS_REMEMBERED = 10_000
@@ -21,9 +23,20 @@ def is_own(name: str) -> bool:
     return "/" in name
 
 
-def own_rules(project: Project) -> Sequence[SinkRule]:
-    """Those of a project, by its active policy."""
-    return () if project.policy is None else _rules(project.id, project.slug, project.policy)
+@dataclass(frozen=True, slots=True)
+class OwnSinks:
+    """Those of a project, by its active policy; none at all where the operator lets no project have any."""
+
+    allowed: bool = True
+
+    @classmethod
+    def under(cls, rules: TenantRules) -> "OwnSinks":
+        return cls(bool(rules.kinds))
+
+    def __call__(self, project: Project) -> Sequence[SinkRule]:
+        if project.policy is None or not self.allowed:
+            return ()
+        return _rules(project.id, project.slug, project.policy)
 
 
 @lru_cache(_PROJECTS_REMEMBERED)

@@ -6,14 +6,17 @@ from headgate.v1 import event_pb2
 
 from headgate_service.config import SinkRule
 from headgate_service.directory import Directory, DirectoryUnavailable
-from headgate_service.own_sinks import own_rules
+from headgate_service.own_sinks import OwnSinks
 
 
 class SinksOf:
     """The names of a project's sinks: the operator's among some rules, and its own; with `refusing` only of those that
     refuse events when they are too far behind."""
 
-    def __init__(self, directory: Directory, rules: Sequence[SinkRule], refusing: bool = False) -> None:
+    def __init__(
+        self, directory: Directory, rules: Sequence[SinkRule], own: OwnSinks | None = None, refusing: bool = False
+    ) -> None:
+        self._own = own or OwnSinks()
         self._directory = directory
         self._refusing = refusing
         self._rules = self._asked_for(rules)
@@ -32,7 +35,7 @@ class SinksOf:
             # Whoever asks was let in a moment ago. Only its own sinks, and those of projects named by slug, are not
             # known to be theirs.
             project = None
-        slug, own = (project.slug, self._asked_for(own_rules(project))) if project else ("", ())
+        slug, own = (project.slug, self._asked_for(self._own(project))) if project else ("", ())
         return [*(rule for rule in self._rules if rule.serves(project_id, slug)), *own]
 
     def _asked_for(self, rules: Sequence[SinkRule]) -> Sequence[SinkRule]:

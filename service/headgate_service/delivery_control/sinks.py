@@ -11,7 +11,7 @@ from headgate_service.delivery_control.books import Books
 from headgate_service.delivery_control.ledger import Ledger
 from headgate_service.log.names import shard_keys
 from headgate_service.log.redis_pipeline import RedisPipeline
-from headgate_service.own_sinks import is_own, own_rules
+from headgate_service.own_sinks import OwnSinks, is_own
 from headgate_service.projects import Project
 
 _PROJECTS_AT_ONCE = 32
@@ -44,7 +44,9 @@ class Sinks:
         rules: Sequence[SinkRule],
         clock: Callable[[], float] = time.time,
         project: Callable[[str], Project | None] = lambda slug: None,
+        own: OwnSinks | None = None,
     ) -> None:
+        self._own = own or OwnSinks()
         self._redis = redis
         self._rules = rules
         self._clock = clock
@@ -54,7 +56,7 @@ class Sinks:
     def rule(self, name: str) -> SinkRule:
         """Raises SinkUnknown."""
         project = self._project(name.partition("/")[0]) if is_own(name) else None
-        for rule in (*self._rules, *(own_rules(project) if project else ())):
+        for rule in (*self._rules, *(self._own(project) if project else ())):
             if rule.name == name:
                 return rule
         known = ", ".join(rule.name for rule in self._rules) or "none"
@@ -64,7 +66,7 @@ class Sinks:
 
     def rules_of(self, project: Project) -> Sequence[SinkRule]:
         """Those of the sinks that serve a project."""
-        return [*(rule for rule in self._rules if rule.serves(project.id, project.slug)), *own_rules(project)]
+        return [*(rule for rule in self._rules if rule.serves(project.id, project.slug)), *self._own(project)]
 
     async def pause(self, name: str) -> None:
         """Raises SinkUnknown."""
@@ -85,7 +87,7 @@ class Sinks:
                 books.update(((one.sink, one.project_id), one) for one in found)
         paused = {name.decode() for name in await self._redis.execute("HKEYS", PAUSED_SINKS)}
         views = []
-        for rule in (*self._rules, *(rule for project in projects for rule in own_rules(project))):
+        for rule in (*self._rules, *(rule for project in projects for rule in self._own(project))):
             state, error = await self._state(rule, rule.name in paused)
             served = [(one, books[rule.name, one.id]) for one in projects if (rule.name, one.id) in books]
             views.append(SinkView(rule, state, error, served))

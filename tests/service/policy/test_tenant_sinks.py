@@ -1,9 +1,12 @@
 """What a tenant's own sink may say, and what is told of one that says more."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from headgate_service.policy.compiled_config import CompiledConfig
+from headgate_service.policy.headgate_yaml import compile_yaml
 from headgate_service.policy.invalid import ConfigFault, PolicyInvalid
 from headgate_service.policy.tenant_rules import TenantRules
 from headgate_service.policy.tenant_sinks import running_settings, tenant_sink_faults
@@ -143,3 +146,11 @@ def test_what_runs_is_bounded_and_cannot_open_private_addresses():
     assert running_settings(sink, TenantRules(), reveal) == {
         "url": "https://example.com/hook", "secret": (SECRET, "old"), "max_bytes": 262144, "allow_private": False,
     }  # fmt: skip
+
+
+def test_the_example_of_the_guide_may_be_deployed():
+    guide = (Path(__file__).parents[3] / "docs" / "guide" / "project-sinks.md").read_text()
+    example = re.search(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    assert example
+    compiled = compile_yaml(example[1], lambda name: "", {"ORDERS_HOOK_SECRET": SECRET})
+    assert tenant_sink_faults(compiled.sinks, TenantRules()) == []
