@@ -61,14 +61,14 @@ def nothing_runs(data_dir: Path) -> str:
 
 def _fail_with(error: grpc.RpcError, data_dir: Path) -> NoReturn:
     code, details = error.code(), error.details()
-    if code is grpc.StatusCode.UNAVAILABLE and not _serves(data_dir):
+    if code is grpc.StatusCode.UNAVAILABLE and not serves(data_dir):
         fail(nothing_runs(data_dir))
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         fail(f"Headgate did not answer within {CALL_SECONDS:.0f} s: its log says why")
     fail(details or code.name, 2 if code is grpc.StatusCode.INVALID_ARGUMENT else 1)
 
 
-def _serves(data_dir: Path) -> bool:
+def serves(data_dir: Path) -> bool:
     """Tells a Headgate that says UNAVAILABLE from none at all."""
     with grpc.insecure_channel(f"unix:{_shortest(socket_path(data_dir))}") as channel:
         try:

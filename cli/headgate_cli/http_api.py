@@ -1,6 +1,7 @@
 """The app API as a logged-in person reaches it: over HTTP."""
 
 import http.client
+import ipaddress
 import json
 import socket
 import ssl
@@ -115,6 +116,17 @@ def checked_url(text: str) -> str:
     if odd or parts.scheme not in ("http", "https") or not parts.hostname:
         fail(f"{text!r} is no address such as https://headgate.example.com", 2)
     return parts._replace(path=parts.path.rstrip("/")).geturl()
+
+
+def exposed(url: str) -> bool:
+    """Whether what is sent to an address can be read on the way."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        here = host == "localhost"
+    return parts.scheme == "http" and not here
 
 
 @contextmanager

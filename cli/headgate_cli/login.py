@@ -1,17 +1,27 @@
 """`headgate login`, `logout` and `whoami`: who the commands are."""
 
+import json
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from headgate_cli.admin_socket import AsJson, fail
-from headgate_cli.http_api import checked_url, get, post
+from headgate_cli.admin_socket import AsJson, fail, nothing_runs
+from headgate_cli.data_dir import DataDir
+from headgate_cli.http_api import checked_url, exposed, get, post
 from headgate_cli.login_file import Login, LoginUnreadable, login_file, read_login, write_login
+from headgate_cli.reach import OperatorDir
 from headgate_cli.show import show_json
 
 DEFAULT_URL = "http://127.0.0.1:8080"
+
+RunningDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", metavar="DIR", help="Of a Headgate that runs here: its address is taken without --url."),
+]
+AnyDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help="Means nothing here.", hidden=True)]
 
 
 def login(
@@ -22,12 +32,15 @@ def login(
             metavar="URL", help=f"Where the Headgate is. Default: that of the last login, else {DEFAULT_URL}."
         ),
     ] = "",
+    data_dir: RunningDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Log in with a one-time token, which POST /api/cli/tokens or the dashboard makes."""
     file = login_file(os.environ)
     before = _known()
-    where = checked_url(url or (before.url if before else DEFAULT_URL))
+    where = checked_url(url or _running(data_dir) or (before.url if before else DEFAULT_URL))
+    if exposed(where):
+        typer.echo(f"headgate: {where} is reached without TLS: whoever listens on the way gets the token", err=True)
     given = sys.stdin.readline().strip() if token == "-" else token  # noqa: S105 - a dash is no token
     answer = post(where, "/api/cli/validate", {"token": given})
     try:
@@ -44,7 +57,7 @@ def login(
         typer.echo(f"Logged in to {where} as {made.email}, until {made.expires_at}.")
 
 
-def logout(as_json: AsJson = False) -> None:
+def logout(data_dir: AnyDir = None, as_json: AsJson = False) -> None:
     """Forget the login, and end it at its Headgate where that answers."""
     file, login = login_file(os.environ), _known()
     ended = login is not None and _ended(login)
@@ -57,8 +70,14 @@ def logout(as_json: AsJson = False) -> None:
         typer.echo("Logged out." if ended else "Logged out here; the Headgate ends the token in time.")
 
 
-def whoami(as_json: AsJson = False) -> None:
+def whoami(data_dir: OperatorDir = None, as_json: AsJson = False) -> None:
     """Tell who is logged in, and to which Headgate."""
+    if data_dir is not None:
+        if as_json:
+            show_json({"operator": True, "dataDir": str(data_dir)})
+        else:
+            typer.echo(f"the operator of the Headgate on {data_dir}")
+        return
     try:
         login = read_login(login_file(os.environ))
     except LoginUnreadable as error:
@@ -71,6 +90,16 @@ def whoami(as_json: AsJson = False) -> None:
         show_json({"url": login.url, "user": user or {"email": email}, "expiresAt": login.expires_at})
     else:
         typer.echo(f"{email} at {login.url}, until {login.expires_at}")
+
+
+def _running(data_dir: Path | None) -> str:
+    """The address of the Headgate that runs on a data directory; empty where none is named."""
+    if data_dir is None:
+        return ""
+    try:
+        return str(json.loads(DataDir(data_dir).ready_file("gateway").read_text())["http"])
+    except (OSError, ValueError, KeyError, TypeError):
+        fail(nothing_runs(data_dir))
 
 
 def _known() -> Login | None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from headgate_cli.admin_socket import DEFAULT_DATA_DIR, fail
+from headgate_cli.control_db import control_db_app
 from headgate_cli.data_dir import DataDir
 from headgate_cli.deploy import deploy_app
 from headgate_cli.events import events_app
@@ -37,6 +38,7 @@ app.add_typer(events_app, name="events")
 app.add_typer(sinks_app, name="sinks")
 app.add_typer(member_app, name="member")
 app.add_typer(user_app, name="user")
+app.add_typer(control_db_app, name="control-db")
 for command in (login, logout, whoami, usage, audit, receipt):
     app.command()(command)
 

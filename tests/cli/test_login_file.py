@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from headgate_cli.admin_socket import DEFAULT_DATA_DIR
-from headgate_cli.http_api import HttpApi, checked_url
+from headgate_cli.http_api import HttpApi, checked_url, exposed
 from headgate_cli.login_file import VARIABLE, Login, LoginUnreadable, login_file, read_login, write_login
 from headgate_cli.main import app
 from headgate_cli.reach import reach
@@ -79,6 +79,12 @@ def test_what_is_no_address(text: str) -> None:
     assert ended.value.exit_code == 2
 
 
+def test_what_is_sent_without_tls_can_be_read_on_the_way() -> None:
+    assert [url for url in ("http://h.example", "http://10.0.0.5:80", "http://[::2]") if not exposed(url)] == []
+    sound = ("https://h.example", "http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080")
+    assert [url for url in sound if exposed(url)] == []
+
+
 def test_where_no_headgate_answers_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "credentials.json"))
     # Nothing listens on the discard port.
@@ -86,6 +92,16 @@ def test_where_no_headgate_answers_it_is_said(tmp_path: Path, monkeypatch: pytes
     assert (done.exit_code, done.stdout) == (1, "")
     assert "no Headgate answers at http://127.0.0.1:9" in done.stderr
     assert not (tmp_path / "credentials.json").exists()
+
+
+def test_every_command_takes_a_data_directory_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "credentials.json"))
+    where = ["--data-dir", str(tmp_path), "--json"]
+    done = CliRunner().invoke(app, ["whoami", *where])
+    assert json.loads(done.stdout) == {"operator": True, "dataDir": str(tmp_path)}
+    assert CliRunner().invoke(app, ["logout", *where]).exit_code == 0
+    done = CliRunner().invoke(app, ["login", "hgt_x", *where])
+    assert (done.exit_code, "no Headgate runs on" in done.stderr) == (1, True)
 
 
 def test_nobody_is_logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,8 @@ def person(headgate: Any, tmp_path: Path) -> Callable[[str], Run]:
             UserServiceStub(channel).CreateUser(users.CreateUserRequest(email=email, password=password))
         environment = {VARIABLE: str(tmp_path / f"{name}.json")}
         token = one_time_token(headgate, email, password)
-        done = CliRunner().invoke(app, ["login", "-", "--url", headgate.http], input=f"{token}\n", env=environment)
+        where = ["--data-dir", str(headgate.data_dir)]
+        done = CliRunner().invoke(app, ["login", "-", *where], input=f"{token}\n", env=environment)
         assert (done.exit_code, done.stderr) == (0, "")
         assert token not in done.stdout
         # It works once.

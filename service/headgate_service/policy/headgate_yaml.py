@@ -1,5 +1,6 @@
 """headgate.yaml: what people write, and how it becomes the compiled config."""
 
+import re
 from collections.abc import Callable, Hashable, Mapping
 from typing import Annotated, Any
 
@@ -130,11 +131,16 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML ships no types
         return made
 
 
-# A date is a text here, as it is in JSON.
+# A date is a text here, as it is in JSON, and only true and false are booleans, as in YAML 1.2: an event may be
+# named off.
+_NOT_IN_JSON = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _NOT_IN_JSON]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 
 
 def yaml_schema() -> bytes:

@@ -19,13 +19,13 @@ from headgate_service.delivery_control.sinks import Sinks, SinkUnknown, SinkView
 from headgate_service.own_sinks import own_name
 from headgate_service.project import Project
 from headgate_service.project_control.callers import Callers
+from headgate_service.project_control.watchers import Watchers
 from headgate_service.project_fields import InvalidArgument
-from headgate_service.tail import Tail, TooManyTails
+from headgate_service.tail import Tail
 
 # What a JWT's scopes must hold.
 READ, WRITE = "logs:read", "projects:write"
 MOST_LAST = 1_000
-MOST_TAILS = 100
 # How long one whose membership ended may go on watching.
 CHECK_SECONDS = 4.0
 
@@ -43,8 +43,8 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
         tail: Tail,
         now_ms: Callable[[], int],
         stopped: asyncio.Event,
+        watchers: Watchers,
         check_seconds: float = CHECK_SECONDS,
-        most_tails: int = MOST_TAILS,
     ) -> None:
         self._callers = callers
         self._sinks = sinks
@@ -52,8 +52,8 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
         self._tail = tail
         self._now_ms = now_ms
         self._stopped = stopped
+        self._watchers = watchers
         self._check_seconds = check_seconds
-        self._tails_left = most_tails
 
     @answered
     async def ListProjectSinks(  # noqa: N802
@@ -113,19 +113,23 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
     async def TailProjectEvents(  # noqa: N802
         self, request: wire.TailProjectEventsRequest, context: _Context
     ) -> AsyncIterator[wire.TailProjectEventsResponse]:
-        _, project = await self._callers.enter(context, request.project, Role.VIEWER, READ)
+        author, project = await self._callers.enter(context, request.project, Role.VIEWER, READ)
         if not 0 <= request.last <= MOST_LAST:
             raise InvalidArgument("last", f"must be 0 to {MOST_LAST}")
-        # So that the caller hears at once that they are let in.
-        yield wire.TailProjectEventsResponse()
-        if request.no_follow:
-            async for event in self._tail.latest([project], request.last):
-                yield wire.TailProjectEventsResponse(event=event)
-            return
-        if not self._tails_left:
-            raise TooManyTails("as many watch events as may: try again later")
-        self._tails_left -= 1
-        loop, events = asyncio.get_running_loop(), self._tail.events(lambda: [project], request.last)
+        with self._watchers.one_more(author.principal):
+            # So that the caller hears at once that they are let in.
+            yield wire.TailProjectEventsResponse()
+            if request.no_follow:
+                async for event in self._tail.latest([project], request.last):
+                    yield wire.TailProjectEventsResponse(event=event)
+                return
+            async for response in self._watch(context, project, request.last):
+                yield response
+
+    async def _watch(
+        self, context: _Context, project: Project, last: int
+    ) -> AsyncIterator[wire.TailProjectEventsResponse]:
+        loop, events = asyncio.get_running_loop(), self._tail.events(lambda: [project], last)
         checked, coming = loop.time(), asyncio.ensure_future(anext(events))
         stopping = asyncio.ensure_future(self._stopped.wait())
         try:
@@ -141,7 +145,6 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
                     yield wire.TailProjectEventsResponse(event=coming.result())
                     coming = asyncio.ensure_future(anext(events))
         finally:
-            self._tails_left += 1
             coming.cancel()
             stopping.cancel()
 

@@ -21,6 +21,7 @@ from headgate_service.project_control.members import Members
 from headgate_service.project_control.project_delivery_servicer import ProjectDeliveryServicer
 from headgate_service.project_control.project_servicer import ProjectServicer
 from headgate_service.project_control.usage import Usages
+from headgate_service.project_control.watchers import Watchers
 from headgate_service.project_fields import RateLimit
 from headgate_service.projects import Projects
 from headgate_service.tail import Tail
@@ -64,6 +65,8 @@ class ProjectServices:
             server,
         )
         project_delivery_service_pb2_grpc.add_ProjectDeliveryServiceServicer_to_server(
-            ProjectDeliveryServicer(callers, self.sinks, DeadLetters(self.redis), self.tail, self.now_ms, self.stopped),
+            ProjectDeliveryServicer(
+                callers, self.sinks, DeadLetters(self.redis), self.tail, self.now_ms, self.stopped, Watchers()
+            ),
             server,
         )

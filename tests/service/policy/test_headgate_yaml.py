@@ -125,6 +125,15 @@ def test_yaml_that_means_no_config_is_said_so_by_line(text: str, words: str):
     assert words in faults(text)[""]
 
 
+def test_only_true_and_false_are_booleans():
+    compiled = compile_yaml(
+        "events: {off: {enabled: False}, yes: {}, trueish: {}}\nignoredEnvironments: {fields: {user_id: [no]}}", no_file
+    )
+    assert list(compiled.events) == ["off", "yes", "trueish"]
+    assert compiled.events["off"].enabled is False
+    assert compiled.ignored_environments.fields == {"user_id": ("no",)}
+
+
 def test_a_date_in_a_schema_is_a_text_as_in_json():
     compiled = compile_yaml("events: {a: {schema: {const: 2026-01-01}}}", no_file)
     assert compiled.canonical()["events"]["a"]["schema"] == {"const": "2026-01-01"}

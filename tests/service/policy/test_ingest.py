@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -373,3 +374,49 @@ async def _activate_unreadable(policied: Policied, version: int) -> None:
         session.add(DeployRow(project_id=project, version=version, **unreadable))
         row = await session.get_one(ProjectRow, project)
         row.deploy_version, row.change = version, change
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_received_is_accepted_and_duplicate_and_dropped_and_refused_whatever_comes(policied: Policied, seed: int):
+    await policied.projects.set_plan("default", monthly_limit=60)
+    await policied.deploy(
+        events={"off": {"enabled": False}, "half": {"sample": 0.5}, "buy": {"schema": AMOUNT, "schemaMode": "enforce"}}
+    )
+    choose = random.Random(seed)
+    received, told = 0, dict.fromkeys(("accepted", "duplicate", "dropped", "refused"), 0)
+    for number in range(40):
+        events = [
+            choose.choice([
+                Event(name="off"), Event(name="half", user_id=f"u{choose.randrange(9)}"), buy("x"), buy(1), Event(),
+                Event(name="view", event_id=f"e{choose.randrange(12)}"),
+            ])
+            for _ in range(choose.randrange(1, 6))
+        ]  # fmt: skip
+        request = {"all_or_nothing": choose.random() < 0.2, "idempotency_key": choose.choice(["", f"k{number}"])}
+        received += len(events)
+        try:
+            response = await policied.send(*events, **request)
+        except grpc.aio.AioRpcError:
+            told["refused"] += len(events)
+            continue
+        for row in response.results:
+            told[outcome_pb2.Outcome.Name(row.outcome).removeprefix("OUTCOME_").lower()] += 1
+        if response.receipt and request["idempotency_key"]:
+            # A repeat is counted nowhere.
+            again = await policied.send(*events, **request)
+            assert again.replayed
+            assert list(again.results) == list(response.results)
+    assert sum(told.values()) == received
+
+    async def books() -> dict[str, int]:
+        raw = await policied.redis.hgetall((await policied.keys()).use)
+        sums = dict.fromkeys(told, 0)
+        for name, events in raw.items():
+            what = name.decode().split(":")
+            if what[0] == "h" and what[2] in sums:
+                sums[what[2]] += int(events)
+        return sums
+
+    async with asyncio.timeout(5):
+        while await books() != told:
+            await asyncio.sleep(0.05)
