@@ -22,6 +22,9 @@ SHOWN = ("id", "project", "deadAt", "attempts", "events", "code", "message")
 dead_letters_app = typer.Typer(help="Events that a sink will not get.", no_args_is_help=True)
 
 ProjectOption = Annotated[str | None, typer.Option("--project", help="Only of this project, by slug or id.")]
+ReplayOption = Annotated[
+    str | None, typer.Option("--replay", help="Those of this replay into the sink, by its id; for operators.")
+]
 Letters = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="Dead letters; name their --project, too. Default: all.")
 ]
@@ -36,6 +39,7 @@ def dead_letters() -> None:
 def list_letters(
     sink: SinkName,
     project: ProjectOption = None,
+    replay: ReplayOption = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, the oldest first.")] = 100,
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
@@ -43,13 +47,14 @@ def list_letters(
     """List a sink's dead letters."""
     way = reach(data_dir)
     if isinstance(way, SocketApi):
-        request = wire.ListDeadLettersRequest(sink=sink, project=project or "", limit=limit)
+        request = wire.ListDeadLettersRequest(sink=sink, project=project or "", limit=limit, replay=replay or "")
         with admin_channel(way.data_dir) as channel:
             answer: wire.ListDeadLettersResponse = DeliveryServiceStub(channel).ListDeadLetters(
                 request, timeout=ALL_SECONDS
             )
         rows = [api.letter_json(letter) for letter in answer.dead_letters]
     else:
+        _of_no_replay(replay)
         query = {"sink": sink, "limit": limit}
         rows = way.call(api.LIST_DEAD_LETTERS, {"project": own_project(way, project)}, query)["deadLetters"]
     if as_json:
@@ -79,19 +84,21 @@ def retry(
     sink: SinkName,
     ids: Letters = None,
     project: ProjectOption = None,
+    replay: ReplayOption = None,
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Send dead letters' events again, with the same event ids. Those that are delivered are dead letters no more."""
     way = reach(data_dir)
     if isinstance(way, SocketApi):
-        request = wire.RetryDeadLettersRequest(sink=sink, project=project or "", ids=ids or [])
+        request = wire.RetryDeadLettersRequest(sink=sink, project=project or "", ids=ids or [], replay=replay or "")
         with admin_channel(way.data_dir) as channel:
             answer: wire.RetryDeadLettersResponse = DeliveryServiceStub(channel).RetryDeadLetters(
                 request, timeout=ALL_SECONDS
             )
         done = {"queued": answer.queued, "skipped": answer.skipped}
     else:
+        _of_no_replay(replay)
         body = {"sink": sink, "ids": ids or []}
         done = way.call(api.RETRY_DEAD_LETTERS, {"project": own_project(way, project)}, body=body)
     if as_json:
@@ -106,6 +113,7 @@ def purge(
     ids: Letters = None,
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     project: ProjectOption = None,
+    replay: ReplayOption = None,
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -114,19 +122,25 @@ def purge(
         fail("name dead letters to delete, or give --all", 2)
     way = reach(data_dir)
     if isinstance(way, SocketApi):
-        request = wire.PurgeDeadLettersRequest(sink=sink, project=project or "", ids=ids or [])
+        request = wire.PurgeDeadLettersRequest(sink=sink, project=project or "", ids=ids or [], replay=replay or "")
         with admin_channel(way.data_dir) as channel:
             answer: wire.PurgeDeadLettersResponse = DeliveryServiceStub(channel).PurgeDeadLetters(
                 request, timeout=ALL_SECONDS
             )
         done = {"purged": answer.purged, "skipped": answer.skipped}
     else:
+        _of_no_replay(replay)
         body = {"sink": sink, "ids": ids or []}
         done = way.call(api.PURGE_DEAD_LETTERS, {"project": own_project(way, project)}, body=body)
     if as_json:
         typer.echo(json.dumps(done))
     else:
         typer.echo(f"{done['purged']} are deleted, {done['skipped']} are not (about to be sent again, or gone)")
+
+
+def _of_no_replay(replay: str | None) -> None:
+    if replay is not None:
+        fail("--replay: replays are the operator's: name the --data-dir of a Headgate on this machine", 2)
 
 
 def _shown(way: SocketApi, letter_id: str, project: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ STATES = {
     wire.REPLAY_STATE_DONE: "done",
     wire.REPLAY_STATE_CANCELLED: "cancelled",
 }
-SHOWN = ("id", "sink", "state", "startedAt", "selected", "delivered", "filtered", "dead", "pending", "rate")
+SHOWN = ("id", "sink", "state", "startedAt", "selected", "delivered", "filtered", "dead", "pending", "rate", "route")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 START_SECONDS = 60.0
 
@@ -40,6 +40,10 @@ def replay(
     rate: Annotated[
         str | None, typer.Option(metavar="N/s", help="At most so many events a second; default: no limit.")
     ] = None,
+    route: Annotated[
+        str | None,
+        typer.Option(metavar="CEL", help="Only events of which this condition is true, as `route` of a sink."),
+    ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Only count what would be sent.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
@@ -58,7 +62,11 @@ def replay(
     else:
         now = datetime.now(UTC)
         chosen = wire.ReplayRange(
-            sink=name, projects=project or [], from_time=_time("--from", begin, now), to_time=_time("--to", end, now)
+            sink=name,
+            projects=project or [],
+            from_time=_time("--from", begin, now),
+            to_time=_time("--to", end, now),
+            route=route or "",
         )
         if preview:
             _preview(chosen, data_dir, as_json)
@@ -72,9 +80,20 @@ def _preview(chosen: wire.ReplayRange, data_dir: DataDir, as_json: bool) -> None
             wire.PreviewReplayRequest(range=chosen), timeout=START_SECONDS
         )
     if as_json:
-        typer.echo(json.dumps({"events": answer.events, "projects": answer.projects}))
+        shown = {
+            "events": answer.events,
+            "projects": answer.projects,
+            "picked": answer.picked,
+            "lookedAt": answer.looked_at,
+        }
+        typer.echo(json.dumps(shown))
+    elif answer.looked_at < answer.events:
+        typer.echo(
+            f"{answer.picked} of the oldest {answer.looked_at} events would be sent to {chosen.sink}; there are "
+            f"{answer.events} in all, of {answer.projects} projects"
+        )
     else:
-        typer.echo(f"{answer.events} events of {answer.projects} projects would be sent to {chosen.sink}")
+        typer.echo(f"{answer.picked} events of {answer.projects} projects would be sent to {chosen.sink}")
 
 
 def _start(chosen: wire.ReplayRange, rate: int, data_dir: DataDir, as_json: bool) -> None:
@@ -122,6 +141,7 @@ def replay_json(replay: wire.Replay) -> dict[str, Any]:
         "dead": replay.dead,
         "pending": replay.pending,
         "rate": replay.rate,
+        "route": replay.route,
     }
 
 

@@ -67,6 +67,15 @@ class Route:
         raise RouteFailed(f"it says {kind} of this event, not BOOL")
 
 
+def narrowed(route: Route | None, further: str) -> Route | None:
+    """The route of what a route picks and a further source, where there is one, is true of. Raises RouteInvalid."""
+    if not further:
+        return route
+    own = Route(further)
+    # A source may end in a comment.
+    return own if route is None else Route(f"({route.source}\n) && ({further}\n)")
+
+
 def _environment() -> "Env":
     # Made once: the library takes 7 MB, and only where there is a route.
     if not _environments:

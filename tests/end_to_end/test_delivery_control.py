@@ -108,8 +108,15 @@ def test_an_operator_sees_stops_retries_and_replays(make_headgate, receiver, wai
     assert [one["eventId"] for one in receiver.events if one["name"] == "bad"] == [shown["event"]["eventId"]]
     assert headgate.run("sinks", "dead-letters", "list", "crm").stdout == "crm has no dead letters\n"
 
-    assert headgate.json("sinks", "replay", "crm", "--preview") == {"events": 4, "projects": 1}
-    assert headgate.json("sinks", "replay", "crm", "--to", "1h", "--preview") == {"events": 0, "projects": 0}
+    assert headgate.json("sinks", "replay", "crm", "--preview") == {
+        "events": 4,
+        "projects": 1,
+        "picked": 4,
+        "lookedAt": 4,
+    }
+    routed = ("--route", 'event.name.startsWith("t")')
+    assert headgate.json("sinks", "replay", "crm", *routed, "--preview")["picked"] == 2
+    assert headgate.json("sinks", "replay", "crm", "--to", "1h", "--preview")["events"] == 0
     started = headgate.json("sinks", "replay", "crm", "--from", "1h", "--rate", "100/s")["replay"]
 
     def replayed() -> dict:
@@ -118,6 +125,7 @@ def test_an_operator_sees_stops_retries_and_replays(make_headgate, receiver, wai
 
     wait_until(lambda: replayed()["state"] == "done", "the replay ends")
     assert replayed() == {**started, "state": "done", "delivered": 4, "pending": 0}
+    assert headgate.json("sinks", "dead-letters", "list", "crm", "--replay", started["id"]) == {"deadLetters": []}
     assert sorted(receiver.names()) == sorted(["one", "bad", "two", "three"] * 2)
     assert len({event["eventId"] for event in receiver.events}) == 4
     assert (row()["accepted"], row()["delivered"], row()["difference"]) == (4, 4, 0)
@@ -136,6 +144,8 @@ def test_an_operator_sees_stops_retries_and_replays(make_headgate, receiver, wai
         (("sinks", "replay", "jsonl", "--from", "yesterday"), 2, "is no time"),
         (("sinks", "replay", "jsonl", "--rate", "many"), 2, "is no rate"),
         (("sinks", "replay", "jsonl", "--from", "1m", "--to", "1h"), 2, "before `to_time`"),
+        (("sinks", "replay", "jsonl", "--route", "event.nam"), 2, "nam"),
+        (("sinks", "dead-letters", "list", "jsonl", "--replay", "nope"), 1, "no replay 'nope'"),
         (("sinks", "replay", "cancel", "nope"), 1, "no replay 'nope'"),
         (("sinks", "dead-letters", "show", "1-1", "--project", "default"), 1, "no dead letter 1-1"),
         (("sinks", "dead-letters", "show", "x", "--project", "default"), 1, "no dead letter x"),

@@ -57,6 +57,7 @@ def letter_json(letter: delivery.DeadLetter) -> dict[str, Any]:
         "deadAt": rfc3339(letter.dead_time),
         "events": letter.events,
         "retrying": letter.retrying,
+        **({"replay": letter.replay} if letter.replay else {}),
     } | ({"event": event_json(letter.event)} if letter.HasField("event") else {})
 
 

@@ -26,6 +26,11 @@ def replay_sink(replay_id: str) -> str:
     return f"replay.{replay_id}"
 
 
+def replay_of(sink: str) -> str:
+    """The id of the replay that is called so; empty where it is a sink."""
+    return sink.removeprefix("replay.") if sink.startswith("replay.") else ""
+
+
 def sink_status(sink: str) -> str:
     """Hash: state, last_error, since (milliseconds since 1970)."""
     return f"headgate:sink:{sink}:status"

@@ -14,6 +14,7 @@ from headgate_service.delivery.outlet import Outlet
 from headgate_service.delivery.shard_log import ShardLog, Use
 from headgate_service.log.reader import Entry
 from headgate_service.log.redis_pipeline import RedisPipeline
+from headgate_service.route import narrowed
 
 _BUSY_SECONDS = 0.05
 _LONGEST_HOLD_SECONDS = 0.5
@@ -46,7 +47,8 @@ class ReplayOutlet(Outlet):
 
     def __init__(self, sink: Outlet, stored: delivery_pb2.StoredReplay, clock: Callable[[], float]) -> None:
         projects = frozenset(one.project_id for one in stored.ranges)
-        super().__init__(replace(sink.config, projects=projects), sink.sink, clock)
+        route = narrowed(sink.config.route, stored.route)
+        super().__init__(replace(sink.config, projects=projects, route=route), sink.sink, clock)
         self._shared = sink
         self.crashes = sink.crashes
         self._name = replay_sink(stored.id)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from headgate.v1 import delivery_pb2
 
 from headgate_service.delivery.lease import Lease
+from headgate_service.delivery.names import replay_sink
 from headgate_service.delivery.script import Script
 from headgate_service.log.redis_pipeline import RedisPipeline
 
@@ -49,23 +50,27 @@ class RetryQueue:
 
     async def dead(self, retry: QueuedRetry, code: str, message: str, attempts: int, now_ms: int) -> None:
         """The event is dead again: another letter takes its letter's place. Raises Fenced, Stale."""
-        stored = retry.stored
+        stored, name = retry.stored, self._name(retry)
         await self._record(
             retry,
             (
-                *("sink", self._sink, "lo", stored.ordinal - 1, "hi", stored.ordinal, "code", code, "message", message),
+                *("sink", name, "lo", stored.ordinal - 1, "hi", stored.ordinal, "code", code, "message", message),
                 *("attempts", attempts, "first_ms", stored.first_ms, "ms", now_ms),
                 *("event", stored.event.SerializeToString(deterministic=True)),
             ),
         )
 
     async def _record(self, retry: QueuedRetry, letter: Sequence[str | int | bytes]) -> None:
-        project = self._lease.keys.project(retry.stored.project_id)
+        project, name = self._lease.keys.project(retry.stored.project_id), self._name(retry)
         keys = [
             *(self._lease.keys.lease, self._lease.keys.retries(self._sink)),
-            *(project.cursors, project.dead, project.dead_ranges(self._sink), self._lease.keys.changed),
+            *(project.cursors, project.dead, project.dead_ranges(name), self._lease.keys.changed),
         ]
         await _RETRIED.run(
-            *(self._redis, keys, self._lease.token, self._lease.milliseconds, retry.field, self._sink),
+            *(self._redis, keys, self._lease.token, self._lease.milliseconds, retry.field, name),
             *(retry.stored.letter_id, retry.stored.ordinal, retry.stored.project_id, *letter),
         )
+
+    def _name(self, retry: QueuedRetry) -> str:
+        """In whose books it is: the sink's, or those of a replay into it."""
+        return replay_sink(retry.stored.replay_id) if retry.stored.replay_id else self._sink

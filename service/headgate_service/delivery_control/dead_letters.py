@@ -1,11 +1,12 @@
 """The events that sinks would not take: to look at, to send again, to delete."""
 
+import dataclasses
 from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from headgate.v1 import delivery_pb2, event_pb2
 
-from headgate_service.delivery.names import ERRANDS
+from headgate_service.delivery.names import ERRANDS, REPLAYS, replay_of
 from headgate_service.delivery.script import Script
 from headgate_service.log.names import shard_keys
 from headgate_service.log.redis_pipeline import RedisPipeline
@@ -22,7 +23,8 @@ class DeadLetterUnknown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A dead letter as it was stored; `event` is None in a summary, which stands for `events` of them."""
+    """A dead letter as it was stored; `event` is None in a summary, which stands for `events` of them.
+    `replay`: the id of the replay into the sink whose it is; empty: it is the sink's own."""
 
     id: str
     project: Project
@@ -36,6 +38,7 @@ class DeadLetter:
     events: int
     event: event_pb2.Event | None
     retrying: bool = False
+    replay: str = ""
 
 
 class DeadLetters:
@@ -44,8 +47,8 @@ class DeadLetters:
     def __init__(self, redis: RedisPipeline) -> None:
         self._redis = redis
 
-    async def of(self, project: Project, sink: str) -> AsyncIterator[DeadLetter]:
-        """A sink's letters, the oldest first."""
+    async def of(self, project: Project, sink: str, replay: str = "") -> AsyncIterator[DeadLetter]:
+        """A sink's letters, or those of a replay into it, the oldest first."""
         shard = shard_keys(project.shard)
         queued = {name.decode() for name in await self._redis.execute("HKEYS", shard.retries(sink))}
         after = "-"
@@ -55,8 +58,8 @@ class DeadLetters:
             )
             for letter_id, fields in raw:
                 letter = _letter(project, letter_id, fields, queued)
-                if letter.sink == sink:
-                    yield letter
+                if letter.replay == replay and (replay or letter.sink == sink):
+                    yield dataclasses.replace(letter, sink=sink)
             if len(raw) < _LETTERS_AT_ONCE:
                 return
             after = f"({raw[-1][0].decode()}"
@@ -73,10 +76,15 @@ class DeadLetters:
             )
         found_id, fields = found[0]
         letter = _letter(project, found_id, fields, ())
+        if letter.replay:
+            raw = await self._redis.execute("HGET", REPLAYS, letter.replay)
+            letter = dataclasses.replace(letter, sink=delivery_pb2.StoredReplay.FromString(raw or b"").sink)
         queued = await self._redis.execute("HEXISTS", shard.retries(letter.sink), f"{project.id} {letter.id}")
-        return replace(letter, retrying=bool(queued))
+        return dataclasses.replace(letter, retrying=bool(queued))
 
-    async def retry(self, project: Project, sink: str, ids: Collection[str] | None) -> tuple[int, int]:
+    async def retry(
+        self, project: Project, sink: str, ids: Collection[str] | None, replay: str = ""
+    ) -> tuple[int, int]:
         """Has letters' events sent again, None: all of them. Returns how many are, and how many are not."""
         shard, queued, asked = shard_keys(project.shard), 0, 0
         stored: list[bytes | str] = []
@@ -87,7 +95,7 @@ class DeadLetters:
             stored.clear()
             return taken
 
-        async for letter in self.of(project, sink):
+        async for letter in self.of(project, sink, replay):
             if ids is None or letter.id in ids:
                 asked += 1
                 if letter.event is not None and not letter.retrying:
@@ -98,11 +106,13 @@ class DeadLetters:
         await self._redis.execute("INCR", ERRANDS)
         return queued, (asked if ids is None else len(ids)) - queued
 
-    async def purge(self, project: Project, sink: str, ids: Collection[str] | None) -> tuple[int, int]:
+    async def purge(
+        self, project: Project, sink: str, ids: Collection[str] | None, replay: str = ""
+    ) -> tuple[int, int]:
         """Deletes letters, None: all of them. Returns how many went, and how many did not."""
         shard = shard_keys(project.shard)
         keys = [shard.retries(sink), shard.project(project.id).dead]
-        found = [letter.id async for letter in self.of(project, sink) if ids is None or letter.id in ids]
+        found = [letter.id async for letter in self.of(project, sink, replay) if ids is None or letter.id in ids]
         gone = 0
         for first in range(0, len(found), _LETTERS_AT_ONCE):
             gone += await _PURGE.run(self._redis, keys, project.id, *found[first : first + _LETTERS_AT_ONCE])
@@ -111,11 +121,11 @@ class DeadLetters:
 
 def _letter(project: Project, letter_id: bytes, raw: Sequence[bytes], queued: Collection[str]) -> DeadLetter:
     fields = dict(zip(raw[::2], raw[1::2], strict=True))
-    event = fields.get(b"event")
+    event, sink = fields.get(b"event"), fields[b"sink"].decode()
     return DeadLetter(
         id=letter_id.decode(),
         project=project,
-        sink=fields[b"sink"].decode(),
+        sink=sink,
         code=fields[b"code"].decode(),
         message=fields[b"message"].decode(errors="replace"),
         attempts=int(fields[b"attempts"]),
@@ -125,6 +135,7 @@ def _letter(project: Project, letter_id: bytes, raw: Sequence[bytes], queued: Co
         events=int(fields.get(b"events", 1)),
         event=None if event is None else event_pb2.Event.FromString(event),
         retrying=f"{project.id} {letter_id.decode()}" in queued,
+        replay=replay_of(sink),
     )
 
 
@@ -136,6 +147,7 @@ def _stored(letter: DeadLetter) -> bytes:
         attempts=letter.attempts,
         first_ms=letter.first_ms,
         event=letter.event,
+        replay_id=letter.replay,
     ).SerializeToString(deterministic=True)
 
 

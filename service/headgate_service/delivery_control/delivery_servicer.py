@@ -11,7 +11,7 @@ from headgate_service.call_status import answered
 from headgate_service.config import SinkRule
 from headgate_service.delivery_control.books import Books
 from headgate_service.delivery_control.dead_letters import DeadLetter, DeadLetters
-from headgate_service.delivery_control.replays import Replays, ReplayView
+from headgate_service.delivery_control.replays import Replays, ReplayUnknown, ReplayView
 from headgate_service.delivery_control.sink_tests import SinkTests
 from headgate_service.delivery_control.sinks import Sinks, SinkView
 from headgate_service.directory import Directory
@@ -19,6 +19,7 @@ from headgate_service.log.reader import timestamp
 from headgate_service.own_sinks import is_own
 from headgate_service.project_fields import InvalidArgument
 from headgate_service.projects import Project, ProjectUnknown
+from headgate_service.route import Route, RouteInvalid, narrowed
 
 MOST_LETTERS, LETTERS = 1_000, 100
 # Later than any entry of a log.
@@ -87,10 +88,10 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
     ) -> wire.ListDeadLettersResponse:
         if not 0 <= request.limit <= MOST_LETTERS:
             raise InvalidArgument("limit", f"must be 0 to {MOST_LETTERS}")
-        rule, limit = self._sinks.rule(request.sink), request.limit or LETTERS
-        response = wire.ListDeadLettersResponse()
-        for project in self._projects_of(rule, [request.project] if request.project else []):
-            async for letter in self._dead_letters.of(project, rule.name):
+        rule, projects, _ = await self._chosen_letters(request, ())
+        limit, response = request.limit or LETTERS, wire.ListDeadLettersResponse()
+        for project in projects:
+            async for letter in self._dead_letters.of(project, rule.name, request.replay):
                 if len(response.dead_letters) == limit:
                     return response
                 response.dead_letters.append(dead_letter(letter, with_event=False))
@@ -107,35 +108,36 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
     async def RetryDeadLetters(  # noqa: N802
         self, request: wire.RetryDeadLettersRequest, context: _Context
     ) -> wire.RetryDeadLettersResponse:
-        rule, projects, ids = self._chosen_letters(request.sink, request.project, request.ids)
-        counts = [await self._dead_letters.retry(project, rule.name, ids) for project in projects]
+        rule, projects, ids = await self._chosen_letters(request, request.ids)
+        counts = [await self._dead_letters.retry(project, rule.name, ids, request.replay) for project in projects]
         return wire.RetryDeadLettersResponse(queued=sum(one for one, _ in counts), skipped=sum(no for _, no in counts))
 
     @answered
     async def PurgeDeadLetters(  # noqa: N802
         self, request: wire.PurgeDeadLettersRequest, context: _Context
     ) -> wire.PurgeDeadLettersResponse:
-        rule, projects, ids = self._chosen_letters(request.sink, request.project, request.ids)
-        counts = [await self._dead_letters.purge(project, rule.name, ids) for project in projects]
+        rule, projects, ids = await self._chosen_letters(request, request.ids)
+        counts = [await self._dead_letters.purge(project, rule.name, ids, request.replay) for project in projects]
         return wire.PurgeDeadLettersResponse(purged=sum(one for one, _ in counts), skipped=sum(no for _, no in counts))
 
     @answered
     async def PreviewReplay(  # noqa: N802
         self, request: wire.PreviewReplayRequest, context: _Context
     ) -> wire.PreviewReplayResponse:
-        _, parts = await self._selected(request.range)
-        return wire.PreviewReplayResponse(
-            events=sum(part.last_seq - part.after_seq for _, part in parts), projects=len(parts)
-        )
+        _, parts, route = await self._selected(request.range)
+        events = sum(part.last_seq - part.after_seq for _, part in parts)
+        picked, looked_at = (events, events) if route is None else await self._replays.picked(parts, route)
+        return wire.PreviewReplayResponse(events=events, projects=len(parts), picked=picked, looked_at=looked_at)
 
     @answered
     async def StartReplay(self, request: wire.StartReplayRequest, context: _Context) -> wire.StartReplayResponse:  # noqa: N802
         if request.rate < 0:
             raise InvalidArgument("rate", "must be at least 1, or absent")
-        rule, parts = await self._selected(request.range)
+        rule, parts, _ = await self._selected(request.range)
         if not rule.enabled:
             raise InvalidArgument("range.sink", f"the sink {rule.name!r} is disabled")
-        return wire.StartReplayResponse(replay=_replay(await self._replays.start(rule.name, parts, request.rate)))
+        view = await self._replays.start(rule.name, parts, request.rate, request.range.route)
+        return wire.StartReplayResponse(replay=_replay(view))
 
     @answered
     async def ListReplays(self, request: wire.ListReplaysRequest, context: _Context) -> wire.ListReplaysResponse:  # noqa: N802
@@ -149,21 +151,30 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         await self._replays.cancel(request.id)
         return wire.CancelReplayResponse()
 
-    async def _selected(self, chosen: wire.ReplayRange) -> tuple[SinkRule, Sequence[Any]]:
+    async def _selected(self, chosen: wire.ReplayRange) -> tuple[SinkRule, Sequence[Any], Route | None]:
+        """The sink, what is of the time range, and which of it the sink's route and the replay's own pick."""
         rule = self._sinks.rule(chosen.sink)
+        try:
+            route = narrowed(rule.route, chosen.route)
+        except RouteInvalid as error:
+            raise InvalidArgument("range.route", str(error)) from None
         from_ms = chosen.from_time.ToMilliseconds() if chosen.HasField("from_time") else 0
         to_ms = chosen.to_time.ToMilliseconds() if chosen.HasField("to_time") else _END_OF_TIME_MS
         if not 0 <= from_ms < to_ms:
             raise InvalidArgument("range.from_time", "must be before `to_time` and not before 1970")
-        return rule, await self._replays.ranges(self._projects_of(rule, chosen.projects), from_ms, to_ms)
+        return rule, await self._replays.ranges(self._projects_of(rule, chosen.projects), from_ms, to_ms), route
 
-    def _chosen_letters(
-        self, sink: str, project: str, ids: Sequence[str]
+    async def _chosen_letters(
+        self,
+        request: wire.ListDeadLettersRequest | wire.RetryDeadLettersRequest | wire.PurgeDeadLettersRequest,
+        ids: Sequence[str],
     ) -> tuple[SinkRule, Sequence[Project], frozenset[str] | None]:
-        if ids and not project:
+        if ids and not request.project:
             raise InvalidArgument("project", "must be named where letters are: their ids are those of one project")
-        rule = self._sinks.rule(sink)
-        return rule, self._projects_of(rule, [project] if project else []), frozenset(ids) or None
+        rule = self._sinks.rule(request.sink)
+        if request.replay and (await self._replays.stored(request.replay)).sink != rule.name:
+            raise ReplayUnknown(f"{request.replay!r} is no replay into {rule.name}")
+        return rule, self._projects_of(rule, [request.project] if request.project else []), frozenset(ids) or None
 
     def _projects_of(self, rule: SinkRule, named: Sequence[str]) -> Sequence[Project]:
         if is_own(rule.name) and (others := [one for one in named if not rule.serves(one, self._project(one).slug)]):
@@ -224,6 +235,7 @@ def dead_letter(letter: DeadLetter, with_event: bool) -> wire.DeadLetter:
         events=letter.events,
         event=letter.event if with_event else None,
         retrying=letter.retrying,
+        replay=letter.replay,
     )
 
 
@@ -239,4 +251,5 @@ def _replay(view: ReplayView) -> wire.Replay:
         dead=view.dead,
         pending=view.pending,
         rate=view.stored.rate,
+        route=view.stored.route,
     )

@@ -5,15 +5,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from headgate.v1 import delivery_pb2
+from headgate.v1 import delivery_pb2, event_pb2
 
 from headgate_service.delivery.names import ERRANDS, REPLAYS, replay_sink
 from headgate_service.delivery.position import Position
 from headgate_service.log.names import shard_keys
+from headgate_service.log.reader import entry
 from headgate_service.log.redis_pipeline import RedisPipeline
 from headgate_service.projects import Project
+from headgate_service.route import Route, RouteFailed
 
 _AT_ONCE = 64
+_ENTRIES_AT_ONCE = 50
+# By a preview, of which a person waits for the answer.
+MOST_LOOKED_AT = 100_000
 _KEPT = 100
 
 
@@ -55,14 +60,16 @@ class Replays:
         return found
 
     async def start(
-        self, sink: str, parts: Sequence[tuple[Position, delivery_pb2.StoredReplayRange]], rate: int
+        self, sink: str, parts: Sequence[tuple[Position, delivery_pb2.StoredReplayRange]], rate: int, route: str = ""
     ) -> ReplayView:
-        """Begins one; `rate` is in events a second, 0 for no limit."""
+        """Begins one; `rate` is in events a second, 0 for no limit. `route`: of the sink's events, those of which it is
+        true."""
         stored = delivery_pb2.StoredReplay(
             id=self._make_id(),
             sink=sink,
             start_ms=int(self._clock() * 1000),
             rate=rate,
+            route=route,
             ranges=[part for _, part in parts],
             end=delivery_pb2.StoredReplay.END_UNSPECIFIED if parts else delivery_pb2.StoredReplay.END_DONE,
         )
@@ -86,12 +93,37 @@ class Replays:
         """All that are remembered, the latest first."""
         return [await self._view(stored) for stored in await self._all()]
 
-    async def cancel(self, replay_id: str) -> None:
+    async def picked(
+        self, parts: Sequence[tuple[Position, delivery_pb2.StoredReplayRange]], route: Route
+    ) -> tuple[int, int]:
+        """How many of the first events of a selection a route picks, and how many it was asked of."""
+        picked = looked_at = 0
+        for begin, part in parts:
+            log, after, done = shard_keys(part.shard).project(part.project_id).log, begin.entry, begin.seq
+            while done < part.last_seq and looked_at < MOST_LOOKED_AT:
+                raw = await self._redis.execute("XRANGE", log, f"({after}", part.last_entry, "COUNT", _ENTRIES_AT_ONCE)
+                if not raw:
+                    break
+                for entry_id, fields in raw:
+                    found = entry(part.project_id, entry_id, dict(zip(fields[::2], fields[1::2], strict=True)))
+                    events = found.events()
+                    looked_at += len(events)
+                    picked += sum(takes(route, event) for event in events)
+                    after, done = found.id, found.seq
+                # It is asked of many: others have their turn.
+                await asyncio.sleep(0)
+        return picked, looked_at
+
+    async def stored(self, replay_id: str) -> delivery_pb2.StoredReplay:
         """Raises ReplayUnknown."""
         raw = await self._redis.execute("HGET", REPLAYS, replay_id)
         if raw is None:
             raise ReplayUnknown(f"there is no replay {replay_id!r}: `headgate sinks replay status` lists them")
-        stored = delivery_pb2.StoredReplay.FromString(raw)
+        return delivery_pb2.StoredReplay.FromString(raw)
+
+    async def cancel(self, replay_id: str) -> None:
+        """Raises ReplayUnknown."""
+        stored = await self.stored(replay_id)
         if stored.end == delivery_pb2.StoredReplay.END_UNSPECIFIED:
             stored.end = delivery_pb2.StoredReplay.END_CANCELLED
             await self._redis.execute("HSET", REPLAYS, replay_id, stored.SerializeToString())
@@ -159,3 +191,11 @@ def _position(raw: tuple[bytes, list[bytes]]) -> Position:
     entry_id, fields = raw
     seq, size, *_ = fields[1].decode().split(" ")
     return Position(entry_id.decode(), int(seq), int(size))
+
+
+def takes(route: Route, event: event_pb2.Event) -> bool:
+    """Whether a route picks an event; one that it cannot tell is not picked."""
+    try:
+        return route.takes(event)
+    except RouteFailed:
+        return False

@@ -15,7 +15,7 @@ from headgate_service.delivery_control.sinks import Sinks
 from headgate_service.fields import Fields
 from headgate_service.log.names import SHARDS
 from headgate_service.projects import Project
-from headgate_service.route import Route
+from headgate_service.route import Route, narrowed
 
 EXIT = 77
 
@@ -281,3 +281,68 @@ async def test_a_replay_goes_by_the_sinks_route(rig, producer, target, replays):
     (view,) = await replays.view()
     assert (view.selected, view.delivered, view.filtered, view.pending) == (3, 2, 1, 0)
     assert target.taken["a"] == ["a/0", "a/2"] * 2
+
+
+async def test_a_replay_has_a_route_of_its_own_beside_its_sinks(rig, producer, target, replays, balanced):
+    own, further = 'event.name != "a/2"', 'event.name in ["a/1", "a/2", "a/3"]  // of these'
+    async with rig.forwarding(rig.config(replace(rig.webhook(), route=Route(own)))):
+        await producer.append("a", 6)
+        await rig.eventually(lambda: len(target.taken["a"]) == 5, "the first delivery")
+        parts = await replays.ranges([project("a")], 0, 1 << 52)
+        assert await replays.picked(parts, narrowed(Route(own), further)) == (2, 6)
+        await replays.start("hook", parts, 0, further)
+        await rig.eventually(lambda: done(replays), "the end of the replay")
+        await balanced("hook")
+    (view,) = await replays.view()
+    assert (view.delivered, view.filtered, view.dead, view.pending) == (2, 4, 0, 0)
+    assert target.taken["a"][5:] == ["a/1", "a/3"]
+
+
+async def test_a_preview_looks_at_no_more_than_a_person_waits_for(producer, replays, monkeypatch):
+    monkeypatch.setattr("headgate_service.delivery_control.replays.MOST_LOOKED_AT", 40)
+    for name in "ab":
+        for _ in range(60):
+            await producer.append(name, 1)
+    parts = await replays.ranges([project("a"), project("b")], 0, 1 << 52)
+    assert await replays.picked(parts, Route("true")) == (50, 50)
+
+
+async def test_a_replays_dead_letters_are_its_own_and_are_sent_again_in_its_books(
+    rig, producer, target, replays, letters, balanced
+):
+    async def of_the_replay():
+        return [letter async for letter in letters.of(project("a"), "hook", "r0")]
+
+    async def delivered() -> bool:
+        return (await replays.view())[0].delivered == 4
+
+    async with rig.forwarding(rig.config(rig.webhook())):
+        await producer.append("a", 4)
+        await rig.eventually(lambda: target.taken == producer.sent, "the first delivery")
+        target.refuse = refuse_named("a/1", "a/3")
+        await replays.start("hook", await replays.ranges([project("a")], 0, 1 << 52), 0)
+        await rig.eventually(lambda: done(replays), "the end of the replay")
+        (view,) = await replays.view()
+        assert (view.delivered, view.dead) == (2, 2)
+        found = await of_the_replay()
+        assert [(letter.sink, letter.replay, letter.event.name) for letter in found] == [
+            ("hook", "r0", "a/1"),
+            ("hook", "r0", "a/3"),
+        ]
+        assert await ids(letters) == []
+        assert (await letters.get(project("a"), found[0].id)).sink == "hook"
+        # Refused once more, it is a letter of the replay again.
+        assert await letters.retry(project("a"), "hook", {found[0].id}, "r0") == (1, 0)
+
+        async def tried() -> bool:
+            return [letter.attempts for letter in await of_the_replay()] == [1, 2]
+
+        await rig.eventually(tried, "the second attempt")
+        target.refuse = lambda request, body: None
+        assert await letters.retry(project("a"), "hook", None, "r0") == (2, 0)
+        await rig.eventually(delivered, "the rest of the replay")
+        assert await of_the_replay() == []
+        await balanced("hook")
+    (view,) = await replays.view()
+    assert (view.delivered, view.dead, view.pending) == (4, 0, 0)
+    assert sorted(target.taken["a"]) == sorted(producer.sent["a"] * 2)

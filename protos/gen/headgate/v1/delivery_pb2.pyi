@@ -9,23 +9,25 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class StoredRetry(_message.Message):
-    __slots__ = ("project_id", "letter_id", "ordinal", "attempts", "first_ms", "event")
+    __slots__ = ("project_id", "letter_id", "ordinal", "attempts", "first_ms", "event", "replay_id")
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     LETTER_ID_FIELD_NUMBER: _ClassVar[int]
     ORDINAL_FIELD_NUMBER: _ClassVar[int]
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     FIRST_MS_FIELD_NUMBER: _ClassVar[int]
     EVENT_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
     project_id: str
     letter_id: str
     ordinal: int
     attempts: int
     first_ms: int
     event: _event_pb2.Event
-    def __init__(self, project_id: _Optional[str] = ..., letter_id: _Optional[str] = ..., ordinal: _Optional[int] = ..., attempts: _Optional[int] = ..., first_ms: _Optional[int] = ..., event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ...) -> None: ...
+    replay_id: str
+    def __init__(self, project_id: _Optional[str] = ..., letter_id: _Optional[str] = ..., ordinal: _Optional[int] = ..., attempts: _Optional[int] = ..., first_ms: _Optional[int] = ..., event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ..., replay_id: _Optional[str] = ...) -> None: ...
 
 class StoredReplay(_message.Message):
-    __slots__ = ("id", "sink", "start_ms", "rate", "ranges", "end")
+    __slots__ = ("id", "sink", "start_ms", "rate", "ranges", "end", "route")
     class End(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         END_UNSPECIFIED: _ClassVar[StoredReplay.End]
@@ -40,13 +42,15 @@ class StoredReplay(_message.Message):
     RATE_FIELD_NUMBER: _ClassVar[int]
     RANGES_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_FIELD_NUMBER: _ClassVar[int]
     id: str
     sink: str
     start_ms: int
     rate: int
     ranges: _containers.RepeatedCompositeFieldContainer[StoredReplayRange]
     end: StoredReplay.End
-    def __init__(self, id: _Optional[str] = ..., sink: _Optional[str] = ..., start_ms: _Optional[int] = ..., rate: _Optional[int] = ..., ranges: _Optional[_Iterable[_Union[StoredReplayRange, _Mapping]]] = ..., end: _Optional[_Union[StoredReplay.End, str]] = ...) -> None: ...
+    route: str
+    def __init__(self, id: _Optional[str] = ..., sink: _Optional[str] = ..., start_ms: _Optional[int] = ..., rate: _Optional[int] = ..., ranges: _Optional[_Iterable[_Union[StoredReplayRange, _Mapping]]] = ..., end: _Optional[_Union[StoredReplay.End, str]] = ..., route: _Optional[str] = ...) -> None: ...
 
 class StoredReplayRange(_message.Message):
     __slots__ = ("project_id", "shard", "after_seq", "last_seq", "last_entry", "last_bytes")

@@ -26,17 +26,17 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from headgate.v1 import event_pb2 as headgate_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"headgate/v1/delivery_service.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17headgate/v1/event.proto\".\n\x10ListSinksRequest\x12\x1a\n\x08projects\x18\x01 \x03(\tR\x08projects\"?\n\x11ListSinksResponse\x12*\n\x05sinks\x18\x01 \x03(\x0b\x32\x14.headgate.v1.SinkRowR\x05sinks\"\xdb\x02\n\x07SinkRow\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n\x03use\x18\x02 \x01(\tR\x03use\x12\x18\n\x07project\x18\x03 \x01(\tR\x07project\x12,\n\x05state\x18\x04 \x01(\x0e\x32\x16.headgate.v1.SinkStateR\x05state\x12\x1a\n\x08\x61\x63\x63\x65pted\x18\x05 \x01(\x03R\x08\x61\x63\x63\x65pted\x12\x1c\n\tdelivered\x18\x06 \x01(\x03R\tdelivered\x12\x1a\n\x08\x66iltered\x18\x07 \x01(\x03R\x08\x66iltered\x12\x12\n\x04\x64\x65\x61\x64\x18\x08 \x01(\x03R\x04\x64\x65\x61\x64\x12\x18\n\x07pending\x18\t \x01(\x03R\x07pending\x12\x1e\n\ndifference\x18\n \x01(\x03R\ndifference\x12\x1f\n\x0blag_seconds\x18\x0b \x01(\x01R\nlagSeconds\x12\x1d\n\nlast_error\x18\x0c \x01(\tR\tlastError\"&\n\x10PauseSinkRequest\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\"\x13\n\x11PauseSinkResponse\"\'\n\x11ResumeSinkRequest\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\"\x14\n\x12ResumeSinkResponse\"%\n\x0fTestSinkRequest\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\"e\n\x10TestSinkResponse\x12\x19\n\x08\x65vent_id\x18\x01 \x01(\tR\x07\x65ventId\x12\x1c\n\tdelivered\x18\x02 \x01(\x08R\tdelivered\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\"\\\n\x16ListDeadLettersRequest\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\x12\x18\n\x07project\x18\x02 \x01(\tR\x07project\x12\x14\n\x05limit\x18\x03 \x01(\x05R\x05limit\"U\n\x17ListDeadLettersResponse\x12:\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x17.headgate.v1.DeadLetterR\x0b\x64\x65\x61\x64Letters\"\xf5\x02\n\nDeadLetter\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n\x07project\x18\x02 \x01(\tR\x07project\x12\x12\n\x04sink\x18\x03 \x01(\tR\x04sink\x12\x12\n\x04\x63ode\x18\x04 \x01(\tR\x04\x63ode\x12\x18\n\x07message\x18\x05 \x01(\tR\x07message\x12\x1a\n\x08\x61ttempts\x18\x06 \x01(\x03R\x08\x61ttempts\x12H\n\x12\x66irst_attempt_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x10\x66irstAttemptTime\x12\x37\n\tdead_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x64\x65\x61\x64Time\x12\x16\n\x06\x65vents\x18\t \x01(\x03R\x06\x65vents\x12(\n\x05\x65vent\x18\n \x01(\x0b\x32\x12.headgate.v1.EventR\x05\x65vent\x12\x1a\n\x08retrying\x18\x0b \x01(\x08R\x08retrying\"@\n\x14GetDeadLetterRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x0e\n\x02id\x18\x02 \x01(\tR\x02id\"Q\n\x15GetDeadLetterResponse\x12\x38\n\x0b\x64\x65\x61\x64_letter\x18\x01 \x01(\x0b\x32\x17.headgate.v1.DeadLetterR\ndeadLetter\"Y\n\x17RetryDeadLettersRequest\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\x12\x18\n\x07project\x18\x02 \x01(\tR\x07project\x12\x10\n\x03ids\x18\x03 \x03(\tR\x03ids\"L\n\x18RetryDeadLettersResponse\x12\x16\n\x06queued\x18\x01 \x01(\x03R\x06queued\x12\x18\n\x07skipped\x18\x02 \x01(\x03R\x07skipped\"Y\n\x17PurgeDeadLettersRequest\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\x12\x18\n\x07project\x18\x02 \x01(\tR\x07project\x12\x10\n\x03ids\x18\x03 \x03(\tR\x03ids\"L\n\x18PurgeDeadLettersResponse\x12\x16\n\x06purged\x18\x01 \x01(\x03R\x06purged\x12\x18\n\x07skipped\x18\x02 \x01(\x03R\x07skipped\"\xab\x01\n\x0bReplayRange\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\x12\x1a\n\x08projects\x18\x02 \x03(\tR\x08projects\x12\x37\n\tfrom_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x66romTime\x12\x33\n\x07to_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x06toTime\"F\n\x14PreviewReplayRequest\x12.\n\x05range\x18\x01 \x01(\x0b\x32\x18.headgate.v1.ReplayRangeR\x05range\"K\n\x15PreviewReplayResponse\x12\x16\n\x06\x65vents\x18\x01 \x01(\x03R\x06\x65vents\x12\x1a\n\x08projects\x18\x02 \x01(\x05R\x08projects\"X\n\x12StartReplayRequest\x12.\n\x05range\x18\x01 \x01(\x0b\x32\x18.headgate.v1.ReplayRangeR\x05range\x12\x12\n\x04rate\x18\x02 \x01(\x03R\x04rate\"B\n\x13StartReplayResponse\x12+\n\x06replay\x18\x01 \x01(\x0b\x32\x13.headgate.v1.ReplayR\x06replay\"\xaf\x02\n\x06Replay\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04sink\x18\x02 \x01(\tR\x04sink\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x18.headgate.v1.ReplayStateR\x05state\x12\x39\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x1a\n\x08selected\x18\x05 \x01(\x03R\x08selected\x12\x1c\n\tdelivered\x18\x06 \x01(\x03R\tdelivered\x12\x1a\n\x08\x66iltered\x18\x07 \x01(\x03R\x08\x66iltered\x12\x12\n\x04\x64\x65\x61\x64\x18\x08 \x01(\x03R\x04\x64\x65\x61\x64\x12\x18\n\x07pending\x18\t \x01(\x03R\x07pending\x12\x12\n\x04rate\x18\n \x01(\x03R\x04rate\"(\n\x12ListReplaysRequest\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\"D\n\x13ListReplaysResponse\x12-\n\x07replays\x18\x01 \x03(\x0b\x32\x13.headgate.v1.ReplayR\x07replays\"%\n\x13\x43\x61ncelReplayRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"\x16\n\x14\x43\x61ncelReplayResponse*\x9f\x01\n\tSinkState\x12\x1a\n\x16SINK_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12SINK_STATE_RUNNING\x10\x01\x12\x17\n\x13SINK_STATE_RETRYING\x10\x02\x12\x15\n\x11SINK_STATE_PAUSED\x10\x03\x12\x15\n\x11SINK_STATE_BROKEN\x10\x04\x12\x17\n\x13SINK_STATE_DISABLED\x10\x05*x\n\x0bReplayState\x12\x1c\n\x18REPLAY_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14REPLAY_STATE_RUNNING\x10\x01\x12\x15\n\x11REPLAY_STATE_DONE\x10\x02\x12\x1a\n\x16REPLAY_STATE_CANCELLED\x10\x03\x32\x8a\x08\n\x0f\x44\x65liveryService\x12J\n\tListSinks\x12\x1d.headgate.v1.ListSinksRequest\x1a\x1e.headgate.v1.ListSinksResponse\x12J\n\tPauseSink\x12\x1d.headgate.v1.PauseSinkRequest\x1a\x1e.headgate.v1.PauseSinkResponse\x12M\n\nResumeSink\x12\x1e.headgate.v1.ResumeSinkRequest\x1a\x1f.headgate.v1.ResumeSinkResponse\x12G\n\x08TestSink\x12\x1c.headgate.v1.TestSinkRequest\x1a\x1d.headgate.v1.TestSinkResponse\x12\\\n\x0fListDeadLetters\x12#.headgate.v1.ListDeadLettersRequest\x1a$.headgate.v1.ListDeadLettersResponse\x12V\n\rGetDeadLetter\x12!.headgate.v1.GetDeadLetterRequest\x1a\".headgate.v1.GetDeadLetterResponse\x12_\n\x10RetryDeadLetters\x12$.headgate.v1.RetryDeadLettersRequest\x1a%.headgate.v1.RetryDeadLettersResponse\x12_\n\x10PurgeDeadLetters\x12$.headgate.v1.PurgeDeadLettersRequest\x1a%.headgate.v1.PurgeDeadLettersResponse\x12V\n\rPreviewReplay\x12!.headgate.v1.PreviewReplayRequest\x1a\".headgate.v1.PreviewReplayResponse\x12P\n\x0bStartReplay\x12\x1f.headgate.v1.StartReplayRequest\x1a .headgate.v1.StartReplayResponse\x12P\n\x0bListReplays\x12\x1f.headgate.v1.ListReplaysRequest\x1a .headgate.v1.ListReplaysResponse\x12S\n\x0c\x43\x61ncelReplay\x12 .headgate.v1.CancelReplayRequest\x1a!.headgate.v1.CancelReplayResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"headgate/v1/delivery_service.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17headgate/v1/event.proto\".\n\x10ListSinksRequest\x12\x1a\n\x08projects\x18\x01 \x03(\tR\x08projects\"?\n\x11ListSinksResponse\x12*\n\x05sinks\x18\x01 \x03(\x0b\x32\x14.headgate.v1.SinkRowR\x05sinks\"\xdb\x02\n\x07SinkRow\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n\x03use\x18\x02 \x01(\tR\x03use\x12\x18\n\x07project\x18\x03 \x01(\tR\x07project\x12,\n\x05state\x18\x04 \x01(\x0e\x32\x16.headgate.v1.SinkStateR\x05state\x12\x1a\n\x08\x61\x63\x63\x65pted\x18\x05 \x01(\x03R\x08\x61\x63\x63\x65pted\x12\x1c\n\tdelivered\x18\x06 \x01(\x03R\tdelivered\x12\x1a\n\x08\x66iltered\x18\x07 \x01(\x03R\x08\x66iltered\x12\x12\n\x04\x64\x65\x61\x64\x18\x08 \x01(\x03R\x04\x64\x65\x61\x64\x12\x18\n\x07pending\x18\t \x01(\x03R\x07pending\x12\x1e\n\ndifference\x18\n \x01(\x03R\ndifference\x12\x1f\n\x0blag_seconds\x18\x0b \x01(\x01R\nlagSeconds\x12\x1d\n\nlast_error\x18\x0c \x01(\tR\tlastError\"&\n\x10PauseSinkRequest\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\"\x13\n\x11PauseSinkResponse\"\'\n\x11ResumeSinkRequest\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\"\x14\n\x12ResumeSinkResponse\"%\n\x0fTestSinkRequest\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\"e\n\x10TestSinkResponse\x12\x19\n\x08\x65vent_id\x18\x01 \x01(\tR\x07\x65ventId\x12\x1c\n\tdelivered\x18\x02 \x01(\x08R\tdelivered\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\"t\n\x16ListDeadLettersRequest\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\x12\x18\n\x07project\x18\x02 \x01(\tR\x07project\x12\x14\n\x05limit\x18\x03 \x01(\x05R\x05limit\x12\x16\n\x06replay\x18\x04 \x01(\tR\x06replay\"U\n\x17ListDeadLettersResponse\x12:\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x17.headgate.v1.DeadLetterR\x0b\x64\x65\x61\x64Letters\"\x8d\x03\n\nDeadLetter\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n\x07project\x18\x02 \x01(\tR\x07project\x12\x12\n\x04sink\x18\x03 \x01(\tR\x04sink\x12\x12\n\x04\x63ode\x18\x04 \x01(\tR\x04\x63ode\x12\x18\n\x07message\x18\x05 \x01(\tR\x07message\x12\x1a\n\x08\x61ttempts\x18\x06 \x01(\x03R\x08\x61ttempts\x12H\n\x12\x66irst_attempt_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x10\x66irstAttemptTime\x12\x37\n\tdead_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x64\x65\x61\x64Time\x12\x16\n\x06\x65vents\x18\t \x01(\x03R\x06\x65vents\x12(\n\x05\x65vent\x18\n \x01(\x0b\x32\x12.headgate.v1.EventR\x05\x65vent\x12\x1a\n\x08retrying\x18\x0b \x01(\x08R\x08retrying\x12\x16\n\x06replay\x18\x0c \x01(\tR\x06replay\"@\n\x14GetDeadLetterRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x0e\n\x02id\x18\x02 \x01(\tR\x02id\"Q\n\x15GetDeadLetterResponse\x12\x38\n\x0b\x64\x65\x61\x64_letter\x18\x01 \x01(\x0b\x32\x17.headgate.v1.DeadLetterR\ndeadLetter\"q\n\x17RetryDeadLettersRequest\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\x12\x18\n\x07project\x18\x02 \x01(\tR\x07project\x12\x10\n\x03ids\x18\x03 \x03(\tR\x03ids\x12\x16\n\x06replay\x18\x04 \x01(\tR\x06replay\"L\n\x18RetryDeadLettersResponse\x12\x16\n\x06queued\x18\x01 \x01(\x03R\x06queued\x12\x18\n\x07skipped\x18\x02 \x01(\x03R\x07skipped\"q\n\x17PurgeDeadLettersRequest\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\x12\x18\n\x07project\x18\x02 \x01(\tR\x07project\x12\x10\n\x03ids\x18\x03 \x03(\tR\x03ids\x12\x16\n\x06replay\x18\x04 \x01(\tR\x06replay\"L\n\x18PurgeDeadLettersResponse\x12\x16\n\x06purged\x18\x01 \x01(\x03R\x06purged\x12\x18\n\x07skipped\x18\x02 \x01(\x03R\x07skipped\"\xc1\x01\n\x0bReplayRange\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\x12\x1a\n\x08projects\x18\x02 \x03(\tR\x08projects\x12\x37\n\tfrom_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x66romTime\x12\x33\n\x07to_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x06toTime\x12\x14\n\x05route\x18\x05 \x01(\tR\x05route\"F\n\x14PreviewReplayRequest\x12.\n\x05range\x18\x01 \x01(\x0b\x32\x18.headgate.v1.ReplayRangeR\x05range\"\x80\x01\n\x15PreviewReplayResponse\x12\x16\n\x06\x65vents\x18\x01 \x01(\x03R\x06\x65vents\x12\x1a\n\x08projects\x18\x02 \x01(\x05R\x08projects\x12\x16\n\x06picked\x18\x03 \x01(\x03R\x06picked\x12\x1b\n\tlooked_at\x18\x04 \x01(\x03R\x08lookedAt\"X\n\x12StartReplayRequest\x12.\n\x05range\x18\x01 \x01(\x0b\x32\x18.headgate.v1.ReplayRangeR\x05range\x12\x12\n\x04rate\x18\x02 \x01(\x03R\x04rate\"B\n\x13StartReplayResponse\x12+\n\x06replay\x18\x01 \x01(\x0b\x32\x13.headgate.v1.ReplayR\x06replay\"\xc5\x02\n\x06Replay\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04sink\x18\x02 \x01(\tR\x04sink\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x18.headgate.v1.ReplayStateR\x05state\x12\x39\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x1a\n\x08selected\x18\x05 \x01(\x03R\x08selected\x12\x1c\n\tdelivered\x18\x06 \x01(\x03R\tdelivered\x12\x1a\n\x08\x66iltered\x18\x07 \x01(\x03R\x08\x66iltered\x12\x12\n\x04\x64\x65\x61\x64\x18\x08 \x01(\x03R\x04\x64\x65\x61\x64\x12\x18\n\x07pending\x18\t \x01(\x03R\x07pending\x12\x12\n\x04rate\x18\n \x01(\x03R\x04rate\x12\x14\n\x05route\x18\x0b \x01(\tR\x05route\"(\n\x12ListReplaysRequest\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\"D\n\x13ListReplaysResponse\x12-\n\x07replays\x18\x01 \x03(\x0b\x32\x13.headgate.v1.ReplayR\x07replays\"%\n\x13\x43\x61ncelReplayRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"\x16\n\x14\x43\x61ncelReplayResponse*\x9f\x01\n\tSinkState\x12\x1a\n\x16SINK_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12SINK_STATE_RUNNING\x10\x01\x12\x17\n\x13SINK_STATE_RETRYING\x10\x02\x12\x15\n\x11SINK_STATE_PAUSED\x10\x03\x12\x15\n\x11SINK_STATE_BROKEN\x10\x04\x12\x17\n\x13SINK_STATE_DISABLED\x10\x05*x\n\x0bReplayState\x12\x1c\n\x18REPLAY_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14REPLAY_STATE_RUNNING\x10\x01\x12\x15\n\x11REPLAY_STATE_DONE\x10\x02\x12\x1a\n\x16REPLAY_STATE_CANCELLED\x10\x03\x32\x8a\x08\n\x0f\x44\x65liveryService\x12J\n\tListSinks\x12\x1d.headgate.v1.ListSinksRequest\x1a\x1e.headgate.v1.ListSinksResponse\x12J\n\tPauseSink\x12\x1d.headgate.v1.PauseSinkRequest\x1a\x1e.headgate.v1.PauseSinkResponse\x12M\n\nResumeSink\x12\x1e.headgate.v1.ResumeSinkRequest\x1a\x1f.headgate.v1.ResumeSinkResponse\x12G\n\x08TestSink\x12\x1c.headgate.v1.TestSinkRequest\x1a\x1d.headgate.v1.TestSinkResponse\x12\\\n\x0fListDeadLetters\x12#.headgate.v1.ListDeadLettersRequest\x1a$.headgate.v1.ListDeadLettersResponse\x12V\n\rGetDeadLetter\x12!.headgate.v1.GetDeadLetterRequest\x1a\".headgate.v1.GetDeadLetterResponse\x12_\n\x10RetryDeadLetters\x12$.headgate.v1.RetryDeadLettersRequest\x1a%.headgate.v1.RetryDeadLettersResponse\x12_\n\x10PurgeDeadLetters\x12$.headgate.v1.PurgeDeadLettersRequest\x1a%.headgate.v1.PurgeDeadLettersResponse\x12V\n\rPreviewReplay\x12!.headgate.v1.PreviewReplayRequest\x1a\".headgate.v1.PreviewReplayResponse\x12P\n\x0bStartReplay\x12\x1f.headgate.v1.StartReplayRequest\x1a .headgate.v1.StartReplayResponse\x12P\n\x0bListReplays\x12\x1f.headgate.v1.ListReplaysRequest\x1a .headgate.v1.ListReplaysResponse\x12S\n\x0c\x43\x61ncelReplay\x12 .headgate.v1.CancelReplayRequest\x1a!.headgate.v1.CancelReplayResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headgate.v1.delivery_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SINKSTATE']._serialized_start=2845
-  _globals['_SINKSTATE']._serialized_end=3004
-  _globals['_REPLAYSTATE']._serialized_start=3006
-  _globals['_REPLAYSTATE']._serialized_end=3126
+  _globals['_SINKSTATE']._serialized_start=3039
+  _globals['_SINKSTATE']._serialized_end=3198
+  _globals['_REPLAYSTATE']._serialized_start=3200
+  _globals['_REPLAYSTATE']._serialized_end=3320
   _globals['_LISTSINKSREQUEST']._serialized_start=109
   _globals['_LISTSINKSREQUEST']._serialized_end=155
   _globals['_LISTSINKSRESPONSE']._serialized_start=157
@@ -56,43 +56,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TESTSINKRESPONSE']._serialized_start=735
   _globals['_TESTSINKRESPONSE']._serialized_end=836
   _globals['_LISTDEADLETTERSREQUEST']._serialized_start=838
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=930
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=932
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=1017
-  _globals['_DEADLETTER']._serialized_start=1020
-  _globals['_DEADLETTER']._serialized_end=1393
-  _globals['_GETDEADLETTERREQUEST']._serialized_start=1395
-  _globals['_GETDEADLETTERREQUEST']._serialized_end=1459
-  _globals['_GETDEADLETTERRESPONSE']._serialized_start=1461
-  _globals['_GETDEADLETTERRESPONSE']._serialized_end=1542
-  _globals['_RETRYDEADLETTERSREQUEST']._serialized_start=1544
-  _globals['_RETRYDEADLETTERSREQUEST']._serialized_end=1633
-  _globals['_RETRYDEADLETTERSRESPONSE']._serialized_start=1635
-  _globals['_RETRYDEADLETTERSRESPONSE']._serialized_end=1711
-  _globals['_PURGEDEADLETTERSREQUEST']._serialized_start=1713
-  _globals['_PURGEDEADLETTERSREQUEST']._serialized_end=1802
-  _globals['_PURGEDEADLETTERSRESPONSE']._serialized_start=1804
-  _globals['_PURGEDEADLETTERSRESPONSE']._serialized_end=1880
-  _globals['_REPLAYRANGE']._serialized_start=1883
-  _globals['_REPLAYRANGE']._serialized_end=2054
-  _globals['_PREVIEWREPLAYREQUEST']._serialized_start=2056
-  _globals['_PREVIEWREPLAYREQUEST']._serialized_end=2126
-  _globals['_PREVIEWREPLAYRESPONSE']._serialized_start=2128
-  _globals['_PREVIEWREPLAYRESPONSE']._serialized_end=2203
-  _globals['_STARTREPLAYREQUEST']._serialized_start=2205
-  _globals['_STARTREPLAYREQUEST']._serialized_end=2293
-  _globals['_STARTREPLAYRESPONSE']._serialized_start=2295
-  _globals['_STARTREPLAYRESPONSE']._serialized_end=2361
-  _globals['_REPLAY']._serialized_start=2364
-  _globals['_REPLAY']._serialized_end=2667
-  _globals['_LISTREPLAYSREQUEST']._serialized_start=2669
-  _globals['_LISTREPLAYSREQUEST']._serialized_end=2709
-  _globals['_LISTREPLAYSRESPONSE']._serialized_start=2711
-  _globals['_LISTREPLAYSRESPONSE']._serialized_end=2779
-  _globals['_CANCELREPLAYREQUEST']._serialized_start=2781
-  _globals['_CANCELREPLAYREQUEST']._serialized_end=2818
-  _globals['_CANCELREPLAYRESPONSE']._serialized_start=2820
-  _globals['_CANCELREPLAYRESPONSE']._serialized_end=2842
-  _globals['_DELIVERYSERVICE']._serialized_start=3129
-  _globals['_DELIVERYSERVICE']._serialized_end=4163
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=954
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=956
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=1041
+  _globals['_DEADLETTER']._serialized_start=1044
+  _globals['_DEADLETTER']._serialized_end=1441
+  _globals['_GETDEADLETTERREQUEST']._serialized_start=1443
+  _globals['_GETDEADLETTERREQUEST']._serialized_end=1507
+  _globals['_GETDEADLETTERRESPONSE']._serialized_start=1509
+  _globals['_GETDEADLETTERRESPONSE']._serialized_end=1590
+  _globals['_RETRYDEADLETTERSREQUEST']._serialized_start=1592
+  _globals['_RETRYDEADLETTERSREQUEST']._serialized_end=1705
+  _globals['_RETRYDEADLETTERSRESPONSE']._serialized_start=1707
+  _globals['_RETRYDEADLETTERSRESPONSE']._serialized_end=1783
+  _globals['_PURGEDEADLETTERSREQUEST']._serialized_start=1785
+  _globals['_PURGEDEADLETTERSREQUEST']._serialized_end=1898
+  _globals['_PURGEDEADLETTERSRESPONSE']._serialized_start=1900
+  _globals['_PURGEDEADLETTERSRESPONSE']._serialized_end=1976
+  _globals['_REPLAYRANGE']._serialized_start=1979
+  _globals['_REPLAYRANGE']._serialized_end=2172
+  _globals['_PREVIEWREPLAYREQUEST']._serialized_start=2174
+  _globals['_PREVIEWREPLAYREQUEST']._serialized_end=2244
+  _globals['_PREVIEWREPLAYRESPONSE']._serialized_start=2247
+  _globals['_PREVIEWREPLAYRESPONSE']._serialized_end=2375
+  _globals['_STARTREPLAYREQUEST']._serialized_start=2377
+  _globals['_STARTREPLAYREQUEST']._serialized_end=2465
+  _globals['_STARTREPLAYRESPONSE']._serialized_start=2467
+  _globals['_STARTREPLAYRESPONSE']._serialized_end=2533
+  _globals['_REPLAY']._serialized_start=2536
+  _globals['_REPLAY']._serialized_end=2861
+  _globals['_LISTREPLAYSREQUEST']._serialized_start=2863
+  _globals['_LISTREPLAYSREQUEST']._serialized_end=2903
+  _globals['_LISTREPLAYSRESPONSE']._serialized_start=2905
+  _globals['_LISTREPLAYSRESPONSE']._serialized_end=2973
+  _globals['_CANCELREPLAYREQUEST']._serialized_start=2975
+  _globals['_CANCELREPLAYREQUEST']._serialized_end=3012
+  _globals['_CANCELREPLAYRESPONSE']._serialized_start=3014
+  _globals['_CANCELREPLAYRESPONSE']._serialized_end=3036
+  _globals['_DELIVERYSERVICE']._serialized_start=3323
+  _globals['_DELIVERYSERVICE']._serialized_end=4357
 # @@protoc_insertion_point(module_scope)

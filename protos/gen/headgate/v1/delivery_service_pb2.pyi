@@ -114,14 +114,16 @@ class TestSinkResponse(_message.Message):
     def __init__(self, event_id: _Optional[str] = ..., delivered: _Optional[bool] = ..., message: _Optional[str] = ...) -> None: ...
 
 class ListDeadLettersRequest(_message.Message):
-    __slots__ = ("sink", "project", "limit")
+    __slots__ = ("sink", "project", "limit", "replay")
     SINK_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_FIELD_NUMBER: _ClassVar[int]
     sink: str
     project: str
     limit: int
-    def __init__(self, sink: _Optional[str] = ..., project: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+    replay: str
+    def __init__(self, sink: _Optional[str] = ..., project: _Optional[str] = ..., limit: _Optional[int] = ..., replay: _Optional[str] = ...) -> None: ...
 
 class ListDeadLettersResponse(_message.Message):
     __slots__ = ("dead_letters",)
@@ -130,7 +132,7 @@ class ListDeadLettersResponse(_message.Message):
     def __init__(self, dead_letters: _Optional[_Iterable[_Union[DeadLetter, _Mapping]]] = ...) -> None: ...
 
 class DeadLetter(_message.Message):
-    __slots__ = ("id", "project", "sink", "code", "message", "attempts", "first_attempt_time", "dead_time", "events", "event", "retrying")
+    __slots__ = ("id", "project", "sink", "code", "message", "attempts", "first_attempt_time", "dead_time", "events", "event", "retrying", "replay")
     ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     SINK_FIELD_NUMBER: _ClassVar[int]
@@ -142,6 +144,7 @@ class DeadLetter(_message.Message):
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     EVENT_FIELD_NUMBER: _ClassVar[int]
     RETRYING_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_FIELD_NUMBER: _ClassVar[int]
     id: str
     project: str
     sink: str
@@ -153,7 +156,8 @@ class DeadLetter(_message.Message):
     events: int
     event: _event_pb2.Event
     retrying: bool
-    def __init__(self, id: _Optional[str] = ..., project: _Optional[str] = ..., sink: _Optional[str] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., attempts: _Optional[int] = ..., first_attempt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., dead_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., events: _Optional[int] = ..., event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ..., retrying: _Optional[bool] = ...) -> None: ...
+    replay: str
+    def __init__(self, id: _Optional[str] = ..., project: _Optional[str] = ..., sink: _Optional[str] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., attempts: _Optional[int] = ..., first_attempt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., dead_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., events: _Optional[int] = ..., event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ..., retrying: _Optional[bool] = ..., replay: _Optional[str] = ...) -> None: ...
 
 class GetDeadLetterRequest(_message.Message):
     __slots__ = ("project", "id")
@@ -170,14 +174,16 @@ class GetDeadLetterResponse(_message.Message):
     def __init__(self, dead_letter: _Optional[_Union[DeadLetter, _Mapping]] = ...) -> None: ...
 
 class RetryDeadLettersRequest(_message.Message):
-    __slots__ = ("sink", "project", "ids")
+    __slots__ = ("sink", "project", "ids", "replay")
     SINK_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_FIELD_NUMBER: _ClassVar[int]
     sink: str
     project: str
     ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, sink: _Optional[str] = ..., project: _Optional[str] = ..., ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    replay: str
+    def __init__(self, sink: _Optional[str] = ..., project: _Optional[str] = ..., ids: _Optional[_Iterable[str]] = ..., replay: _Optional[str] = ...) -> None: ...
 
 class RetryDeadLettersResponse(_message.Message):
     __slots__ = ("queued", "skipped")
@@ -188,14 +194,16 @@ class RetryDeadLettersResponse(_message.Message):
     def __init__(self, queued: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class PurgeDeadLettersRequest(_message.Message):
-    __slots__ = ("sink", "project", "ids")
+    __slots__ = ("sink", "project", "ids", "replay")
     SINK_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_FIELD_NUMBER: _ClassVar[int]
     sink: str
     project: str
     ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, sink: _Optional[str] = ..., project: _Optional[str] = ..., ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    replay: str
+    def __init__(self, sink: _Optional[str] = ..., project: _Optional[str] = ..., ids: _Optional[_Iterable[str]] = ..., replay: _Optional[str] = ...) -> None: ...
 
 class PurgeDeadLettersResponse(_message.Message):
     __slots__ = ("purged", "skipped")
@@ -206,16 +214,18 @@ class PurgeDeadLettersResponse(_message.Message):
     def __init__(self, purged: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class ReplayRange(_message.Message):
-    __slots__ = ("sink", "projects", "from_time", "to_time")
+    __slots__ = ("sink", "projects", "from_time", "to_time", "route")
     SINK_FIELD_NUMBER: _ClassVar[int]
     PROJECTS_FIELD_NUMBER: _ClassVar[int]
     FROM_TIME_FIELD_NUMBER: _ClassVar[int]
     TO_TIME_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_FIELD_NUMBER: _ClassVar[int]
     sink: str
     projects: _containers.RepeatedScalarFieldContainer[str]
     from_time: _timestamp_pb2.Timestamp
     to_time: _timestamp_pb2.Timestamp
-    def __init__(self, sink: _Optional[str] = ..., projects: _Optional[_Iterable[str]] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    route: str
+    def __init__(self, sink: _Optional[str] = ..., projects: _Optional[_Iterable[str]] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., route: _Optional[str] = ...) -> None: ...
 
 class PreviewReplayRequest(_message.Message):
     __slots__ = ("range",)
@@ -224,12 +234,16 @@ class PreviewReplayRequest(_message.Message):
     def __init__(self, range: _Optional[_Union[ReplayRange, _Mapping]] = ...) -> None: ...
 
 class PreviewReplayResponse(_message.Message):
-    __slots__ = ("events", "projects")
+    __slots__ = ("events", "projects", "picked", "looked_at")
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     PROJECTS_FIELD_NUMBER: _ClassVar[int]
+    PICKED_FIELD_NUMBER: _ClassVar[int]
+    LOOKED_AT_FIELD_NUMBER: _ClassVar[int]
     events: int
     projects: int
-    def __init__(self, events: _Optional[int] = ..., projects: _Optional[int] = ...) -> None: ...
+    picked: int
+    looked_at: int
+    def __init__(self, events: _Optional[int] = ..., projects: _Optional[int] = ..., picked: _Optional[int] = ..., looked_at: _Optional[int] = ...) -> None: ...
 
 class StartReplayRequest(_message.Message):
     __slots__ = ("range", "rate")
@@ -246,7 +260,7 @@ class StartReplayResponse(_message.Message):
     def __init__(self, replay: _Optional[_Union[Replay, _Mapping]] = ...) -> None: ...
 
 class Replay(_message.Message):
-    __slots__ = ("id", "sink", "state", "start_time", "selected", "delivered", "filtered", "dead", "pending", "rate")
+    __slots__ = ("id", "sink", "state", "start_time", "selected", "delivered", "filtered", "dead", "pending", "rate", "route")
     ID_FIELD_NUMBER: _ClassVar[int]
     SINK_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -257,6 +271,7 @@ class Replay(_message.Message):
     DEAD_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
     RATE_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_FIELD_NUMBER: _ClassVar[int]
     id: str
     sink: str
     state: ReplayState
@@ -267,7 +282,8 @@ class Replay(_message.Message):
     dead: int
     pending: int
     rate: int
-    def __init__(self, id: _Optional[str] = ..., sink: _Optional[str] = ..., state: _Optional[_Union[ReplayState, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., selected: _Optional[int] = ..., delivered: _Optional[int] = ..., filtered: _Optional[int] = ..., dead: _Optional[int] = ..., pending: _Optional[int] = ..., rate: _Optional[int] = ...) -> None: ...
+    route: str
+    def __init__(self, id: _Optional[str] = ..., sink: _Optional[str] = ..., state: _Optional[_Union[ReplayState, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., selected: _Optional[int] = ..., delivered: _Optional[int] = ..., filtered: _Optional[int] = ..., dead: _Optional[int] = ..., pending: _Optional[int] = ..., rate: _Optional[int] = ..., route: _Optional[str] = ...) -> None: ...
 
 class ListReplaysRequest(_message.Message):
     __slots__ = ("sink",)

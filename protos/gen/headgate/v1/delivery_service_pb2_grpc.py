@@ -133,7 +133,7 @@ class DeliveryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListDeadLetters(self, request, context):
-        """Dead letters, the oldest first, without their events. NOT_FOUND: no such sink or project.
+        """Dead letters, the oldest first, without their events. NOT_FOUND: no such sink, project or replay.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -148,14 +148,14 @@ class DeliveryServiceServicer:
 
     def RetryDeadLetters(self, request, context):
         """Has dead letters' events sent again, each as a batch of its own whose id stays over every resend. One that is
-        delivered is a dead letter no more. Asking twice sends once. NOT_FOUND: no such sink or project.
+        delivered is a dead letter no more. Asking twice sends once. NOT_FOUND: no such sink, project or replay.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PurgeDeadLetters(self, request, context):
-        """Deletes dead letters; their events stay counted as dead. NOT_FOUND: no such sink or project.
+        """Deletes dead letters; their events stay counted as dead. NOT_FOUND: no such sink, project or replay.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

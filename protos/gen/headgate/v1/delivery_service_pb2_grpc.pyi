@@ -46,15 +46,15 @@ class DeliveryServiceStub:
     NOT_FOUND: no such sink. FAILED_PRECONDITION: no forwarder took it up in time.
     """
     ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListDeadLettersRequest, _delivery_service_pb2.ListDeadLettersResponse]
-    """Dead letters, the oldest first, without their events. NOT_FOUND: no such sink or project."""
+    """Dead letters, the oldest first, without their events. NOT_FOUND: no such sink, project or replay."""
     GetDeadLetter: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.GetDeadLetterRequest, _delivery_service_pb2.GetDeadLetterResponse]
     """One dead letter with its event. NOT_FOUND: no such project or letter."""
     RetryDeadLetters: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.RetryDeadLettersRequest, _delivery_service_pb2.RetryDeadLettersResponse]
     """Has dead letters' events sent again, each as a batch of its own whose id stays over every resend. One that is
-    delivered is a dead letter no more. Asking twice sends once. NOT_FOUND: no such sink or project.
+    delivered is a dead letter no more. Asking twice sends once. NOT_FOUND: no such sink, project or replay.
     """
     PurgeDeadLetters: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.PurgeDeadLettersRequest, _delivery_service_pb2.PurgeDeadLettersResponse]
-    """Deletes dead letters; their events stay counted as dead. NOT_FOUND: no such sink or project."""
+    """Deletes dead letters; their events stay counted as dead. NOT_FOUND: no such sink, project or replay."""
     PreviewReplay: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.PreviewReplayRequest, _delivery_service_pb2.PreviewReplayResponse]
     """How much a replay would send now. NOT_FOUND: no such sink or project. INVALID_ARGUMENT: says which field."""
     StartReplay: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.StartReplayRequest, _delivery_service_pb2.StartReplayResponse]
@@ -84,15 +84,15 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     NOT_FOUND: no such sink. FAILED_PRECONDITION: no forwarder took it up in time.
     """
     ListDeadLetters: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListDeadLettersRequest, _delivery_service_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
-    """Dead letters, the oldest first, without their events. NOT_FOUND: no such sink or project."""
+    """Dead letters, the oldest first, without their events. NOT_FOUND: no such sink, project or replay."""
     GetDeadLetter: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.GetDeadLetterRequest, _delivery_service_pb2.GetDeadLetterResponse]  # type: ignore[assignment]
     """One dead letter with its event. NOT_FOUND: no such project or letter."""
     RetryDeadLetters: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.RetryDeadLettersRequest, _delivery_service_pb2.RetryDeadLettersResponse]  # type: ignore[assignment]
     """Has dead letters' events sent again, each as a batch of its own whose id stays over every resend. One that is
-    delivered is a dead letter no more. Asking twice sends once. NOT_FOUND: no such sink or project.
+    delivered is a dead letter no more. Asking twice sends once. NOT_FOUND: no such sink, project or replay.
     """
     PurgeDeadLetters: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.PurgeDeadLettersRequest, _delivery_service_pb2.PurgeDeadLettersResponse]  # type: ignore[assignment]
-    """Deletes dead letters; their events stay counted as dead. NOT_FOUND: no such sink or project."""
+    """Deletes dead letters; their events stay counted as dead. NOT_FOUND: no such sink, project or replay."""
     PreviewReplay: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.PreviewReplayRequest, _delivery_service_pb2.PreviewReplayResponse]  # type: ignore[assignment]
     """How much a replay would send now. NOT_FOUND: no such sink or project. INVALID_ARGUMENT: says which field."""
     StartReplay: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.StartReplayRequest, _delivery_service_pb2.StartReplayResponse]  # type: ignore[assignment]
@@ -149,7 +149,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.ListDeadLettersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ListDeadLettersResponse, _abc.Awaitable[_delivery_service_pb2.ListDeadLettersResponse]]:
-        """Dead letters, the oldest first, without their events. NOT_FOUND: no such sink or project."""
+        """Dead letters, the oldest first, without their events. NOT_FOUND: no such sink, project or replay."""
 
     @_abc_1.abstractmethod
     def GetDeadLetter(
@@ -166,7 +166,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.RetryDeadLettersResponse, _abc.Awaitable[_delivery_service_pb2.RetryDeadLettersResponse]]:
         """Has dead letters' events sent again, each as a batch of its own whose id stays over every resend. One that is
-        delivered is a dead letter no more. Asking twice sends once. NOT_FOUND: no such sink or project.
+        delivered is a dead letter no more. Asking twice sends once. NOT_FOUND: no such sink, project or replay.
         """
 
     @_abc_1.abstractmethod
@@ -175,7 +175,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.PurgeDeadLettersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.PurgeDeadLettersResponse, _abc.Awaitable[_delivery_service_pb2.PurgeDeadLettersResponse]]:
-        """Deletes dead letters; their events stay counted as dead. NOT_FOUND: no such sink or project."""
+        """Deletes dead letters; their events stay counted as dead. NOT_FOUND: no such sink, project or replay."""
 
     @_abc_1.abstractmethod
     def PreviewReplay(

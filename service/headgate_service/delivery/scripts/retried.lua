@@ -1,6 +1,6 @@
 -- Records what became of a dead letter's event that was sent again.
 -- KEYS 1 T:lease  2 T:retry:<sink>  3 P:cur  4 P:dead  5 P:dx:<sink>  6 T:changed
--- ARGV 1 token  2 lease milliseconds  3 its field in the hash  4 sink  5 the letter's id  6 the event's ordinal
+-- ARGV 1 token  2 lease milliseconds  3 its field in the hash  4 sink or replay  5 the letter's id  6 the event's ordinal
 --      7 project
 --      then, where it is dead again, the fields and values of the letter that takes the old one's place
 -- Returns 1. Errors: FENCED, GONE (it was recorded before)
@@ -18,8 +18,11 @@ if #ARGV > 7 then
   end
   return 1
 end
-redis.call('HINCRBY', KEYS[3], 'dead:' .. ARGV[4], -1)
-redis.call('HINCRBY', KEYS[3], 'delivered:' .. ARGV[4], 1)
+-- The books of an old replay are gone, and begin no more.
+if redis.call('HEXISTS', KEYS[3], 'dead:' .. ARGV[4]) == 1 then
+  redis.call('HINCRBY', KEYS[3], 'dead:' .. ARGV[4], -1)
+  redis.call('HINCRBY', KEYS[3], 'delivered:' .. ARGV[4], 1)
+end
 local time = redis.call('TIME')
 redis.call('ZADD', KEYS[6], string.format('%d', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)), ARGV[7])
 -- The range of dead ordinals that it is in, without it.
