@@ -1,0 +1,143 @@
+"""Runs statements on the engine in threads: queries in some, inserts in others, so that neither waits for the other."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from headgate_service.store.config import Config
+from headgate_service.store.engine import Engine, EngineError, engine_errors, quoted
+from headgate_service.store.job import Counts, Job, JobCancelled
+
+# Formats whose pieces, one after another, are the whole: no head, no foot, nothing between.
+STREAMED_FORMS = frozenset(
+    ("TabSeparated", "TSV", "CSV", "JSONEachRow", "JSONLines", "NDJSON", "JSONCompactEachRow", "Native", "RowBinary")
+)
+
+
+class Busy(Exception):
+    """As many wait as may."""
+
+
+class Lane:
+    """So many jobs at once, and so many that wait for their turn."""
+
+    def __init__(self, name: str, width: int, waiting: int) -> None:
+        self.threads = ThreadPoolExecutor(width, thread_name_prefix=name)
+        self._turns = asyncio.Semaphore(width)
+        self._most = width + waiting
+        self.inside = 0
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Raises Busy."""
+        if self.inside >= self._most:
+            raise Busy
+        self.inside += 1
+        try:
+            async with self._turns:
+                yield
+        finally:
+            self.inside -= 1
+
+
+class Runner:
+    """Runs jobs on one engine."""
+
+    def __init__(self, engine: Engine, config: Config) -> None:
+        self.queries = Lane("query", config.queries, config.waiting)
+        self.inserts = Lane("insert", config.inserts, config.waiting)
+        self._engine = engine
+        self._killer = ThreadPoolExecutor(1, thread_name_prefix="kill")
+        self._running: dict[str, Job] = {}
+        common = {"max_memory_usage": str(config.query_memory)}
+        self._insert_settings = common
+        self._query_settings = common | {
+            "max_execution_time": f"{config.query_seconds:g}",
+            "max_result_bytes": str(config.answer_bytes),
+            "max_bytes_before_external_group_by": str(config.query_memory // 2),
+            "max_bytes_before_external_sort": str(config.query_memory // 2),
+        }
+
+    @contextlib.asynccontextmanager
+    async def running(self, job: Job) -> AsyncIterator[Job]:
+        """Starts a job, whose turn it is; where the block ends before its answer does, the engine stops it."""
+        lane = self.queries if job.rows is None else self.inserts
+        loop = asyncio.get_running_loop()
+        self._running[job.tag] = job
+        work = loop.run_in_executor(lane.threads, self._work, job)
+        try:
+            yield job
+        finally:
+            del self._running[job.tag]
+            job.cancel()
+            # An insert is never stopped halfway: whoever sent it will send it again, under the same token.
+            while job.rows is None and not work.done():
+                await asyncio.shield(loop.run_in_executor(self._killer, self._kill, job.tag))
+                job.cancel()
+                await asyncio.wait([work], timeout=0.2)
+            await asyncio.shield(work)
+
+    def stop_queries(self) -> None:
+        """Ends all queries that run; their callers are told so."""
+        for job in self._running.values():
+            if job.rows is None:
+                self._killer.submit(self._kill, job.tag)
+
+    def close(self) -> None:
+        """Once nothing runs any more."""
+        for threads in (self.queries.threads, self.inserts.threads, self._killer):
+            threads.shutdown()
+
+    def _work(self, job: Job) -> None:
+        with contextlib.suppress(JobCancelled):
+            try:
+                if not job.cancelled:
+                    self._run(job)
+                job.put(None)
+            except EngineError as error:
+                job.put(error)
+
+    def _run(self, job: Job) -> None:
+        own = self._query_settings if job.rows is None else self._insert_settings
+        given = {**own, **job.settings, "log_comment": job.tag}
+        with self._engine.session(job.database, given) as session, engine_errors():
+            if job.rows is not None:
+                insert = session.send_insert(job.text, job.form)
+                session.insert_append(insert, bytes(job.rows))
+                job.counts = _counts(session.insert_done(insert))
+            elif job.stream and job.form in STREAMED_FORMS:
+                self._stream(session, job)
+            else:
+                result = session.query(job.text, job.form, params=dict(job.parameters))
+                job.counts = _counts(result)
+                job.put(result.bytes())
+
+    def _stream(self, session: Any, job: Job) -> None:
+        session.query("SET max_result_bytes = 0")
+        stream = session.send_query(job.text, job.form, params=dict(job.parameters))
+        rows = 0
+        try:
+            while piece := (part := session.streaming_fetch_result(stream)).bytes():
+                rows += part.rows_read()
+                job.put(piece)
+            job.counts = Counts(read_rows=rows, result_rows=rows)
+        except JobCancelled:
+            session.streaming_cancel_query(stream)
+            raise
+
+    def _kill(self, tag: str) -> None:
+        with contextlib.suppress(EngineError):
+            self._engine.query(f"KILL QUERY WHERE Settings['log_comment'] = {quoted(tag)} ASYNC")
+
+
+def _counts(result: Any) -> Counts:
+    return Counts(
+        read_rows=result.storage_rows_read(),
+        read_bytes=result.storage_bytes_read(),
+        written_rows=result.rows_written(),
+        written_bytes=result.bytes_written(),
+        result_rows=result.rows_read(),
+        seconds=result.elapsed(),
+    )

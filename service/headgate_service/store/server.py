@@ -1,0 +1,256 @@
+"""ClickHouse's HTTP protocol in front of the embedded engine."""
+
+import hmac
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import structlog
+from aiohttp import web
+from multidict import MultiMapping
+
+from headgate_service.store.asked import USERS, Asked, credentials, read_asked
+from headgate_service.store.config import Config
+from headgate_service.store.engine import EngineError
+from headgate_service.store.http_coding import (
+    ENCODERS,
+    BodyBroken,
+    BodyTooLarge,
+    CodingUnknown,
+    Encoder,
+    chosen,
+    decoded,
+)
+from headgate_service.store.http_error import Refused, status_of
+from headgate_service.store.job import Counts, Job
+from headgate_service.store.metrics import StoreMetrics
+from headgate_service.store.runner import Busy, Runner
+from headgate_service.store.statement import Statement, read_statement
+
+# What an answer holds back, so that an error within has the status of one.
+_HELD_BACK = 1024 * 1024
+_TYPES = {
+    "JSON": "application/json; charset=UTF-8",
+    "JSONCompact": "application/json; charset=UTF-8",
+    "JSONEachRow": "application/x-ndjson; charset=UTF-8",
+    "JSONCompactEachRow": "application/x-ndjson; charset=UTF-8",
+    "CSV": "text/csv; charset=UTF-8; header=absent",
+    "CSVWithNames": "text/csv; charset=UTF-8; header=present",
+    "TabSeparated": "text/tab-separated-values; charset=UTF-8",
+    "TSV": "text/tab-separated-values; charset=UTF-8",
+    "Native": "application/octet-stream",
+    "RowBinary": "application/octet-stream",
+    "Parquet": "application/octet-stream",
+}
+
+_log = structlog.get_logger(__name__)
+
+
+class StoreServer:
+    """Answers requests. `trusted`: whoever reaches it may do anything, as over a Unix socket of the owner's."""
+
+    def __init__(self, runner: Runner, config: Config, version: str, metrics: StoreMetrics, *, trusted: bool) -> None:
+        self._runner = runner
+        self._config = config
+        self._version = version
+        self._metrics = metrics
+        self._trusted = trusted
+
+    def app(self) -> web.Application:
+        app = web.Application(client_max_size=self._config.body_bytes)
+        app.router.add_get("/ping", _ok)
+        app.router.add_get("/replicas_status", _ok)
+        app.router.add_route("*", "/", self.handle)
+        return app
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Any statement."""
+        query_id = request.query.get("query_id") or secrets.token_hex(16)
+        response = web.StreamResponse(headers={"X-ClickHouse-Query-Id": query_id, "X-ClickHouse-Timezone": "UTC"})
+        try:
+            return await self._answer(request, response)
+        except (Refused, EngineError) as error:
+            return await self._failure(request, response, error)
+        except Busy:
+            return await self._failure(
+                request, response, Refused(202, "TOO_MANY_SIMULTANEOUS_QUERIES", "As many statements wait as may")
+            )
+
+    async def _answer(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+        address: MultiMapping[str] = request.query
+        self._admit(address, request.headers)
+        if request.method not in ("GET", "POST"):
+            raise Refused(48, "NOT_IMPLEMENTED", f"Method {request.method} is not known here")
+        inserting = read_statement(address.get("query", "").encode()).inserts
+        lane = self._runner.inserts if inserting else self._runner.queries
+        # Its turn comes before its body is read, so that no more bodies are held than are worked on.
+        async with lane.turn():
+            address, source = await self._source(request, address)
+            asked = read_asked(address, request.headers)
+            if asked.native_blocks:
+                raise Refused(48, "NOT_IMPLEMENTED", "Use Content-Encoding and Accept-Encoding for compression")
+            if not asked.query and not source.strip():
+                if request.method == "GET":
+                    return await _ok(request)
+                raise Refused(62, "SYNTAX_ERROR", "Syntax error: Empty query")
+            job = _job(asked, source, request.method == "GET")
+            if (job.rows is not None) and not inserting:
+                # The statement came with its rows in the body: that is another lane's.
+                async with self._runner.inserts.turn():
+                    return await self._run(request, response, asked, job)
+            return await self._run(request, response, asked, job)
+
+    def _admit(self, address: Mapping[str, str], headers: Mapping[str, str]) -> None:
+        if self._trusted:
+            return
+        user, password = credentials(address, headers)
+        if not hmac.compare_digest(password.encode(), self._config.password.encode()) or user not in USERS:
+            message = f"{user}: Authentication failed: password is incorrect, or there is no user with such name"
+            raise Refused(516, "AUTHENTICATION_FAILED", message)
+
+    async def _source(self, request: web.Request, address: Any) -> tuple[Any, bytes]:
+        """The parameters, and the body without its coding."""
+        try:
+            if request.content_type == "multipart/form-data":
+                form = await request.post()
+                fields = {name: value for name, value in form.items() if isinstance(value, str)}
+                if len(fields) < len(form):
+                    raise Refused(48, "NOT_IMPLEMENTED", "External data is not taken here")
+                return {**address, **fields}, b""
+            body = await request.read()
+            return address, decoded(body, request.headers.get("Content-Encoding", ""), self._config.body_bytes)
+        except CodingUnknown as error:
+            raise Refused(48, "NOT_IMPLEMENTED", f"Unknown compression method: {error}") from None
+        except BodyBroken as error:
+            raise Refused(117, "INCORRECT_DATA", f"Cannot decompress: {error}") from None
+        except (web.HTTPRequestEntityTooLarge, BodyTooLarge):
+            most = self._config.body_bytes
+            raise Refused(307, "TOO_MANY_BYTES", f"The body is larger than {most} bytes: send less at once") from None
+
+    async def _run(
+        self, request: web.Request, response: web.StreamResponse, asked: Asked, job: Job
+    ) -> web.StreamResponse:
+        self._metrics.begun(job)
+        async with self._runner.running(job):
+            held: list[bytes] = []
+            size, more = 0, True
+            while more and (asked.whole or size <= _HELD_BACK):
+                piece = await job.piece()
+                more = piece is not None
+                held.append(piece or b"")
+                size += len(held[-1])
+                if size > self._config.answer_bytes:
+                    raise Refused(396, "TOO_MANY_ROWS_OR_BYTES", "The answer is too large to be held back as a whole")
+            response.headers["X-ClickHouse-Summary"] = summary(job.counts)
+            response.headers["X-ClickHouse-Format"] = job.form
+            response.content_type, _, rest = _TYPES.get(job.form, "text/plain; charset=UTF-8").partition("; ")
+            if rest:
+                response.headers["Content-Type"] += f"; {rest}"
+            coding = chosen(request.headers.get("Accept-Encoding", "")) if asked.compressed else None
+            encoder = ENCODERS[coding]() if coding else None
+            if coding:
+                response.headers["Content-Encoding"] = coding
+            await response.prepare(request)
+            for piece in held:
+                await _write(response, piece, encoder)
+            del held
+            try:
+                while more and (piece := await job.piece()) is not None:
+                    await _write(response, piece, encoder)
+            except EngineError as error:
+                # The status is gone: the text says it, and the connection ends before the answer does.
+                self._metrics.failed(job, error.code)
+                await _write(response, f"\n{self._text(error)}".encode(), encoder)
+                await _finish(response, encoder)
+                if request.transport is not None:
+                    request.transport.close()
+                return response
+            await _finish(response, encoder)
+            self._metrics.done(job)
+            return response
+
+    async def _failure(
+        self, request: web.Request, response: web.StreamResponse, error: Refused | EngineError
+    ) -> web.StreamResponse:
+        self._metrics.refused(error.code)
+        headers = {**response.headers, "X-ClickHouse-Exception-Code": str(error.code)}
+        headers.pop("Content-Type", None)
+        if error.code == 516:
+            headers["WWW-Authenticate"] = 'Basic realm="Headgate store"'
+        return web.Response(status=status_of(error.code), text=self._text(error), headers=headers)
+
+    def _text(self, error: Exception) -> str:
+        return f"{str(error).rstrip()} (version {self._version} (official build))\n"
+
+
+def summary(counts: Counts) -> str:
+    """The header X-ClickHouse-Summary: numbers as texts."""
+    numbers = {
+        "read_rows": counts.read_rows,
+        "read_bytes": counts.read_bytes,
+        "written_rows": counts.written_rows,
+        "written_bytes": counts.written_bytes,
+        "total_rows_to_read": 0,
+        "result_rows": counts.result_rows,
+        "result_bytes": 0,
+        "elapsed_ns": int(counts.seconds * 1e9),
+    }
+    return orjson.dumps({name: str(number) for name, number in numbers.items()}).decode()
+
+
+def _job(asked: Asked, source: bytes, reads_only: bool) -> Job:
+    given = asked.query.encode()
+    in_address = bool(given.strip())
+    statement = read_statement(given if in_address else source)
+    rows, form, text = None, statement.form or asked.form, statement.text
+    if statement.inserts:
+        rows, form = _rows(statement, given if in_address else b"", source), form or "Values"
+    elif in_address and source:
+        text += b"\n" + source
+    if reads_only and not statement.selects and _verb(text) not in _READING:
+        raise Refused(164, "READONLY", "Cannot execute query in readonly mode: send it by POST")
+    try:
+        said = text.decode()
+    except UnicodeDecodeError:
+        raise Refused(62, "SYNTAX_ERROR", "Syntax error: the statement is not UTF-8") from None
+    if "\0" in said:
+        raise Refused(62, "SYNTAX_ERROR", "Syntax error: the statement holds a zero byte")
+    return Job(
+        said,
+        form or "TabSeparated",
+        asked.database,
+        asked.parameters,
+        asked.settings,
+        rows=rows,
+        stream=statement.selects,
+    )
+
+
+_READING = frozenset(("SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "CHECK"))
+
+
+def _verb(text: bytes) -> str:
+    return next(iter(text.split(None, 1)), b"").decode(errors="replace").upper()
+
+
+def _rows(statement: Statement, given: bytes, source: bytes) -> memoryview | bytes:
+    if not given:
+        return memoryview(source)[statement.rows :]
+    inline = given[statement.rows :]
+    return inline + b"\n" + source if inline.strip() else source
+
+
+async def _ok(request: web.Request) -> web.StreamResponse:
+    return web.Response(text="Ok.\n", content_type="text/html")
+
+
+async def _write(response: web.StreamResponse, piece: bytes, encoder: Encoder | None) -> None:
+    if coded := encoder.compress(piece) if encoder and piece else piece:
+        await response.write(coded)
+
+
+async def _finish(response: web.StreamResponse, encoder: Encoder | None) -> None:
+    if encoder is not None and (rest := encoder.finish()):
+        await response.write(rest)
+    await response.write_eof()

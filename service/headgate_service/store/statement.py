@@ -1,0 +1,74 @@
+"""One statement as it came over HTTP: whether it carries rows and where they begin, and the format of its answer."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_TOKEN = re.compile(
+    rb"""
+    (?P<gap> \s+ | --[^\n]* | \#[!\ ][^\n]* | /\*.*?\*/ )
+  | (?P<quoted> '(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*" | `(?:[^`\\]|\\.|``)*` )
+  | (?P<word> [A-Za-z_][A-Za-z0-9_]* )
+  | (?P<open> [(\[{] )
+  | (?P<close> [)\]}] )
+  | (?P<other> . )
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+# Where the rows begin: after the line of the statement, or after blanks where they stand on it.
+_ROWS = re.compile(rb"[ \t\f]*\r?\n?")
+_STREAMED = frozenset((b"SELECT", b"WITH", b"FROM"))
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """`text` is what the engine is given. `rows` is the place in the source where an insert's rows begin and `form`
+    the format they are in, or that of the answer; None where the statement does not say. `selects`: it only reads rows.
+    """
+
+    text: bytes
+    inserts: bool = False
+    selects: bool = False
+    form: str | None = None
+    rows: int | None = None
+
+
+def read_statement(source: bytes) -> Statement:
+    """What `source` says. What is no statement at all is left to the engine, which says so best."""
+    words = _words(source)
+    verb = next(words, None)
+    if verb is None:
+        return Statement(source)
+    if verb[0] != b"INSERT":
+        form = None
+        for word, _, _ in words:
+            if word == b"FORMAT" and (name := next(words, None)) is not None:
+                form = source[name[1] : name[2]].decode("ascii")
+        return Statement(source, selects=verb[0] in _STREAMED, form=form)
+    for word, start, end in words:
+        if word == b"VALUES":
+            return Statement(source[:start], inserts=True, form="Values", rows=_rows(source, end))
+        if word == b"FORMAT" and (name := next(words, None)) is not None:
+            form = source[name[1] : name[2]].decode("ascii")
+            return Statement(source[:start], inserts=True, form=form, rows=_rows(source, name[2]))
+        if word in (b"SELECT", b"WITH", b"INFILE"):
+            return Statement(source)
+    return Statement(source, inserts=True, rows=len(source))
+
+
+def _rows(source: bytes, after: int) -> int:
+    found = _ROWS.match(source, after)
+    return found.end() if found else after
+
+
+def _words(source: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The words outside of quotes, comments and brackets, in capitals, with where they start and end."""
+    depth = 0
+    for token in _TOKEN.finditer(source):
+        match token.lastgroup:
+            case "open":
+                depth += 1
+            case "close":
+                depth -= 1
+            case "word" if depth == 0:
+                yield token[0].upper(), token.start(), token.end()
