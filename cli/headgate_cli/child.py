@@ -33,7 +33,7 @@ class ChildSpec:
     is gone. None: it reads nothing. `held` are file descriptors it inherits. `stale` are files that its last life may
     have left behind. `silence`: once it serves, it is killed and started again when it has not answered for so long.
     It answers by writing to its standard input, a socket, or where `alive` is given, by that. None: it may be silent.
-    Times are in seconds.
+    `beside`: those that follow are started without waiting for it. Times are in seconds.
     """
 
     name: str
@@ -47,6 +47,7 @@ class ChildSpec:
     grace: float = 30.0
     silence: float | None = None
     alive: Callable[[], Awaitable[bool]] | None = None
+    beside: bool = False
 
 
 @dataclass

@@ -46,6 +46,26 @@ class DataDir:
         return self.path / "first-start.json"
 
     @property
+    def store(self) -> Path:
+        """What the embedded store keeps."""
+        return self.path / "store"
+
+    @property
+    def store_socket(self) -> Path:
+        """Where the embedded store is found."""
+        return self.run / "store.sock"
+
+    def store_key(self) -> str:
+        """The embedded store's password, made at the first call; its file is its owner's."""
+        file = self.path / "store.key"
+        try:
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
+                new.write(secrets.token_urlsafe(32))
+        except FileExistsError:
+            pass
+        return file.read_text()
+
+    @property
     def database_url(self) -> str:
         """The embedded control database."""
         return f"sqlite+aiosqlite:///{self.path / 'control.db'}"

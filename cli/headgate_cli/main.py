@@ -17,7 +17,7 @@ from headgate_cli.key import key_app
 from headgate_cli.login import login, logout, whoami
 from headgate_cli.logs import write_logs
 from headgate_cli.member import member_app
-from headgate_cli.processes import Place, run_forwarder, run_gateway, run_service
+from headgate_cli.processes import Place, run_forwarder, run_gateway, run_service, run_store
 from headgate_cli.project import project_app
 from headgate_cli.receipt import receipt
 from headgate_cli.settings import Settings, SettingsInvalid, read_settings
@@ -115,6 +115,15 @@ def forward(
         run_forwarder(settings, place, dict(os.environ))
 
     _process("forwarder", run, data_dir, lambda: _settings(config))
+
+
+@app.command()
+def store(
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    config: ConfigOption = None,
+) -> None:
+    """Run a store alone: the embedded analytics engine, behind ClickHouse's HTTP protocol."""
+    _process("store", run_store, data_dir, lambda: _settings(config))
 
 
 def _process(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from headgate_service.policy.deployed_sink_changes import DeployedSinkChanges
     from headgate_service.policy.tenant_rules import TenantRules
     from headgate_service.project_fields import RateLimit
+    from headgate_service.store.config import Config as StoreConfig
     from headgate_sinks import Spec
     from headgate_sinks.sink import WhenFull
 
@@ -77,6 +78,17 @@ async def _gateway(settings: Settings, place: Place) -> None:
 def run_forwarder(settings: Settings, place: Place, environ: Mapping[str, str]) -> None:
     """`headgate forward`. Raises SettingsInvalid."""
     _run(_forward(settings, place, environ), place)
+
+
+def run_store(settings: Settings, place: Place) -> None:
+    """`headgate store`. Raises SettingsInvalid."""
+    from headgate_service.store.engine import EngineError, EngineMissing
+    from headgate_service.store.main import StoreHeld, serve
+
+    try:
+        _run(serve(store_config(settings, place)), place)
+    except (EngineMissing, EngineError, StoreHeld) as error:
+        raise SettingsInvalid(f"store: {error}") from None
 
 
 def _run(serving: Coroutine[Any, Any, None], place: Place) -> None:
@@ -262,6 +274,24 @@ def secrets_keys(settings: Settings, place: Place) -> tuple[bytes, ...]:
     from headgate_service.control_db.secret_box import read_keys
 
     return tuple(read_keys(settings.control.secrets_key or place.data_dir.secrets_key()))
+
+
+def store_config(settings: Settings, place: Place) -> "StoreConfig":
+    """What a store is told."""
+    from headgate_service.store.config import Config
+
+    own, data_dir = settings.store, place.data_dir
+    public = own.address and Address.parse(own.address)
+    return Config(
+        folder=data_dir.store,
+        socket=data_dir.store_socket,
+        host=public.host if public else None,
+        port=public.port if public else 0,
+        password=data_dir.store_key() if public else "",
+        ready_file=data_dir.ready_file("store") if place.supervised else None,
+        memory=int(own.max_memory),
+        query_seconds=own.query_seconds,
+    )
 
 
 def redis_url(settings: Settings) -> str:

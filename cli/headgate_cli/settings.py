@@ -18,7 +18,7 @@ from headgate_cli.setting_values import (
     SecondsSetting,
     SecretsKeySetting,
 )
-from headgate_cli.sink_settings import DEFAULT_SINKS, SinkSettings
+from headgate_cli.sink_settings import DEFAULT_SINKS, STORE_SINK, SinkSettings
 
 DEFAULT_FILE = Path("headgate.toml")
 # What may also be set from outside the file, because it is secret or belongs to the machine: variable -> setting.
@@ -27,6 +27,7 @@ ENVIRONMENT = {
     "HEADGATE_GRPC_ADDRESS": ("grpc", "address"),
     "HEADGATE_REDIS_URL": ("redis", "url"),
     "HEADGATE_DATABASE_URL": ("control", "database_url"),
+    "HEADGATE_STORE_URL": ("store", "url"),
     "HEADGATE_SECRETS_KEY": ("control", "secrets_key"),
     "HEADGATE_GATEWAY_TOKEN": ("gateway", "token"),
 }
@@ -119,6 +120,25 @@ class DeploySettings(Section):
     """Whether projects' own sinks may post to private networks, this machine included: only where every project is the operator's. A cloud's metadata stays closed."""  # noqa: E501
 
 
+class StoreSettings(Section):
+    """The analytics store, where every event can be queried."""
+
+    enabled: bool = True
+    """False: `headgate up` runs none, and the sink `store` is off unless there is a `url`."""
+
+    url: str | None = Field(default=None, repr=False)
+    """`http[s]://USER:PASSWORD@HOST:PORT/DATABASE` of a ClickHouse server of your own, whose database must be there; or `unix:PATH` of the socket of a `headgate store`. Absent: `headgate up` runs one in its data directory."""  # noqa: E501
+
+    address: AddressSetting | None = None
+    """HOST:PORT where the embedded store is served to clients of ClickHouse, besides its Unix socket. They name the user `headgate` and the password in `store.key` of the data directory. Absent: nowhere."""  # noqa: E501
+
+    max_memory: ByteSize = ByteSize(2 * 1024**3)
+    """Memory the embedded store's engine may use; one statement may use half of it."""
+
+    query_seconds: SecondsSetting = 60
+    """How long a query of the embedded store may take, unless its client sets `max_execution_time`."""
+
+
 class LimitSettings(Section):
     """What a client may send where its project sets nothing else."""
 
@@ -199,6 +219,7 @@ class Settings(Section):
     forwarder: ForwarderSettings = ForwarderSettings()
     redis: RedisSettings = RedisSettings()
     control: ControlSettings = ControlSettings()
+    store: StoreSettings = StoreSettings()
     deploy: DeploySettings = DeploySettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
@@ -217,7 +238,9 @@ class Settings(Section):
     @property
     def known_sinks(self) -> tuple[SinkSettings, ...]:
         """The sinks to run and those that are disabled."""
-        return tuple({sink.name: sink for sink in (*DEFAULT_SINKS, *self.sinks)}.values())
+        defaults = DEFAULT_SINKS if self.store.url is None else (*DEFAULT_SINKS, STORE_SINK)
+        named = {sink.name: sink for sink in (*defaults, *self.sinks)}
+        return tuple(sink.given(url=self.store.url) if sink.use == "store" else sink for sink in named.values())
 
 
 def read_settings(

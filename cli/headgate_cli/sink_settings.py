@@ -58,6 +58,11 @@ class SinkSettings(Section):
         """The slugs it is limited to; None: it gets all."""
         return None if "*" in self.projects else frozenset(self.projects)
 
+    def given(self, **config: Any) -> "SinkSettings":
+        """With this configuration where its own says nothing. None: there is nothing to say."""
+        known = {name: value for name, value in config.items() if value is not None}
+        return self.model_copy(update={"config": {**known, **self.config}})
+
     @model_validator(mode="after")
     def _compiles_route(self) -> "SinkSettings":
         if self.route is not None:
@@ -88,3 +93,5 @@ class SinkSettings(Section):
 
 
 DEFAULT_SINKS = (SinkSettings(name="jsonl", use="jsonl"),)
+STORE_SINK = SinkSettings(name="store", use="store")
+"""Beside them where there is a store."""

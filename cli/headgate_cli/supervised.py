@@ -9,7 +9,7 @@ import sys
 from headgate_cli.data_dir import DataDir
 from headgate_cli.logs import write_logs
 from headgate_cli.parent import take_handover
-from headgate_cli.processes import Place, run_forwarder, run_gateway, run_service
+from headgate_cli.processes import Place, run_forwarder, run_gateway, run_service, run_store
 from headgate_cli.settings import SettingsInvalid
 
 
@@ -22,6 +22,8 @@ def main(name: str) -> None:
         match name:
             case "service":
                 run_service(handed.settings, place)
+            case "store":
+                run_store(handed.settings, place)
             case "gateway":
                 run_gateway(handed.settings, place)
             case "forwarder":

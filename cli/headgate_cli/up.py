@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
+from headgate_service.store.engine import ENGINE_WANTED, engine_installed
 
 from headgate_cli.address import Address
 from headgate_cli.certificates import check_certificates
@@ -23,9 +24,9 @@ from headgate_cli.supervisor import supervise
 
 READY_PROBE_SECONDS = 2.0
 # Children end in this order, each within so many seconds.
-GRACE = {"gateway": 35.0, "service": 20.0, "forwarder": 30.0, "redis": 60.0}
+GRACE = {"gateway": 35.0, "service": 20.0, "forwarder": 30.0, "store": 30.0, "redis": 60.0}
 # A child that serves and has not answered for so many seconds is killed and started again.
-SILENCE = {"gateway": 30.0, "service": 30.0, "forwarder": 30.0, "redis": 60.0}
+SILENCE = {"gateway": 30.0, "service": 30.0, "forwarder": 30.0, "store": 30.0, "redis": 60.0}
 
 FAILURES = (SettingsInvalid, DataDirHeld, RedisMissing, RedisUnusable, AddressTaken, ChildHopeless)
 
@@ -42,11 +43,13 @@ def up(settings: Settings, data_dir: DataDir) -> None:
         children.append(_redis(embedded, data_dir))
     web = HeldAddress(Address.parse(settings.http.address), "--http")
     grpc = HeldAddress(Address.parse(settings.grpc.address), "--grpc")
-    handed = _handed_over(settings, embedded, web.address, grpc.address, data_dir)
+    stored = _embeds_store(settings)
+    handed = _handed_over(settings, embedded, web.address, grpc.address, data_dir, stored)
     handover = Handover(data_dir=data_dir.path, settings=handed).encode()
     address = str(web.address.reachable)
     url = f"{'https' if settings.tls.http else 'http'}://{address}"
     ready = {
+        **({"store": _written(data_dir.ready_file("store"))} if stored else {}),
         "service": _written(data_dir.ready_file("service")),
         "forwarder": _written(data_dir.ready_file("forwarder")),
         "gateway": _ready_over_http(address, tls=settings.tls.http is not None),
@@ -56,8 +59,23 @@ def up(settings: Settings, data_dir: DataDir) -> None:
     structlog.get_logger().info("all ended")
 
 
+def _embeds_store(settings: Settings) -> bool:
+    """Whether a store of its own is to run; where it is wanted and cannot be had, that is said and nothing else."""
+    if settings.store.url is not None or not settings.store.enabled:
+        return False
+    if not engine_installed():
+        structlog.get_logger().warning("no store runs, and no query is answered", reason=ENGINE_WANTED)
+        return False
+    return True
+
+
 def _handed_over(
-    settings: Settings, embedded: EmbeddedRedis | None, http: Address, grpc: Address, data_dir: DataDir
+    settings: Settings,
+    embedded: EmbeddedRedis | None,
+    http: Address,
+    grpc: Address,
+    data_dir: DataDir,
+    stored: bool,
 ) -> Settings:
     """The settings with everything filled in that only this process knows."""
     gateway = {"token": secrets.token_urlsafe(32), "service": f"unix:{data_dir.service_socket}", "service_ca": None}
@@ -67,6 +85,9 @@ def _handed_over(
             "grpc": settings.grpc.model_copy(update={"address": str(grpc)}),
             "gateway": settings.gateway.model_copy(update=gateway),
             "redis": settings.redis.model_copy(update={"url": embedded.url}) if embedded else settings.redis,
+            "store": settings.store.model_copy(update={"url": f"unix:{data_dir.store_socket}"})
+            if stored
+            else settings.store,
         }
     )
 
@@ -113,6 +134,9 @@ def _process(
             held=(children_fd,),
             grace=GRACE[name],
             silence=SILENCE[name],
+            # It opens its data, while the others, which need no store to start, start too.
+            beside=name == "store",
+            start_deadline=600.0 if name == "store" else 60.0,
         )
     )
 

@@ -5,35 +5,22 @@ remembers.
 """
 
 import asyncio
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import aiohttp
 from pydantic import Field, SecretStr, field_validator
 
 from headgate_sinks import hookimpl
 from headgate_sinks.batch import Batch
+from headgate_sinks.clickhouse_answer import Answer, outcome, read_answer
 from headgate_sinks.clickhouse_table import INSERT_SETTINGS, EventTable, forgetful, insert_body
 from headgate_sinks.event_row import COLUMNS
-from headgate_sinks.http_target import WRITE_SECONDS, checked_url, wait_seconds
-from headgate_sinks.result import Misconfigured, Outcome, Reject, Result, Retry, TooLarge
+from headgate_sinks.http_target import WRITE_SECONDS, checked_url
+from headgate_sinks.result import Misconfigured, Outcome, Retry
 from headgate_sinks.sink import Config, Limits, Repeats, Sink, Spec
 
 _LONGEST_BODY = 64 * 1024
-_LONGEST_MESSAGE = 300
 _NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,126}$"
-# An exception may come after the status was sent; then it is in the body.
-_EXCEPTION = re.compile(r"^Code: (\d+)\. DB::Exception", re.MULTILINE)
-_SYMBOL = re.compile(r"\(([A-Z][A-Z0-9_]+)\)(?: \(version [^)]*\)+)?\s*$")
-
-# ClickHouse's own numbers of its errors, from its ErrorCodes.cpp.
-_SAYS_EVENT_IS_UNFIT = frozenset((
-    6, 25, 26, 27, 38, 41, 53, 69, 70, 72, 117, 130, 131, 321, 349, 407, 441, 467, 469, 691,
-))  # fmt: skip
-_SAYS_MISCONFIGURED = frozenset((
-    16, 20, 36, 44, 46, 47, 48, 60, 62, 80, 81, 115, 164, 192, 193, 194, 195, 291, 452, 497, 516,
-))  # fmt: skip
 
 
 class ClickhouseConfig(Config):
@@ -54,16 +41,6 @@ class ClickhouseConfig(Config):
         if "?" in url or "#" in url:
             raise ValueError("must have no query: the sink sends its own")
         return url
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response: its status, the number of ClickHouse's error or None, its Retry-After header, its text."""
-
-    status: int
-    code: int | None
-    retry_after: str | None
-    text: str
 
 
 class ClickhouseSink(Sink[ClickhouseConfig]):
@@ -182,42 +159,6 @@ class ClickhouseSink(Sink[ClickhouseConfig]):
             raise Misconfigured("the server's certificate is not trusted: correct `url` or the server") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Retry(f"no answer from ClickHouse: {type(error).__name__}") from None
-
-
-def read_answer(status: int, headers: Mapping[str, str], text: str) -> Answer:
-    """The error's number is in a header; where the error came after the headers, in the text."""
-    given = headers.get("X-ClickHouse-Exception-Code", "")
-    found = _EXCEPTION.search(text)
-    code = int(given) if given.isascii() and given.isdigit() else int(found[1]) if found else None
-    return Answer(status, code, headers.get("Retry-After"), text)
-
-
-def outcome(answer: Answer, events: int, now: float) -> Outcome:
-    """What an answer says of a batch of so many events. `now` is in seconds since 1970."""
-    status, code = answer.status, answer.code
-    symbol = _SYMBOL.search(answer.text)
-    # The whole text may quote events, which belong into dead letters only.
-    said = (
-        f"ClickHouse answered {status}"
-        if code is None
-        else f"ClickHouse says {code}{f' {symbol[1]}' if symbol else ''}"
-    )
-    if code is None:
-        if 200 <= status < 300:
-            return Result()
-        if status == 413:
-            return TooLarge(said)
-        if status in (408, 425, 429) or status >= 500:
-            return Retry(said, after=wait_seconds(answer.retry_after, now))
-        return Misconfigured(f"{said}: correct `url`, `user` or `password`, or what is between here and there")
-    if code in _SAYS_EVENT_IS_UNFIT:
-        if events == 1:
-            return Result((Reject((0,), f"clickhouse_{code}", answer.text.strip()[:_LONGEST_MESSAGE]),))
-        # It takes all of an insert or nothing: in halves, the event that it is will be alone in the end.
-        return TooLarge(f"{said} of an event in the batch")
-    if code in _SAYS_MISCONFIGURED:
-        return Misconfigured(f"{said}: {answer.text.strip()[:_LONGEST_MESSAGE]}")
-    return Retry(said, after=wait_seconds(answer.retry_after, now))
 
 
 @hookimpl

@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from headgate_service.store.engine import DATABASE
+from headgate_sinks.store_address import DATABASE
 
 USERS = ("default", "headgate")
 

@@ -7,14 +7,22 @@ import contextlib
 import ctypes
 import importlib.machinery
 import importlib.util
+import io
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-DATABASE = "headgate"
+from headgate_sinks.clickhouse_literal import quoted
+from headgate_sinks.store_address import DATABASE
+
+ENGINE_WANTED = (
+    "the embedded store needs the package chdb-core, which has wheels for Linux with glibc (x86-64, ARM) and macOS: "
+    "install it where it can be had, or set [store] url to a ClickHouse server, or [store] enabled = false"
+)
 
 _CODE = re.compile(r"Code: (\d+)\. ")
 _RTLD_DEEPBIND = 0x8
@@ -85,17 +93,46 @@ class Engine:
         settings: Mapping[str, str] | None = None,
         database: str = DATABASE,
     ) -> int:
-        """Rows written of `data`, which is in the format `form`. The statement names no format. Raises EngineError."""
-        with self.session(database, settings) as connection, engine_errors():
-            insert = connection.send_insert(statement, form)
-            connection.insert_append(insert, data)
-            return int(connection.insert_done(insert).rows_written())
+        """Rows written of `data`, which is in the format `form`. The statement names neither format nor settings.
+        Raises EngineError."""
+        with self.session(database, settings) as session:
+            return int(insert_rows(session, statement, "", form, data).rows_written())
 
     def close(self) -> None:
         """Ends the engine, where no session is open any more. A second call does nothing."""
         kept, self._kept = self._kept, None
         if kept is not None:
             kept.close()
+
+
+def insert_rows(session: Any, statement: str, rest: str, form: str, data: bytes | memoryview) -> Any:
+    """The library's result of an insert of `data`. `rest` follows the statement's columns, such as its settings.
+
+    The library's own way to hand rows over, `send_insert`, is of no use: where they cannot be written (a constraint, a
+    full disk) it says that they are. Raises EngineError.
+    """
+    with _file_of(data) as path, engine_errors():
+        return session.query(f"{statement} FROM INFILE {quoted(path)} {rest} FORMAT {form}", "TabSeparated")
+
+
+@contextlib.contextmanager
+def _file_of(data: bytes | memoryview) -> Iterator[str]:
+    if hasattr(os, "memfd_create"):
+        held = os.memfd_create("headgate-rows", os.MFD_CLOEXEC)
+        with os.fdopen(held, "wb", buffering=0) as file:
+            _write_whole(file, data)
+            yield f"/proc/self/fd/{held}"
+        return
+    with tempfile.NamedTemporaryFile("wb", prefix="headgate-rows-") as named:
+        named.write(data)
+        named.flush()
+        yield named.name
+
+
+def _write_whole(file: io.FileIO, data: bytes | memoryview) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) or 0 :]
 
 
 @contextlib.contextmanager
@@ -105,11 +142,6 @@ def engine_errors() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise EngineError(str(error)) from None
-
-
-def quoted(text: str) -> str:
-    """A string literal."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def quoted_name(name: str) -> str:
@@ -123,14 +155,16 @@ def _setting(name: str) -> str:
     return name
 
 
+def engine_installed() -> bool:
+    """Whether there is a library to load, without loading it."""
+    return importlib.util.find_spec("chdb") is not None
+
+
 def _load() -> Any:
     # Not by its package, which loads pyarrow and numpy (0.4 s, 50 MB) and opens an engine only to ask its version.
     found = importlib.util.find_spec("chdb")
     if found is None or found.origin is None:
-        raise EngineMissing(
-            "the embedded store needs the package chdb-core, which has wheels for Linux with glibc (x86-64, ARM) and "
-            "macOS on ARM: install it where it can be had, or set [store] url to a ClickHouse server"
-        )
+        raise EngineMissing(ENGINE_WANTED)
     folder = Path(found.origin).parent
     file = str(folder / "_chdb.abi3.so")
     before = Path.cwd()

@@ -28,9 +28,9 @@ class Counts:
 
 @dataclass(slots=True)
 class Job:
-    """`text` is the statement; `rows` are those of an insert. `form` is the format of the rows, or of the answer.
-
-    `stream`: the answer may be handed on in pieces. `tag` names it within the engine.
+    """`text` is the statement; `rows` are an insert's, and `rest` is what it says after its columns. `form` is the
+    format of the rows, or of the answer. `stream`: the answer may be handed on in pieces. `tag` names it within the
+    engine.
     """
 
     text: str
@@ -39,6 +39,7 @@ class Job:
     parameters: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     rows: bytes | memoryview | None = None
+    rest: str = ""
     stream: bool = False
     tag: str = field(default_factory=lambda: f"headgate-{secrets.token_hex(12)}")
     counts: Counts = Counts()

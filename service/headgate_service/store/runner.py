@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from headgate_sinks.clickhouse_literal import quoted
+
 from headgate_service.store.config import Config
-from headgate_service.store.engine import Engine, EngineError, engine_errors, quoted
+from headgate_service.store.engine import Engine, EngineError, engine_errors, insert_rows
 from headgate_service.store.job import Counts, Job, JobCancelled
 
 # Formats whose pieces, one after another, are the whole: no head, no foot, nothing between.
@@ -104,9 +106,7 @@ class Runner:
         given = {**own, **job.settings, "log_comment": job.tag}
         with self._engine.session(job.database, given) as session, engine_errors():
             if job.rows is not None:
-                insert = session.send_insert(job.text, job.form)
-                session.insert_append(insert, bytes(job.rows))
-                job.counts = _counts(session.insert_done(insert))
+                job.counts = _counts(insert_rows(session, job.text, job.rest, job.form, job.rows))
             elif job.stream and job.form in STREAMED_FORMS:
                 self._stream(session, job)
             else:
@@ -122,6 +122,8 @@ class Runner:
             while piece := (part := session.streaming_fetch_result(stream)).bytes():
                 rows += part.rows_read()
                 job.put(piece)
+            if stream.has_error():
+                raise EngineError(stream.error_message())
             job.counts = Counts(read_rows=rows, result_rows=rows)
         except JobCancelled:
             session.streaming_cancel_query(stream)

@@ -208,13 +208,15 @@ def _job(asked: Asked, source: bytes, reads_only: bool) -> Job:
         rows, form = _rows(statement, given if in_address else b"", source), form or "Values"
     elif in_address and source:
         text += b"\n" + source
+    if statement.on_files:
+        raise Refused(48, "NOT_IMPLEMENTED", "Files are neither read nor written for a client")
     if reads_only and not statement.selects and _verb(text) not in _READING:
         raise Refused(164, "READONLY", "Cannot execute query in readonly mode: send it by POST")
     try:
-        said = text.decode()
+        said, rest = text.decode(), statement.rest.decode()
     except UnicodeDecodeError:
         raise Refused(62, "SYNTAX_ERROR", "Syntax error: the statement is not UTF-8") from None
-    if "\0" in said:
+    if "\0" in said + rest:
         raise Refused(62, "SYNTAX_ERROR", "Syntax error: the statement holds a zero byte")
     return Job(
         said,
@@ -223,6 +225,7 @@ def _job(asked: Asked, source: bytes, reads_only: bool) -> Job:
         asked.parameters,
         asked.settings,
         rows=rows,
+        rest=rest,
         stream=statement.selects,
     )
 

@@ -23,14 +23,17 @@ _STREAMED = frozenset((b"SELECT", b"WITH", b"FROM"))
 @dataclass(frozen=True, slots=True)
 class Statement:
     """`text` is what the engine is given. `rows` is the place in the source where an insert's rows begin and `form`
-    the format they are in, or that of the answer; None where the statement does not say. `selects`: it only reads rows.
+    the format they are in, or that of the answer; None where the statement does not say. `rest` is what an insert says
+    after its columns. `selects`: it only reads rows. `on_files`: it names files, which no client may.
     """
 
     text: bytes
+    rest: bytes = b""
     inserts: bool = False
     selects: bool = False
     form: str | None = None
     rows: int | None = None
+    on_files: bool = False
 
 
 def read_statement(source: bytes) -> Statement:
@@ -39,21 +42,36 @@ def read_statement(source: bytes) -> Statement:
     verb = next(words, None)
     if verb is None:
         return Statement(source)
-    if verb[0] != b"INSERT":
-        form = None
-        for word, _, _ in words:
-            if word == b"FORMAT" and (name := next(words, None)) is not None:
-                form = source[name[1] : name[2]].decode("ascii")
-        return Statement(source, selects=verb[0] in _STREAMED, form=form)
-    for word, start, end in words:
-        if word == b"VALUES":
-            return Statement(source[:start], inserts=True, form="Values", rows=_rows(source, end))
+    if verb[0] == b"INSERT":
+        return _read_insert(source, words)
+    form, on_files = None, False
+    for word, _, _ in words:
+        on_files = on_files or word == b"OUTFILE"
         if word == b"FORMAT" and (name := next(words, None)) is not None:
             form = source[name[1] : name[2]].decode("ascii")
-            return Statement(source[:start], inserts=True, form=form, rows=_rows(source, name[2]))
-        if word in (b"SELECT", b"WITH", b"INFILE"):
-            return Statement(source)
-    return Statement(source, inserts=True, rows=len(source))
+    return Statement(source, selects=verb[0] in _STREAMED, form=form, on_files=on_files)
+
+
+def _read_insert(source: bytes, words: Iterator[tuple[bytes, int, int]]) -> Statement:
+    rest: int | None = None
+    for word, start, end in words:
+        split = start if rest is None else rest
+        match word:
+            case b"SETTINGS" if rest is None:
+                rest = start
+            case b"VALUES":
+                text, said = source[:split], source[split:start]
+                return Statement(text, said, inserts=True, form="Values", rows=_rows(source, end))
+            case b"FORMAT" if (name := next(words, None)) is not None:
+                form = source[name[1] : name[2]].decode("ascii")
+                text, said = source[:split], source[split:start]
+                return Statement(text, said, inserts=True, form=form, rows=_rows(source, name[2]))
+            case b"SELECT" | b"WITH":
+                return Statement(source)
+            case b"INFILE":
+                return Statement(source, on_files=True)
+    split = len(source) if rest is None else rest
+    return Statement(source[:split], source[split:], inserts=True, rows=len(source))
 
 
 def _rows(source: bytes, after: int) -> int:

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from headgate_service.store.engine import Engine, EngineError, quoted, quoted_name
+from headgate_service.store.engine import Engine, EngineError, quoted_name
 from headgate_service.store.migration import migrate
 from headgate_service.store.parameter import written
 from headgate_service.store.schema import INSERT_SETTINGS, MIGRATIONS, Migration
+from headgate_sinks.clickhouse_literal import quoted
 
 STRINGS = [
     "",
