@@ -20,6 +20,9 @@ import redis.asyncio as redis_async
 from headgate_cli.embedded_redis import EmbeddedRedis, find_server
 from headgate_service.log.names import SHARDS, shard_keys
 
+# A store in each `headgate up` of the tests would be most of what they cost: those about it turn it on again.
+os.environ.setdefault("HEADGATE_STORE_ENABLED", "false")
+
 
 @pytest.fixture
 def short_dir() -> Iterator[Path]:

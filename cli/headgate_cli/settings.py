@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "HEADGATE_REDIS_URL": ("redis", "url"),
     "HEADGATE_DATABASE_URL": ("control", "database_url"),
     "HEADGATE_STORE_URL": ("store", "url"),
+    "HEADGATE_STORE_ENABLED": ("store", "enabled"),
     "HEADGATE_SECRETS_KEY": ("control", "secrets_key"),
     "HEADGATE_GATEWAY_TOKEN": ("gateway", "token"),
 }
