@@ -131,8 +131,8 @@ def delete(
         "sinks have what is pending:"
     )
     show_table(report["sinks"], ("name", "pending"), "it has no sinks")
-    if not report["storedEventsDeleted"]:
-        typer.echo("Events in the analytics store stay until their time to live ends.")
+    if report["storedEventsDeleted"]:
+        typer.echo("What the analytics store holds of it goes then, too.")
 
 
 @project_app.command()

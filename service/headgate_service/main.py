@@ -66,6 +66,7 @@ from headgate_service.policy.tenant_secrets import TenantSecrets, encrypt_anew
 from headgate_service.project_control.callers import Callers
 from headgate_service.project_control.removal import Removal
 from headgate_service.project_control.services import ProjectServices
+from headgate_service.project_control.stored_events import StoredEvents
 from headgate_service.projects import Projects
 from headgate_service.query.queries import Queries
 from headgate_service.query.query_servicer import QueryServicer
@@ -141,7 +142,8 @@ async def _serve_core(
         Sinks(pipeline, config.sinks, project=directory.project, own=OwnSinks.under(config.tenant_rules)),
     )
     project_services = ProjectServices(
-        database, pipeline, projects, keyring, directory, sinks, tail, config.limits.keys, _now_ms, stopped
+        *(database, pipeline, projects, keyring, directory, sinks, tail, config.limits.keys),
+        *(config.store_url is not None, _now_ms, stopped),
     )
     registry = CollectorRegistry()
     keeper = Keeper(
@@ -168,6 +170,7 @@ async def _serve_core(
     callers = Callers(core.access, CallOrigins(config.gateway_token).of)
     project_services.add_to(public, callers)
     store = Store(config.store_url) if config.store_url else None
+    stored = StoredEvents(store) if store else None
     queries = Queries(store, TABLE, clock=time.monotonic, now_ms=_now_ms) if store else None
     query_service_pb2_grpc.add_QueryServiceServicer_to_server(QueryServicer(callers, queries), public)
     deploys = Deploys(database, _now_ms, config.tenant_rules, await _tenant_secrets(database, config))
@@ -205,7 +208,7 @@ async def _serve_core(
             tasks.create_task(core.run(), name="ingest-core"),
             tasks.create_task(health.run(), name="health"),
             tasks.create_task(warn_of_shortfalls(pipeline), name="redis-durability"),
-            tasks.create_task(Removal(pipeline, config.sinks, directory.deleted).run(), name="removal"),
+            tasks.create_task(Removal(pipeline, config.sinks, directory.deleted, stored).run(), name="removal"),
         ]
         await core.prepare()
         await keeper.prepare()

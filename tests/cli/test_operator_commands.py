@@ -77,7 +77,7 @@ async def directory(short_dir: Path, redis_url: str) -> AsyncIterator[Directory]
     redis = RedisPipeline(redis_url)
     ProjectServices(
         *(database, redis, projects, keyring, made, Sinks(redis, [SinkRule("jsonl", False)]), ShortTail()),
-        *(RateLimit(1000, 60_000), lambda: 1_764_057_600_000, asyncio.Event()),
+        *(RateLimit(1000, 60_000), False, lambda: 1_764_057_600_000, asyncio.Event()),
     ).add_to(server, Callers(OperatorAccess(projects), lambda context: UNKNOWN_ORIGIN))
     add_ReceiptServiceServicer_to_server(OneReceipt(), server)
     socket_path(short_dir).parent.mkdir()

@@ -53,6 +53,7 @@ class ProjectServicer(project_service_pb2_grpc.ProjectServiceServicer):
         sinks: Sinks,
         redis: RedisPipeline,
         default_rate: RateLimit | None,
+        has_store: bool,
         now_ms: Callable[[], int],
     ) -> None:
         self._callers = callers
@@ -66,6 +67,7 @@ class ProjectServicer(project_service_pb2_grpc.ProjectServiceServicer):
         self._sinks = sinks
         self._redis = redis
         self._default_rate = default_rate
+        self._has_store = has_store
         self._now_ms = now_ms
 
     @answered
@@ -118,7 +120,7 @@ class ProjectServicer(project_service_pb2_grpc.ProjectServiceServicer):
         remains = await remains_of(self._redis, self._sinks, project)
         ended = await self._projects.delete_project(project.id, author)
         await self._live()
-        return deletion_report(project, ended, remains)
+        return deletion_report(project, ended, remains, self._has_store)
 
     @answered
     async def ListKeys(self, request: wire.ListKeysRequest, context: _Context) -> wire.ListKeysResponse:  # noqa: N802

@@ -3,7 +3,7 @@
 What a project accepted before it was deleted was acknowledged, and is delivered like all else: batches that are
 promised may hold events of other projects too, and must stay what they are. So a project's keys go only when each of
 the operator's sinks that is enabled has settled all of it, no replay reads it and none of its dead letters is about to
-be sent again. A project's own sinks end with it.
+be sent again. A project's own sinks end with it. What the analytics store holds of it goes then, too, and first.
 """
 
 import asyncio
@@ -21,7 +21,9 @@ from headgate_service.log.filtered_bits import BLOCK_EVENTS
 from headgate_service.log.names import shard_keys
 from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
 from headgate_service.own_sinks import is_own
+from headgate_service.project_control.stored_events import StoredEvents
 from headgate_service.projects import Project
+from headgate_service.store.client import StoreFailed
 
 SECONDS = 15.0
 _RETRIES_AT_ONCE = 1000
@@ -32,18 +34,23 @@ _log = structlog.get_logger(__name__)
 
 
 class Removal:
-    """Looks every `seconds` at the projects that `deleted` gives. Any number of services may do so at once."""
+    """Looks every `seconds` at the projects that `deleted` gives. Any number of services may do so at once.
+
+    `stored` is what the analytics store holds; None: there is none.
+    """
 
     def __init__(
         self,
         redis: RedisPipeline,
         rules: Sequence[SinkRule],
         deleted: Callable[[], Sequence[Project]],
+        stored: StoredEvents | None = None,
         seconds: float = SECONDS,
     ) -> None:
         self._redis = redis
         self._rules = rules
         self._deleted = deleted
+        self._stored = stored
         self._seconds = seconds
 
     async def run(self) -> None:
@@ -64,7 +71,7 @@ class Removal:
         if not remaining:
             return []
         replayed = await self._replayed()
-        removed = [one for one in remaining if one.id not in replayed and await self._remove(one)]
+        removed = [one for one in remaining if one.id not in replayed and await self._try(one)]
         for project in removed:
             _log.info("a deleted project is gone from Redis", project=project.id)
         return removed
@@ -78,6 +85,13 @@ class Removal:
             if replay.end == delivery_pb2.StoredReplay.END_UNSPECIFIED and not is_own(replay.sink)
             for one in replay.ranges
         }
+
+    async def _try(self, project: Project) -> bool:
+        try:
+            return await self._remove(project)
+        except StoreFailed as error:
+            _log.warning("what is stored of a deleted project waits", project=project.id, error=str(error))
+            return False
 
     async def _remove(self, project: Project) -> bool:
         shard = shard_keys(project.shard)
@@ -93,18 +107,19 @@ class Removal:
             if await self._retries(shard.retries(sink), project.id):
                 return False
         blocks = range(int(accepted or 0) // BLOCK_EVENTS + 1)
-        gone = await _REMOVE.run(
-            self._redis,
-            [
-                *(shard.projects, shard.ready, shard.changed),
-                *(keys.use, keys.cursors, keys.log, keys.dead, *keys.dedup),
-                *(key for sink in own for key in (shard.seals(sink), shard.retries(sink))),
-                *(keys.dead_ranges(sink) for sink in known),
-                *(keys.filtered(sink, block) for sink in known for block in blocks),
-            ],
-            *(project.id, *sinks),
-        )
-        return bool(gone)
+        names = [
+            *(shard.projects, shard.ready, shard.changed),
+            *(keys.use, keys.cursors, keys.log, keys.dead, *keys.dedup),
+            *(key for sink in own for key in (shard.seals(sink), shard.retries(sink))),
+            *(keys.dead_ranges(sink) for sink in known),
+            *(keys.filtered(sink, block) for sink in known for block in blocks),
+        ]
+        if not await _REMOVE.run(self._redis, names, project.id, 0, *sinks):
+            return False
+        if self._stored is not None:
+            # While its keys are there it is looked at again, should the store not answer.
+            await self._stored.forget(project.id)
+        return bool(await _REMOVE.run(self._redis, names, project.id, 1, *sinks))
 
     async def _retries(self, key: str, project_id: str) -> bool:
         """Whether an event of the project is about to be sent again."""

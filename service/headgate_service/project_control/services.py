@@ -31,7 +31,7 @@ from headgate_service.tail import Tail
 class ProjectServices:
     """What they stand on. `default_rate` is the operator's; `now_ms` is milliseconds since 1970.
 
-    Whoever watches events is let go at `stopped`.
+    `has_store`: there is an analytics store. Whoever watches events is let go at `stopped`.
     """
 
     database: ControlDb
@@ -42,6 +42,7 @@ class ProjectServices:
     sinks: Sinks
     tail: Tail
     default_rate: RateLimit | None
+    has_store: bool
     now_ms: Callable[[], int]
     stopped: asyncio.Event
 
@@ -60,6 +61,7 @@ class ProjectServices:
                 self.sinks,
                 self.redis,
                 self.default_rate,
+                self.has_store,
                 self.now_ms,
             ),
             server,

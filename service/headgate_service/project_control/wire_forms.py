@@ -43,7 +43,9 @@ def member(one: Member) -> wire.Member:
     )
 
 
-def deletion_report(project: Project, ended: Ended, remains: Remains) -> wire.DeleteProjectResponse:
+def deletion_report(
+    project: Project, ended: Ended, remains: Remains, stored_events_deleted: bool
+) -> wire.DeleteProjectResponse:
     """What ended with a project."""
     return wire.DeleteProjectResponse(
         project=wire_project(project),
@@ -53,6 +55,7 @@ def deletion_report(project: Project, ended: Ended, remains: Remains) -> wire.De
         log_events=remains.log_events,
         log_bytes=remains.log_bytes,
         dead_letters=remains.dead_letters,
+        stored_events_deleted=stored_events_deleted,
         sinks=[
             wire.DeleteProjectResponse.Sink(name=name, pending=pending) for name, pending in remains.pending.items()
         ],

@@ -10,6 +10,7 @@ from headgate_service.delivery_control.replays import Replays
 from headgate_service.log.names import SHARDS
 from headgate_service.project import Project
 from headgate_service.project_control.removal import Removal
+from headgate_service.store.client import StoreUnavailable
 
 # Of one shard: their events share batches.
 GONE, NEIGHBOUR = "ab", "ba"
@@ -75,6 +76,29 @@ async def test_dead_letters_go_with_it_but_not_while_they_are_sent_again(rig, pr
     async with rig.forwarding(rig.config(rig.webhook(max_events=1))):
         await rig.eventually(removal.look, "the removal")
     assert await keys(producer, GONE) == []
+
+
+async def test_what_is_stored_goes_first_and_again_where_that_failed(rig, producer, target):
+    asked: list[str] = []
+
+    class OnceDown:
+        """A store that does not answer at first."""
+
+        async def forget(self, project_id: str) -> None:
+            asked.append(project_id)
+            assert await keys(producer, GONE) != []
+            if len(asked) == 1:
+                raise StoreUnavailable("no answer from the store")
+
+    removal = Removal(producer.pipeline, [SinkRule("hook", False)], lambda: [project(GONE)], OnceDown())
+    await producer.append(GONE, 2)
+    # Not before the sinks, of which the store's is one, have all of it.
+    assert (await removal.look(), asked) == ([], [])
+    async with rig.forwarding(rig.config(rig.webhook())):
+        await rig.eventually(lambda: target.taken == producer.sent, "delivery")
+    assert (await removal.look(), asked) == ([], [GONE])
+    assert await removal.look() == [project(GONE)]
+    assert (asked, await keys(producer, GONE)) == ([GONE, GONE], [])
 
 
 async def _count(letters: DeadLetters) -> int:

@@ -1,15 +1,18 @@
 -- Removes what Redis holds of a deleted project, once every sink has settled what was accepted.
 -- KEYS 1 T:projects  2 T:ready  3 T:changed  4 P:use  5 P:cur   then whatever else is to go
--- ARGV 1 project   then the names of the sinks that are to be done first
--- Returns 1 where it is gone, 0 where a sink still has events to get.
+-- ARGV 1 project  2 whether to remove, 0/1   then the names of the sinks that are to be done first
+-- Returns 1 where it is gone, or could go; 0 where a sink still has events to get.
 local accepted = tonumber(redis.call('HGET', KEYS[4], 'seq') or 0)
 local trimmed = tonumber(redis.call('HGET', KEYS[4], 'trimmed_seq') or 0)
-for i = 2, #ARGV do
+for i = 3, #ARGV do
   local cursor = redis.call('HGET', KEYS[5], 'c:' .. ARGV[i])
   local settled = cursor and tonumber(string.match(cursor, '^%S+ (%d+)')) or trimmed
   if settled < accepted then
     return 0
   end
+end
+if ARGV[2] == '0' then
+  return 1
 end
 redis.call('SREM', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
