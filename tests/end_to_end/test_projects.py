@@ -81,13 +81,12 @@ def test_two_people_at_the_command_line(headgate, person):
     assert [json.loads(line)["name"] for line in tailed.stdout.splitlines()] == ["two", "three"]
     assert answer(ada("usage", "--project", "ada-shop", "--json"))["used"] == 3
     assert [row["used"] for row in answer(ada("usage", "--json"))["projects"]] == [3]
-    (sink,) = answer(ada("receipt", receipt, "--json"))["sinks"]
-    assert sink["sink"] == "jsonl"
-    (count,) = answer(bob("receipt", receipt, "--json"))["sinks"]
-    assert "sink" not in count
+    assert "jsonl" in [row["sink"] for row in answer(ada("receipt", receipt, "--json"))["sinks"]]
+    assert not any("sink" in row for row in answer(bob("receipt", receipt, "--json"))["sinks"])
 
-    (row,) = answer(ada("sinks", "status", "--json"))["sinks"]
-    assert (row["name"], row["project"], row["accepted"], row["difference"]) == ("jsonl", "ada-shop", 3, 0)
+    rows = {row["name"]: row for row in answer(ada("sinks", "status", "--json"))["sinks"]}
+    assert {row["project"] for row in rows.values()} == {"ada-shop"}
+    assert (rows["jsonl"]["accepted"], rows["jsonl"]["difference"]) == (3, 0)
     assert answer(ada("sinks", "dead-letters", "list", "jsonl", "--json")) == {"deadLetters": []}
     assert answer(ada("sinks", "dead-letters", "retry", "jsonl", "--json")) == {"queued": 0, "skipped": 0}
 
