@@ -192,6 +192,7 @@ def service_config(settings: Settings, place: Place) -> "ServiceConfig":
         tenant_rules=tenant_rules(settings),
         secrets_keys=secrets_keys(settings, place) if settings.deploy.sinks else (),
         log_bound_bytes=int(settings.limits.log_bytes),
+        store_url=settings.store.url,
         metrics_host=metrics.host if metrics else "127.0.0.1",
         metrics_port=metrics.port if metrics else None,
         **account_config(settings),

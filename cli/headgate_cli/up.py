@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
-from headgate_service.store.engine import ENGINE_WANTED, engine_installed
+from headgate_service.store.engine_package import ENGINE_WANTED, engine_installed
 
 from headgate_cli.address import Address
 from headgate_cli.certificates import check_certificates

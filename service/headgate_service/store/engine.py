@@ -19,10 +19,7 @@ from typing import Any
 from headgate_sinks.clickhouse_literal import quoted
 from headgate_sinks.store_address import DATABASE
 
-ENGINE_WANTED = (
-    "the embedded store needs the package chdb-core, which has wheels for Linux with glibc (x86-64, ARM) and macOS: "
-    "install it where it can be had, or set [store] url to a ClickHouse server, or [store] enabled = false"
-)
+from headgate_service.store.engine_package import ENGINE_WANTED
 
 _CODE = re.compile(r"Code: (\d+)\. ")
 _RTLD_DEEPBIND = 0x8
@@ -153,11 +150,6 @@ def _setting(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise EngineError(f"Code: 115. DB::Exception: Unknown setting {quoted(name)}. (UNKNOWN_SETTING)")
     return name
-
-
-def engine_installed() -> bool:
-    """Whether there is a library to load, without loading it."""
-    return importlib.util.find_spec("chdb") is not None
 
 
 def _load() -> Any:
