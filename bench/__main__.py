@@ -13,7 +13,7 @@ from pathlib import Path
 
 from redis.exceptions import RedisError
 
-from bench import compared_rows, forwarding_rows, growth_rows, ingest_rows, resting_rows
+from bench import compared_rows, forwarding_rows, growth_rows, ingest_rows, query_rows, resting_rows
 from bench.cores import Cores
 from bench.row import Row, Void
 from bench.server import NotStarted
@@ -76,6 +76,7 @@ def _all_rows(stage: Stage, arguments: argparse.Namespace) -> list[Row]:
         *forwarding_rows.rows(stage, arguments.backlog),
         *growth_rows.rows(stage, arguments.backlog, arguments.ids),
         *resting_rows.rows(stage, arguments.backlog),
+        *query_rows.rows(stage, arguments.stored),
     ]
 
 
@@ -102,6 +103,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=60.0, help="start no further row after so long (60)")
     parser.add_argument("--backlog", type=int, default=1_000_000, help="events in the rows with a backlog (1000000)")
     parser.add_argument("--ids", type=int, default=1_000_000, help="ids in the full dedup window (1000000)")
+    parser.add_argument("--stored", type=int, default=10_000_000, help="events in the store of queries (10000000)")
     parser.add_argument("--server-cores", default="0", metavar="LIST", help="cores of what is measured (0)")
     parser.add_argument("--load-cores", default="1", metavar="LIST", help="cores of the load (1)")
     parser.add_argument("--json", type=Path, help="where to write everything that was measured")

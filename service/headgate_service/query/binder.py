@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-Parameter = str | int | float | Sequence[str] | Sequence[int] | Sequence[float]
+from headgate_service.store.parameter import Identifier, Parameter
 
 
 class Binder:
@@ -17,7 +17,7 @@ class Binder:
 
     def column(self, name: str) -> str:
         """A column, or a part of one such as a path of its JSON."""
-        return self._bound(name, "Identifier")
+        return self._bound(Identifier(name), "Identifier")
 
     def whole(self, value: int) -> str:
         return self._bound(value, "Int64" if -(2**63) <= value < 2**63 else "Int256")

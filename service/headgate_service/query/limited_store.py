@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from headgate_service.query.binder import Parameter
 from headgate_service.query.refusal import QueryOverLimit
 from headgate_service.query.store import Rows
 from headgate_service.store import client
+from headgate_service.store.parameter import Parameter
 
 MOST_SECONDS = 10.0
 # Of the way there and back; the engine ends a query in time by itself.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from headgate_service.query.binder import Binder
 from headgate_service.query.key import Key, Kind
 
-# What the engine would take for more than the name of a path.
+# What the engine would take for more than the name of a path. Nobody can ask about such a key; it is as if missing.
 _SYNTAX = re.compile(r"(^|\.)[:^]`")
 
 # A group is named by its type and its value: b0, b1, n and a number, s and a text; the empty text is none.

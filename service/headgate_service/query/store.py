@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from headgate_service.query.binder import Parameter
+from headgate_service.store.parameter import Parameter
 
 
 class Rows(Protocol):

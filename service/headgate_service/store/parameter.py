@@ -2,6 +2,13 @@
 
 from collections.abc import Sequence
 
+
+class Identifier(str):
+    """The name of a column, or of a part of one, which ClickHouse reads as it stands."""
+
+    __slots__ = ()
+
+
 Parameter = str | int | float | Sequence[str] | Sequence[int] | Sequence[float]
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0", "\b": "\\b", "\f": "\\f"})
@@ -10,6 +17,8 @@ _IN_QUOTES = _ESCAPES | {ord("'"): "\\'"}
 
 def written(value: Parameter) -> str:
     """The text of `param_x`."""
+    if isinstance(value, Identifier):
+        return str(value)
     if isinstance(value, str):
         return value.translate(_ESCAPES)
     if isinstance(value, Sequence):

@@ -1,5 +1,7 @@
 """Made-up events and queries: few different values, so that they meet."""
 
+import random
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -48,47 +50,67 @@ AWKWARD = (
     "t\tab",
     "new\nline",
 )
-texts = st.sampled_from(
-    ["", "x", "xy", "5", "true", "' OR 1=1 --", "a\\nb", "ünï", "日本語", "🙂", "/pricing", "a\nb\t\\"]
-)
-integers = st.sampled_from([-3, 0, 1, 2, 5, 10, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1])
+NAMES = ("$pageview", "signup", 'it\'s \\ "x"', "日本")
+USUAL = ("a", "n", "a.b", "plain", "$pathname")
+INSIDE = ("b", "c", "", "b.c")
+TEXTS = ("", "x", "xy", "5", "true", "' OR 1=1 --", "a\\nb", "ünï", "日本語", "🙂", "/pricing", "a\nb\t\\", "a\0b")
+INTEGERS = (-3, 0, 1, 2, 5, 9, 10, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1)
 # Their sums are exact, so that the order of adding them is nobody's business.
-reals = st.sampled_from([-2.5, 0.25, 1.5, 5.0, 1e9 + 0.5, 0.0])
+REALS = (-2.5, 0.25, 1.5, 5.0, 1e9 + 0.5, 0.0)
+texts = st.sampled_from(TEXTS)
+integers = st.sampled_from(INTEGERS)
+reals = st.sampled_from(REALS)
 scalars = texts | integers | reals | st.booleans()
-values = scalars | st.none() | st.lists(scalars, max_size=2)
-
 keys = st.sampled_from(AWKWARD)
-plain_values = values | st.dictionaries(st.sampled_from(["b", "c", "", "b.c"]), values, max_size=2)
 
 
-@st.composite
-def property_objects(draw: st.DrawFn) -> dict[str, Any]:
-    made = draw(st.dictionaries(keys | st.sampled_from(["a", "n"]), plain_values, max_size=4))
-    if draw(st.booleans()):
-        made["a"] = {"b": draw(plain_values)}
-    return made
+class Maker:
+    """Makes events of a seed: many of them, for few draws of Hypothesis."""
 
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
 
-@st.composite
-def happenings(draw: st.DrawFn, start_ms: int, span_ms: int) -> Happened:
-    # Rounded, so that times meet, and now and then not.
-    grain = draw(st.sampled_from([1, 60_000, 1_800_000, 3_600_000]))
-    ms = start_ms + draw(st.integers(0, span_ms)) // grain * grain
-    return Happened(
-        ms,
-        draw(st.sampled_from(["$pageview", "signup", 'it\'s \\ "x"', "日本"])),
-        draw(st.sampled_from(["", "u1", "u2", "u3", "ü'4"])),
-        draw(st.sampled_from(["", "m1", "m2"])),
-        draw(st.sampled_from(["", "s1", "s2"])),
-        draw(st.sampled_from([False, False, False, True])),
-        1.0,
-        draw(st.dictionaries(st.sampled_from(["page_path", "utm_source"]), st.sampled_from(["/pricing", "x"]))),
-        draw(property_objects()),
-    )
+    def events(self, count: int, start_ms: int, span_ms: int, weights: Sequence[float]) -> list[Happened]:
+        # Rounded, so that times meet, and now and then not.
+        grain = self._random.choice([1, 60_000, 1_800_000, 3_600_000])
+        sort = self._random.choice(["text", "number", "mixed", "mixed"])
+        return [self._event(start_ms, span_ms, grain, sort, weights) for _ in range(count)]
+
+    def _event(self, start_ms: int, span_ms: int, grain: int, sort: str, weights: Sequence[float]) -> Happened:
+        pick = self._random.choice
+        return Happened(
+            start_ms + self._random.randint(0, span_ms) // grain * grain,
+            pick(NAMES),
+            pick(["", "u1", "u2", "u3", "ü'4"]),
+            pick(["", "m1", "m2"]),
+            pick(["", "s1", "s2"]),
+            pick([False, False, False, False, True]),
+            pick(weights),
+            {name: pick(["/pricing", "x", "a\nb"]) for name in ("page_path", "utm_source") if pick([True, False])},
+            self._properties(sort),
+        )
+
+    def _properties(self, sort: str) -> dict[str, Any]:
+        pick = self._random.choice
+        names = self._random.sample(USUAL, 3) + self._random.sample(AWKWARD, 2)
+        return {name: self._value(sort, pick([0, 0, 0, 1])) for name in names}
+
+    def _value(self, sort: str, depth: int) -> Any:
+        pick = self._random.choice
+        if depth:
+            return {name: self._value(sort, pick([0, 0, 0, depth - 1])) for name in self._random.sample(INSIDE, 2)}
+        if sort == "text":
+            return pick([*TEXTS, *TEXTS, None])
+        if sort == "number":
+            return pick([*INTEGERS, *REALS, None])
+        other = (True, False, None, None, [], [1], ["x", None], [[1]])
+        return pick([pick(TEXTS), pick(INTEGERS), pick(REALS), pick(other)])
 
 
 key_names = keys | st.sampled_from(
     [
+        *USUAL,
+        *USUAL,
         "distinct_id",
         "user_id",
         "session_id",
@@ -147,7 +169,7 @@ def filters() -> st.SearchStrategy[Any]:
         ),
         max_leaves=3,
     )
-    return st.none() | leaves() | inner
+    return st.none() | st.none() | leaves() | inner
 
 
 metrics = st.sampled_from(["count", "unique_users", "sessions", "events_per_user"]) | st.builds(

@@ -5,7 +5,6 @@ HEADGATE_TEST_QUERY_EXAMPLES makes each test longer.
 
 import math
 import os
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -17,7 +16,7 @@ from headgate_service.query.scope import Scope
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from reference import Happened, answer
-from strategies import AROUND, INTERVALS, ZONES, breakdowns, filters, happenings, metrics
+from strategies import AROUND, INTERVALS, ZONES, Maker, breakdowns, filters, metrics
 
 EXAMPLES = int(os.environ.get("HEADGATE_TEST_QUERY_EXAMPLES", "30"))
 bounded = settings(
@@ -87,19 +86,19 @@ def cases(draw: st.DrawFn, kind: str, weights: tuple[float, ...] = (1.0,)) -> Ca
     if kind == "breakdown" or (kind in ("timeseries", "funnel") and draw(st.booleans())):
         request["breakdown"] = draw(breakdowns)
     request["includeTest"] = draw(st.booleans())
-    start, span, most = period.start - 3 * 86_400_000, period.end - period.start + 4 * 86_400_000, 10
+    start, span = period.start - 2 * 86_400_000, period.end - period.start + 3 * 86_400_000
     if kind == "funnel":
         request["steps"] = draw(st.lists(steps, min_size=2, max_size=4, unique_by=str))
         request["countBy"] = draw(st.sampled_from(["user", "session"]))
         request["window"] = draw(windows)
         # Close together, so that there is something to go through.
         if draw(st.booleans()):
-            start, span, most = period.start, 7_200_000, 14
+            start, span = period.start, 7_200_000
     else:
         request["event"] = draw(st.sampled_from(["*", "*", "$pageview", 'it\'s \\ "x"']))
         request["metric"] = draw(metrics)
-    events = draw(st.lists(happenings(start, span), max_size=most))
-    return request, [replace(one, weight=draw(st.sampled_from(weights))) for one in events]
+    maker = Maker(draw(st.integers(0, 2**32)))
+    return request, maker.events(draw(st.sampled_from([0, 1, 5, 40, 40, 40])), start, span, weights)
 
 
 @bounded
