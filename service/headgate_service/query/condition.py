@@ -1,6 +1,6 @@
 """Filters: what they may say, and their one form."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ MAX_LEAVES = 20
 MAX_VALUES = 1000
 MAX_TEXT = 10_000
 MAX_PATTERN = 1000
+MAX_BYTES = 200_000
+"""Of all values of a query: they go to the store in an address, which has its limits."""
 
 _ALIASES = {"=": "eq", "!=": "neq", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte", "equals": "eq"}
 _EQUAL = ("eq", "neq")
@@ -71,6 +73,19 @@ def parse_condition(value: object, path: str, clock: Clock) -> Condition:
     if sum(1 for _ in leaves(condition)) > MAX_LEAVES:
         raise invalid(path, f"must have at most {MAX_LEAVES} comparisons", "filter_too_large")
     return condition
+
+
+def check_size(conditions: Iterable[Condition], path: str) -> None:
+    """Raises QueryInvalid where the values of all conditions of a query are too large together."""
+    size = sum(_size(leaf.value) for condition in conditions for leaf in leaves(condition))
+    if size > MAX_BYTES:
+        raise invalid(path, f"the values must have at most {MAX_BYTES} bytes", "filter_too_large")
+
+
+def _size(value: Value) -> int:
+    if isinstance(value, tuple):
+        return sum(map(_size, value))
+    return len(value.encode()) + 3 if isinstance(value, str) else 25
 
 
 def leaves(condition: Condition) -> Iterator[Leaf]:

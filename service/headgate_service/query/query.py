@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from headgate_service.query.condition import Condition, parse_condition
+from headgate_service.query.condition import Condition, check_size, parse_condition
 from headgate_service.query.fields import Fields, integer, one_of
 from headgate_service.query.funnel import Funnel, parse_funnel
 from headgate_service.query.interval import INTERVALS, Interval, bucket_starts, default_interval
@@ -90,12 +90,14 @@ def parse_query(request: object, default_zone: str) -> Query:
         again = bucket_starts(compared, interval, clock) if compared else ()
         buckets = Buckets(interval, bucket_starts(period, interval, clock), again)
         _check_points(buckets, breakdown)
+    condition = parse_condition(fields.optional("filter"), "filter", clock)
+    check_size([condition, *(step.condition for step in (funnel.steps if funnel else ()))], "filter")
     query = Query(
         kind,
         None if event == "*" else event,
         clock,
         period,
-        parse_condition(fields.optional("filter"), "filter", clock),
+        condition,
         parse_metric(fields.optional("metric"), "metric"),
         breakdown,
         compare,
