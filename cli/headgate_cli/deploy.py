@@ -10,6 +10,7 @@ import typer
 from headgate_gateway.app_api import deploys as api
 
 from headgate_cli.admin_socket import AsJson, fail
+from headgate_cli.deploy_preview import show_preview
 from headgate_cli.reach import OperatorDir, reach
 from headgate_cli.show import show_json, show_table
 
@@ -37,6 +38,12 @@ def deploy(
     key: Key = None,
     project: ProjectOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    last: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=10_000, metavar="N", help="With --dry-run: run it over the latest N stored events, too."
+        ),
+    ] = None,
     compile_only: Annotated[
         bool, typer.Option("--compile", help="Print the compiled config, and send nothing.")
     ] = False,
@@ -72,7 +79,11 @@ def deploy(
         changes = [change for change in changes if change.path in judged["changed"]]
     if not as_json:
         _show(active["version"], changes)
-    if dry_run:
+    if last is not None and not dry_run:
+        fail("--last is for --dry-run: it shows what would differ", 2)
+    if dry_run and last is not None:
+        done = way.call(api.PREVIEW_DEPLOY, {}, {**named, "last": last}, sent, key=key)
+    elif dry_run:
         done = way.call(api.DEPLOY, {}, {**named, "validate": 1}, sent, key=key)
     else:
         if changes and not yes and sys.stdin.isatty() and not typer.confirm("Deploy it?"):
@@ -81,6 +92,8 @@ def deploy(
     if as_json:
         show_json(done | ({"dryRun": True} if dry_run else {}))
     elif dry_run:
+        if last is not None:
+            show_preview(done, last)
         typer.echo("Valid. Nothing was deployed.")
     else:
         typer.echo(

@@ -62,6 +62,7 @@ from headgate_service.own_sinks import OwnSinks
 from headgate_service.owner_file import write_owner_file
 from headgate_service.policy.deploy_servicer import DeployServicer
 from headgate_service.policy.deploys import Deploys
+from headgate_service.policy.previews import Previews
 from headgate_service.policy.tenant_secrets import TenantSecrets, encrypt_anew
 from headgate_service.project_control.callers import Callers
 from headgate_service.project_control.removal import Removal
@@ -174,7 +175,8 @@ async def _serve_core(
     queries = Queries(store, TABLE, clock=time.monotonic, now_ms=_now_ms) if store else None
     query_service_pb2_grpc.add_QueryServiceServicer_to_server(QueryServicer(callers, queries), public)
     deploys = Deploys(database, _now_ms, config.tenant_rules, await _tenant_secrets(database, config))
-    deploy_grpc.add_DeployServiceServicer_to_server(DeployServicer(callers, deploys, directory), public)
+    previews = Previews(deploys, pipeline)
+    deploy_grpc.add_DeployServiceServicer_to_server(DeployServicer(callers, deploys, directory, previews), public)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, public)
     reflection.enable_server_reflection(_SERVICES, public)
     port = listen(public, f"{config.grpc_host}:{config.grpc_port}", config.tls)
@@ -200,7 +202,7 @@ async def _serve_core(
     )
     operators = Callers(OperatorAccess(projects), lambda context: UNKNOWN_ORIGIN)
     project_services.add_to(operator, operators)
-    deploy_grpc.add_DeployServiceServicer_to_server(DeployServicer(operators, deploys, directory), operator)
+    deploy_grpc.add_DeployServiceServicer_to_server(DeployServicer(operators, deploys, directory, previews), operator)
     listen_on_socket(operator, config.admin_socket)
 
     async with asyncio.TaskGroup() as tasks:

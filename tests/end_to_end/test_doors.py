@@ -126,6 +126,7 @@ ROUTES: dict[str, Door] = {
     "GET /api/deploys": Door(VIEWER, with_key=True),
     "GET /api/deploys/{version}": Door(VIEWER, with_key=True),
     "POST /api/deploys/{version}/activate": Door(ADMIN, with_key=True),
+    "POST /api/deploys/preview": Door(ADMIN, with_key=True),
     # It changes nothing, so that it may come from any page.
     "POST /api/query": Door(USAGE, {"type": "metric", "projectId": "default", "event": "x"}),
 }
@@ -177,6 +178,7 @@ METHODS: dict[str, str] = {
     "DeployService/ListDeploys": G_VIEWER,
     "DeployService/GetDeploy": G_VIEWER,
     "DeployService/ActivateDeploy": G_ADMIN,
+    "DeployService/PreviewDeploy": G_ADMIN,
     "DeployService/GetConfigSchema": G_ANYBODY,
     "QueryService/Query": G_USAGE,
 }

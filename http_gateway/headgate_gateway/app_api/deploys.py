@@ -27,6 +27,26 @@ def version_json(deploy: wire.DeployVersion) -> dict[str, Any]:
     }
 
 
+def preview_json(found: wire.PreviewDeployResponse) -> dict[str, Any]:
+    """What differs between two configs over stored events."""
+    return {
+        "version": found.version,
+        "changed": list(found.changed),
+        "events": found.events,
+        "complete": found.complete,
+        "from": rfc3339(found.from_time) if found.HasField("from_time") else None,
+        "outcomes": [
+            {"event": one.event, "before": one.before, "after": one.after, "events": one.events}
+            for one in found.outcomes
+        ],
+        "paths": [{"path": one.path, "events": one.events} for one in found.paths],
+        "sinks": [
+            {"sink": one.sink, "before": one.before, "after": one.after, "gained": one.gained, "lost": one.lost}
+            for one in found.sinks
+        ],
+    }
+
+
 def _deploy(asked: Asked) -> wire.DeployRequest:
     return wire.DeployRequest(
         config_json=orjson.dumps(asked.body),
@@ -108,5 +128,23 @@ ACTIVATE_DEPLOY = Operation(
     query=(_PROJECT,),
     key=True,
 )
+PREVIEW_DEPLOY = Operation(
+    "POST",
+    f"{DEPLOYS}/preview",
+    "Run a compiled config over the latest stored events beside the active one, and say what differs",
+    lambda channel: DeployServiceStub(channel).PreviewDeploy,
+    lambda asked: wire.PreviewDeployRequest(
+        config_json=orjson.dumps(asked.body),
+        project=asked.query.get("project", ""),
+        last=asked.query.get("last", 0),
+    ),
+    preview_json,
+    query=(
+        _PROJECT,
+        Field("last", Kind.INTEGER, description="How many events, default 1,000.", bounds=(1, 10_000)),
+    ),
+    whole_body=True,
+    key=True,
+)
 
-OPERATIONS = (DEPLOY, LIST_DEPLOYS, GET_DEPLOY, ACTIVATE_DEPLOY)
+OPERATIONS = (DEPLOY, LIST_DEPLOYS, GET_DEPLOY, ACTIVATE_DEPLOY, PREVIEW_DEPLOY)

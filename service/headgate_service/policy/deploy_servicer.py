@@ -19,12 +19,14 @@ from headgate_service.policy.deploys import MAX_LISTED, Deploys, DeployVersion, 
 from headgate_service.policy.errors import SecretKeyForbidden, SecretKeyInvalid, SecretKeyMissing
 from headgate_service.policy.headgate_yaml import compiled_schema, yaml_schema
 from headgate_service.policy.invalid import ConfigFault, PolicyInvalid
+from headgate_service.policy.previews import EVENTS, MOST_EVENTS, Preview, Previews
 from headgate_service.project import Project, ProjectUnknown
 from headgate_service.project_control.callers import Callers
 from headgate_service.project_fields import InvalidArgument
 
 KEY = "headgate-key"
 DEFAULT_LISTED = 20
+MOST_PATHS = 100
 
 _SCHEMAS = {wire.CONFIG_SCHEMA_HEADGATE_YAML: yaml_schema, wire.CONFIG_SCHEMA_COMPILED: compiled_schema}
 
@@ -32,7 +34,8 @@ _SCHEMAS = {wire.CONFIG_SCHEMA_HEADGATE_YAML: yaml_schema, wire.CONFIG_SCHEMA_CO
 class DeployServicer(DeployServiceServicer):
     """Translates between the wire and Deploys, once the caller is let in."""
 
-    def __init__(self, callers: Callers, deploys: Deploys, directory: Directory) -> None:
+    def __init__(self, callers: Callers, deploys: Deploys, directory: Directory, previews: Previews) -> None:
+        self._previews = previews
         self._callers = callers
         self._deploys = deploys
         self._directory = directory
@@ -78,6 +81,16 @@ class DeployServicer(DeployServiceServicer):
         project = await self._project(author, request.project, context, Role.ADMIN)
         done = await self._deploys.activate(project, request.version, _record(author, project))
         return wire.ActivateDeployResponse(version=done.version, changed=done.changed)
+
+    @answered
+    async def PreviewDeploy(  # noqa: N802
+        self, request: wire.PreviewDeployRequest, context: Any
+    ) -> wire.PreviewDeployResponse:
+        author = await self._callers.author(context)
+        project = await self._project(author, request.project, context, Role.ADMIN)
+        if not 0 <= request.last <= MOST_EVENTS:
+            raise InvalidArgument("last", f"must be 1 to {MOST_EVENTS}, or absent")
+        return _preview(await self._previews.run(project, _read(request.config_json), request.last or EVENTS))
 
     @answered
     async def GetConfigSchema(  # noqa: N802
@@ -133,6 +146,26 @@ def _read(config_json: bytes) -> Any:
         return orjson.loads(config_json)
     except orjson.JSONDecodeError as error:
         raise PolicyInvalid([ConfigFault("", f"is not JSON: {error}")]) from None
+
+
+def _preview(made: Preview) -> wire.PreviewDeployResponse:
+    found = made.comparison
+    return wire.PreviewDeployResponse(
+        version=made.version,
+        changed=made.changed,
+        events=found.events,
+        complete=made.complete,
+        from_time=timestamp(made.from_ms) if made.from_ms else None,
+        outcomes=[
+            wire.OutcomeDifference(event=event, before=before, after=after, events=count)
+            for (event, before, after), count in found.outcomes.most_common()
+        ],
+        paths=[wire.PathDifference(path=path, events=count) for path, count in found.paths.most_common(MOST_PATHS)],
+        sinks=[
+            wire.SinkDifference(sink=name, before=one.before, after=one.after, gained=one.gained, lost=one.lost)
+            for name, one in found.sinks.items()
+        ],
+    )
 
 
 def _version(deploy: DeployVersion) -> wire.DeployVersion:

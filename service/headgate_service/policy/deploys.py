@@ -70,6 +70,21 @@ class Deploys:
             canonical = await self._canonical(session, read, row)
             return Deployed(row.deploy_version, _changed(await _active(session, row), canonical))
 
+    async def compared(self, project: Project, config: Any) -> tuple[Deployed, Policy, Policy]:
+        """What a deploy would change, with the active policy and the one that it would make active, which hash alike.
+        Raises PolicyInvalid."""
+        read = await asyncio.to_thread(_valid, config, project, self._rules)
+        async with self._database.read() as session:
+            row = await living_project(session, project.id)
+            canonical = await self._canonical(session, read, row)
+            active = await _active(session, row)
+            done = Deployed(row.deploy_version, _changed(active, canonical))
+
+        def parsed(one: Mapping[str, Any]) -> Policy:
+            return Policy.parse(dict(one), project_id=project.id, secret=b"")
+
+        return done, await asyncio.to_thread(parsed, active), await asyncio.to_thread(parsed, canonical)
+
     async def deploy(self, project: Project, config: Any, by: str, record: Record) -> Deployed:
         """Makes a config the active one, as a new version unless it is active already. Raises PolicyInvalid."""
         # Schemas take milliseconds to compile, in which no event should wait.

@@ -33,13 +33,21 @@ def differences(
     both, and where an event came from is not stored, so that no Origin is ignored here.
     """
     for event in events:
-        one, other = _judged(before, event), _judged(after, event)
-        kept = not isinstance(one[0], Dropped | Refused) and not isinstance(other[0], Dropped | Refused)
-        changed: tuple[str, ...] = ()
-        if kept and one[1] != other[1]:
-            changed = tuple(change.path for change in config_changes(_as_json(one[1]), _as_json(other[1])))
+        one, other = judged(before, event), judged(after, event)
+        changed = changed_paths(one[1], other[1]) if is_kept(one[0]) and is_kept(other[0]) else ()
         if one[0] != other[0] or changed:
             yield EventDifference(event, one[0], other[0], changed)
+
+
+def is_kept(judgement: Judgement) -> bool:
+    return not isinstance(judgement, Dropped | Refused)
+
+
+def changed_paths(one: event_pb2.Event, other: event_pb2.Event) -> tuple[str, ...]:
+    """Where two forms of an event differ, as JSON Pointers."""
+    if one == other:
+        return ()
+    return tuple(change.path for change in config_changes(_as_json(one), _as_json(other)))
 
 
 def outcome(judgement: Judgement) -> str:
@@ -51,7 +59,8 @@ def outcome(judgement: Judgement) -> str:
     return "kept with warnings" if judgement.warnings else "kept"
 
 
-def _judged(policy: Policy | None, event: event_pb2.Event) -> tuple[Judgement, event_pb2.Event]:
+def judged(policy: Policy | None, event: event_pb2.Event) -> tuple[Judgement, event_pb2.Event]:
+    """What a policy makes of a stored event, and the event as it would be stored by it."""
     copy = event_pb2.Event()
     copy.CopyFrom(event)
     # Each policy sets its own, or leaves the 1 of an event that stands for itself.

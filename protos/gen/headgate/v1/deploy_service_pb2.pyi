@@ -112,3 +112,67 @@ class GetConfigSchemaResponse(_message.Message):
     SCHEMA_JSON_FIELD_NUMBER: _ClassVar[int]
     schema_json: bytes
     def __init__(self, schema_json: _Optional[bytes] = ...) -> None: ...
+
+class PreviewDeployRequest(_message.Message):
+    __slots__ = ("config_json", "project", "last")
+    CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    config_json: bytes
+    project: str
+    last: int
+    def __init__(self, config_json: _Optional[bytes] = ..., project: _Optional[str] = ..., last: _Optional[int] = ...) -> None: ...
+
+class PreviewDeployResponse(_message.Message):
+    __slots__ = ("version", "changed", "events", "complete", "from_time", "outcomes", "paths", "sinks")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    FROM_TIME_FIELD_NUMBER: _ClassVar[int]
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    SINKS_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    changed: _containers.RepeatedScalarFieldContainer[str]
+    events: int
+    complete: bool
+    from_time: _timestamp_pb2.Timestamp
+    outcomes: _containers.RepeatedCompositeFieldContainer[OutcomeDifference]
+    paths: _containers.RepeatedCompositeFieldContainer[PathDifference]
+    sinks: _containers.RepeatedCompositeFieldContainer[SinkDifference]
+    def __init__(self, version: _Optional[int] = ..., changed: _Optional[_Iterable[str]] = ..., events: _Optional[int] = ..., complete: _Optional[bool] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outcomes: _Optional[_Iterable[_Union[OutcomeDifference, _Mapping]]] = ..., paths: _Optional[_Iterable[_Union[PathDifference, _Mapping]]] = ..., sinks: _Optional[_Iterable[_Union[SinkDifference, _Mapping]]] = ...) -> None: ...
+
+class OutcomeDifference(_message.Message):
+    __slots__ = ("event", "before", "after", "events")
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    event: str
+    before: str
+    after: str
+    events: int
+    def __init__(self, event: _Optional[str] = ..., before: _Optional[str] = ..., after: _Optional[str] = ..., events: _Optional[int] = ...) -> None: ...
+
+class PathDifference(_message.Message):
+    __slots__ = ("path", "events")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    events: int
+    def __init__(self, path: _Optional[str] = ..., events: _Optional[int] = ...) -> None: ...
+
+class SinkDifference(_message.Message):
+    __slots__ = ("sink", "before", "after", "gained", "lost")
+    SINK_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    GAINED_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    sink: str
+    before: int
+    after: int
+    gained: int
+    lost: int
+    def __init__(self, sink: _Optional[str] = ..., before: _Optional[int] = ..., after: _Optional[int] = ..., gained: _Optional[int] = ..., lost: _Optional[int] = ...) -> None: ...

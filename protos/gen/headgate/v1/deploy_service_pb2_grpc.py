@@ -58,6 +58,11 @@ class DeployServiceStub:
                 request_serializer=headgate_dot_v1_dot_deploy__service__pb2.ActivateDeployRequest.SerializeToString,
                 response_deserializer=headgate_dot_v1_dot_deploy__service__pb2.ActivateDeployResponse.FromString,
                 _registered_method=True)
+        self.PreviewDeploy = channel.unary_unary(
+                '/headgate.v1.DeployService/PreviewDeploy',
+                request_serializer=headgate_dot_v1_dot_deploy__service__pb2.PreviewDeployRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_deploy__service__pb2.PreviewDeployResponse.FromString,
+                _registered_method=True)
         self.GetConfigSchema = channel.unary_unary(
                 '/headgate.v1.DeployService/GetConfigSchema',
                 request_serializer=headgate_dot_v1_dot_deploy__service__pb2.GetConfigSchemaRequest.SerializeToString,
@@ -105,6 +110,19 @@ class DeployServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewDeploy(self, request, context):
+        """Runs a config over the latest stored events of a project beside the active one, and says what differs; nothing is
+        changed. For admins, with or without the secret key.
+
+        Stored events have been through the policies of their time: what those dropped or refused is not among them, and
+        what they hid is judged as they left it.
+
+        FAILED_PRECONDITION: as Deploy.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetConfigSchema(self, request, context):
         """The published JSON Schema of headgate.yaml or of the compiled config. Needs no credential.
         """
@@ -134,6 +152,11 @@ def add_DeployServiceServicer_to_server(servicer, server):
                     servicer.ActivateDeploy,
                     request_deserializer=headgate_dot_v1_dot_deploy__service__pb2.ActivateDeployRequest.FromString,
                     response_serializer=headgate_dot_v1_dot_deploy__service__pb2.ActivateDeployResponse.SerializeToString,
+            ),
+            'PreviewDeploy': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewDeploy,
+                    request_deserializer=headgate_dot_v1_dot_deploy__service__pb2.PreviewDeployRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_deploy__service__pb2.PreviewDeployResponse.SerializeToString,
             ),
             'GetConfigSchema': grpc.unary_unary_rpc_method_handler(
                     servicer.GetConfigSchema,
@@ -253,6 +276,33 @@ class DeployService:
             '/headgate.v1.DeployService/ActivateDeploy',
             headgate_dot_v1_dot_deploy__service__pb2.ActivateDeployRequest.SerializeToString,
             headgate_dot_v1_dot_deploy__service__pb2.ActivateDeployResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewDeploy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.DeployService/PreviewDeploy',
+            headgate_dot_v1_dot_deploy__service__pb2.PreviewDeployRequest.SerializeToString,
+            headgate_dot_v1_dot_deploy__service__pb2.PreviewDeployResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,15 @@ class DeployServiceStub:
     """Shows one version with its config."""
     ActivateDeploy: _grpc.UnaryUnaryMultiCallable[_deploy_service_pb2.ActivateDeployRequest, _deploy_service_pb2.ActivateDeployResponse]
     """Makes a version that was deployed before the active one again: for admins."""
+    PreviewDeploy: _grpc.UnaryUnaryMultiCallable[_deploy_service_pb2.PreviewDeployRequest, _deploy_service_pb2.PreviewDeployResponse]
+    """Runs a config over the latest stored events of a project beside the active one, and says what differs; nothing is
+    changed. For admins, with or without the secret key.
+
+    Stored events have been through the policies of their time: what those dropped or refused is not among them, and
+    what they hid is judged as they left it.
+
+    FAILED_PRECONDITION: as Deploy.
+    """
     GetConfigSchema: _grpc.UnaryUnaryMultiCallable[_deploy_service_pb2.GetConfigSchemaRequest, _deploy_service_pb2.GetConfigSchemaResponse]
     """The published JSON Schema of headgate.yaml or of the compiled config. Needs no credential."""
 
@@ -77,6 +86,15 @@ class DeployServiceAsyncStub(DeployServiceStub):
     """Shows one version with its config."""
     ActivateDeploy: _aio.UnaryUnaryMultiCallable[_deploy_service_pb2.ActivateDeployRequest, _deploy_service_pb2.ActivateDeployResponse]  # type: ignore[assignment]
     """Makes a version that was deployed before the active one again: for admins."""
+    PreviewDeploy: _aio.UnaryUnaryMultiCallable[_deploy_service_pb2.PreviewDeployRequest, _deploy_service_pb2.PreviewDeployResponse]  # type: ignore[assignment]
+    """Runs a config over the latest stored events of a project beside the active one, and says what differs; nothing is
+    changed. For admins, with or without the secret key.
+
+    Stored events have been through the policies of their time: what those dropped or refused is not among them, and
+    what they hid is judged as they left it.
+
+    FAILED_PRECONDITION: as Deploy.
+    """
     GetConfigSchema: _aio.UnaryUnaryMultiCallable[_deploy_service_pb2.GetConfigSchemaRequest, _deploy_service_pb2.GetConfigSchemaResponse]  # type: ignore[assignment]
     """The published JSON Schema of headgate.yaml or of the compiled config. Needs no credential."""
 
@@ -124,6 +142,21 @@ class DeployServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_deploy_service_pb2.ActivateDeployResponse, _abc.Awaitable[_deploy_service_pb2.ActivateDeployResponse]]:
         """Makes a version that was deployed before the active one again: for admins."""
+
+    @_abc_1.abstractmethod
+    def PreviewDeploy(
+        self,
+        request: _deploy_service_pb2.PreviewDeployRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_deploy_service_pb2.PreviewDeployResponse, _abc.Awaitable[_deploy_service_pb2.PreviewDeployResponse]]:
+        """Runs a config over the latest stored events of a project beside the active one, and says what differs; nothing is
+        changed. For admins, with or without the secret key.
+
+        Stored events have been through the policies of their time: what those dropped or refused is not among them, and
+        what they hid is judged as they left it.
+
+        FAILED_PRECONDITION: as Deploy.
+        """
 
     @_abc_1.abstractmethod
     def GetConfigSchema(
