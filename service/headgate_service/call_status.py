@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyDetail
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2
 from google.rpc.status_pb2 import Status
@@ -99,6 +100,7 @@ def answered(call: _Call) -> _Call:
         @functools.wraps(call)
         async def streamed(servicer: Any, request: Any, context: _Context) -> Any:
             try:
+                refuse_nulls(request)
                 async for response in call(servicer, request, context):
                     yield response
             except REFUSALS as error:
@@ -109,11 +111,27 @@ def answered(call: _Call) -> _Call:
     @functools.wraps(call)
     async def called(servicer: Any, request: Any, context: _Context) -> Any:
         try:
+            refuse_nulls(request)
             return await call(servicer, request, context)
         except REFUSALS as error:
             await abort(context, error)
 
     return cast(_Call, called)
+
+
+def refuse_nulls(message: Message) -> None:
+    """Refuses a null character in any text of a request: PostgreSQL holds none. Raises InvalidArgument."""
+    for field, value in message.ListFields():
+        values = value if field.is_repeated and not _is_map(field) else (value,)
+        for one in values:
+            if isinstance(one, str) and "\0" in one:
+                raise InvalidArgument(field.name, "must be text without null characters")
+            if isinstance(one, Message):
+                refuse_nulls(one)
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
 async def abort(context: _Context, error: Exception) -> NoReturn:

@@ -1,7 +1,7 @@
 """Who asks, as a request shows it, and as the service is told."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headgate_gateway.app_api.failure import Failure
 from headgate_gateway.same_origin import foreign_origin, same_origin
@@ -14,7 +14,7 @@ Metadata = tuple[tuple[str, str], ...]
 class Caller:
     """The text of a credential, empty where there is none, and whether a browser added it by itself, as a cookie."""
 
-    credential: str
+    credential: str = field(repr=False)
     by_cookie: bool
 
     def metadata(self) -> Metadata:

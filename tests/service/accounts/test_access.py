@@ -1,26 +1,33 @@
 """Who may do what in which project."""
 
+import asyncio
 import secrets
 import time
 
 import pytest
 from headgate_service.access.access import Access
 from headgate_service.access.errors import (
+    CliTokenInvalid,
     CredentialInvalid,
     CredentialMissing,
+    OrganisationUnknown,
     PersonRequired,
     RoleMissing,
     ScopeMissing,
+    UserUnknown,
 )
 from headgate_service.access.issuer_keys import fetch
 from headgate_service.access.jwts import Jwts
+from headgate_service.access.origin import UNKNOWN_ORIGIN, CallOrigin
 from headgate_service.access.principal import OPERATOR, Principal, PrincipalKind
 from headgate_service.access.role import Role
+from headgate_service.accounts.cli_tokens import CliTokens
 from headgate_service.accounts.passwords import Passwords
 from headgate_service.accounts.sessions import Sessions
 from headgate_service.accounts.terms import SessionTerms
 from headgate_service.accounts.users import Users
 from headgate_service.control_db.database import ControlDb
+from headgate_service.control_db.models import AuditRow
 from headgate_service.control_db.schema import migrate
 from headgate_service.directory import Directory
 from headgate_service.directory_snapshot import ControlChanges
@@ -28,6 +35,7 @@ from headgate_service.key_kind import KeyKind
 from headgate_service.keyring import Keyring
 from headgate_service.project import ProjectUnknown
 from headgate_service.projects import Projects
+from sqlalchemy import select
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -58,18 +66,29 @@ class World:
         return await self.access.principal([("authorization", f"Bearer {text}")])
 
 
+async def populated(database: ControlDb) -> World:
+    world = World(database)
+    await world.projects.create_project("one")
+    await world.projects.create_project("two")
+    return world
+
+
 @pytest.fixture
 async def world(tmp_path):
     database = ControlDb(f"sqlite+aiosqlite:///{tmp_path}/control.db")
     await migrate(database)
-    world = World(database)
-    await world.projects.create_project("one")
-    await world.projects.create_project("two")
-    yield world
+    yield await populated(database)
     await database.close()
 
 
-async def test_a_role_opens_what_it_covers_and_no_other_project(world):
+@pytest.fixture
+async def each_world(control_db):
+    """The same, on SQLite and on PostgreSQL."""
+    return await populated(control_db)
+
+
+async def test_a_role_opens_what_it_covers_and_no_other_project(each_world):
+    world = each_world
     person = await world.principal(await world.person(one=Role.MEMBER))
     for least in (Role.VIEWER, Role.MEMBER):
         assert (await world.access.project(person, "one", least)).slug == "one"
@@ -157,3 +176,62 @@ async def test_the_operator_may_do_everything_in_every_project(world):
     assert (await world.access.project(OPERATOR, "two", Role.OWNER)).slug == "two"
     with pytest.raises(ProjectUnknown):
         await world.access.project(OPERATOR, "nowhere", Role.VIEWER)
+
+
+async def test_of_many_who_redeem_a_token_at_once_one_gets_it(each_world):
+    world = each_world
+    person = await world.principal(await world.person())
+    terms = SessionTerms()
+    tokens = CliTokens(world.database, world.sessions, terms, random=secrets.token_bytes, now_ms=lambda: world.now)
+    token = await tokens.create(person, UNKNOWN_ORIGIN)
+    tries = (tokens.redeem(token.text, UNKNOWN_ORIGIN) for _ in range(20))
+    answers = await asyncio.gather(*tries, return_exceptions=True)
+    lost = [answer for answer in answers if isinstance(answer, CliTokenInvalid)]
+    (won,) = [answer for answer in answers if not isinstance(answer, BaseException)]
+    assert len(lost) == 19
+    assert (await world.principal(won[1].text)).user_id == person.user_id
+    late = await tokens.create(person, UNKNOWN_ORIGIN)
+    world.now += terms.once_ms
+    with pytest.raises(CliTokenInvalid):
+        await tokens.redeem(late.text, UNKNOWN_ORIGIN)
+
+
+async def test_a_disabled_person_redeems_nothing(world):
+    person = await world.principal(await world.person())
+    tokens = CliTokens(
+        world.database, world.sessions, SessionTerms(), random=secrets.token_bytes, now_ms=lambda: world.now
+    )
+    token = await tokens.create(person, UNKNOWN_ORIGIN)
+    await world.users.disable(person.email)
+    with pytest.raises(CliTokenInvalid):
+        await tokens.redeem(token.text, UNKNOWN_ORIGIN)
+
+
+async def test_each_change_is_in_the_audit_log_with_who_and_from_where(each_world):
+    world = each_world
+    user = await world.users.create("ada@example.com", "a password of tests", {"one": Role.ADMIN})
+    person = Principal(PrincipalKind.SESSION, user.id, user.email, credential_id="ses_1")
+    await world.users.change_password(person, "hash", CallOrigin("203.0.113.9", "request-1"))
+    await world.users.disable(user.email)
+    async with world.database.read() as session:
+        rows = (await session.scalars(select(AuditRow).order_by(AuditRow.id))).all()
+        told = [(row.actor, row.credential, row.action, row.target, row.address) for row in rows]
+    assert told[-4:] == [
+        ("operator", "operator", "user.create", "ada@example.com", ""),
+        ("operator", "operator", "member.set", "ada@example.com admin", ""),
+        ("ada@example.com", "session", "user.password", "ada@example.com", "203.0.113.9"),
+        ("operator", "operator", "user.disable", "ada@example.com", ""),
+    ]
+
+
+@pytest.mark.parametrize("name", ["", "x" * 10_000, "\N{GRINNING FACE}"])
+async def test_names_that_no_database_holds_are_of_nothing(world, name):
+    with pytest.raises(ProjectUnknown):
+        await world.access.project(OPERATOR, name, Role.VIEWER)
+    with pytest.raises(ProjectUnknown):
+        await world.users.create("ada@example.com", "a password of tests", {name: Role.VIEWER})
+    with pytest.raises(UserUnknown):
+        await world.users.disable(name)
+    if name:
+        with pytest.raises(OrganisationUnknown):
+            await world.users.create("ada@example.com", "a password of tests", organisation=name)

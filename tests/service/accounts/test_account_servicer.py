@@ -78,7 +78,7 @@ async def test_a_wrong_password_an_unknown_and_a_disabled_person_are_refused_ali
     assert await refused(login(service, person, "another password")) == failed
     assert await refused(login(service, "nobody@example.com")) == failed
     assert await refused(login(service, "")) == failed
-    assert await refused(login(service, "no address\0")) == failed
+    assert await refused(login(service, "no address")) == failed
     before = (await login(service, person)).session
     await service.users.DisableUser(users.DisableUserRequest(user=person))
     assert await refused(login(service, person)) == failed
@@ -154,3 +154,14 @@ async def test_users_are_made_with_care(service, person):
     )
     gone = service.users.DisableUser(users.DisableUserRequest(user="nobody@example.com"))
     assert await refused(gone) == (grpc.StatusCode.NOT_FOUND, "user_unknown")
+
+
+async def test_a_null_character_in_any_text_is_refused(service):
+    invalid = (grpc.StatusCode.INVALID_ARGUMENT, "invalid_argument")
+    roles = [users.CreateUserRequest.Membership(project="default\0", role=role_pb2.ROLE_VIEWER)]
+    for call in (
+        service.users.DisableUser(users.DisableUserRequest(user="a\0@b.c")),
+        service.users.CreateUser(users.CreateUserRequest(email="a@b.c", password=PASSWORD, memberships=roles)),
+        login(service, "a\0@b.c"),
+    ):
+        assert await refused(call) == invalid
