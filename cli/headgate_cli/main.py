@@ -22,6 +22,7 @@ from headgate_cli.project import project_app
 from headgate_cli.receipt import receipt
 from headgate_cli.settings import Settings, SettingsInvalid, read_settings
 from headgate_cli.sinks import sinks_app
+from headgate_cli.store import store_app
 from headgate_cli.usage import audit, usage
 from headgate_cli.user import user_app
 
@@ -36,6 +37,7 @@ app.add_typer(key_app, name="key")
 app.add_typer(deploy_app, name="deploy")
 app.add_typer(events_app, name="events")
 app.add_typer(sinks_app, name="sinks")
+app.add_typer(store_app, name="store")
 app.add_typer(member_app, name="member")
 app.add_typer(user_app, name="user")
 app.add_typer(control_db_app, name="control-db")
@@ -117,13 +119,15 @@ def forward(
     _process("forwarder", run, data_dir, lambda: _settings(config))
 
 
-@app.command()
+@store_app.callback(invoke_without_command=True)
 def store(
+    context: typer.Context,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     config: ConfigOption = None,
 ) -> None:
     """Run a store alone: the embedded analytics engine, behind ClickHouse's HTTP protocol."""
-    _process("store", run_store, data_dir, lambda: _settings(config))
+    if context.invoked_subcommand is None:
+        _process("store", run_store, data_dir, lambda: _settings(config))
 
 
 def _process(

@@ -38,6 +38,7 @@ from headgate_service.projects import SlugTaken
 from headgate_service.query.at_once import TooManyQueries
 from headgate_service.query.limited_store import QueryTimeout, StoreDown
 from headgate_service.query.refusal import QueryInvalid, QueryOverLimit, QueryRefused
+from headgate_service.store.client import StoreFailed
 from headgate_service.tail import LogUnreachable, TooManyTails
 
 DOMAIN = "headgate"
@@ -78,6 +79,7 @@ CAUSES: dict[type[Exception], tuple[int, str]] = {
     QueryTimeout: (code_pb2.DEADLINE_EXCEEDED, "query_too_slow"),
     TooManyQueries: (code_pb2.RESOURCE_EXHAUSTED, "too_many_queries"),
     StoreDown: (code_pb2.UNAVAILABLE, "store_unavailable"),
+    StoreFailed: (code_pb2.UNAVAILABLE, "store_unavailable"),
     TooManyTails: (code_pb2.RESOURCE_EXHAUSTED, "too_many_tails"),
     access.KeysUnavailable: (code_pb2.UNAVAILABLE, "issuer_unavailable"),
     access.HashingBusy: (code_pb2.UNAVAILABLE, "busy"),

@@ -24,6 +24,7 @@ from headgate.v1 import (
     query_service_pb2_grpc,
     receipt_service_pb2,
     receipt_service_pb2_grpc,
+    store_service_pb2_grpc,
     user_service_pb2_grpc,
 )
 from headgate.v1 import admin_service_pb2_grpc as admin_grpc
@@ -74,7 +75,10 @@ from headgate_service.query.query_servicer import QueryServicer
 from headgate_service.receipt_lookup import ReceiptLookup
 from headgate_service.receipt_servicer import ReceiptServicer, names_for_callers, names_for_operator
 from headgate_service.store.client import Store
+from headgate_service.store.erasure import Erasure
 from headgate_service.store.schema import TABLE
+from headgate_service.store.store_servicer import StoreServicer
+from headgate_service.store.upkeep import Upkeep
 from headgate_service.tail import LogTail
 
 # A gathered call carries whatever one HTTP request may hold; the 4 MiB of the other calls are checked by the servicer.
@@ -203,6 +207,9 @@ async def _serve_core(
     operators = Callers(OperatorAccess(projects), lambda context: UNKNOWN_ORIGIN)
     project_services.add_to(operator, operators)
     deploy_grpc.add_DeployServiceServicer_to_server(DeployServicer(operators, deploys, directory, previews), operator)
+    store_service_pb2_grpc.add_StoreServiceServicer_to_server(
+        StoreServicer(directory, Erasure(store) if store else None), operator
+    )
     listen_on_socket(operator, config.admin_socket)
 
     async with asyncio.TaskGroup() as tasks:
@@ -215,6 +222,8 @@ async def _serve_core(
         await core.prepare()
         await keeper.prepare()
         running.append(tasks.create_task(keeper.run(), name="counters"))
+        if store:
+            running.append(tasks.create_task(Upkeep(store, directory.deleted).run(), name="store-upkeep"))
         await health.refresh()
         await public.start()
         await operator.start()

@@ -64,6 +64,12 @@ def test_events_are_there_and_a_killed_store_neither_loses_nor_doubles_one(make_
         "jsonl": ("running", 0),
         "store": ("running", 0),
     }
+    assert headgate.json("store", "delete-user", "v1", "--project", "default")["deleted"] == 1
+    assert "log.keep" in headgate.run("store", "delete-user", "v1", "--project", "default").stdout
+    assert "kept for 30 days" in headgate.run("store", "keep", "30", "--project", "default").stdout
+    assert headgate.run("store", "keep", "-1", "--project", "default", check=False).returncode == 2
+    assert "no project nope" in headgate.run("store", "delete-user", "v1", "--project", "nope", check=False).stderr
+    assert there(50)
     assert headgate.stop() == 0
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 TABLE = "events"
 MIGRATIONS_TABLE = "headgate_migrations"
+RETENTION_TABLE = "headgate_retention"
 
 DYNAMIC_PATHS = 128
 """Property paths that get a column of their own in a part; more are kept together, where reading one costs more."""
@@ -93,5 +94,15 @@ SETTINGS
     fsync_part_directory = 1
 """
 
-MIGRATIONS = (Migration(1, (_EVENTS,)),)
+# The row with the last `since` counts. No days: for good.
+_RETENTION = f"""
+CREATE TABLE IF NOT EXISTS {RETENTION_TABLE} (
+    project_id String,
+    days UInt32,
+    since DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplacingMergeTree(since) ORDER BY project_id SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+"""
+
+MIGRATIONS = (Migration(1, (_EVENTS,)), Migration(2, (_RETENTION,)))
 """In order of their numbers, which have no gaps."""
