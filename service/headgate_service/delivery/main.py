@@ -122,6 +122,7 @@ async def serve(
     async def make_shard(lease: Lease) -> Shard:
         shard_log = ShardLog(log, lease)
         epoch = lease.epoch
+        board.holds(lease.shard, epoch)
         trimmer = Trimmer(
             shard_log,
             readers_of,

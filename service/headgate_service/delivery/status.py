@@ -20,6 +20,13 @@ class StatusBoard:
         self._redis = redis
         self._outlets = outlets
         self._shown: dict[str, Status] = {}
+        self._epochs: dict[int, str] = {}
+
+    def holds(self, shard: int, epoch: str) -> None:
+        """A shard's data is that of an epoch. Where it was another's, what was shown may have gone with it."""
+        if self._epochs.setdefault(shard, epoch) != epoch:
+            self._epochs[shard] = epoch
+            self._shown.clear()
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -64,6 +64,27 @@ async def test_a_log_put_back_to_an_earlier_time_reuses_no_name_of_a_batch(rig, 
     assert len({json.loads(bodies[0])["batchId"] for bodies in target.bodies.values()}) == len(target.bodies)
 
 
+async def test_a_redis_that_was_emptied_is_delivered_from_again_and_shows_its_sinks(
+    rig, producer, epochs, target, redis, monkeypatch
+):
+    async with rig.forwarding(rig.config(rig.webhook())):
+        await producer.append("a", 4)
+        await rig.eventually(lambda: target.taken == producer.sent, "the webhook to work")
+        before = set(target.ids)
+        await redis.flushall()
+        # What a service does, with nothing to put back.
+        monkeypatch.setattr(type(epochs), "name", lambda self, shard: "another")
+        epochs.put(rig.redis_url)
+
+        async def shown() -> bool:
+            return await redis.hget("headgate:sink:hook:status", "state") == b"RUNNING"
+
+        await rig.eventually(shown, "the sink to be shown again")
+        await producer.append("a", 2)
+        await rig.eventually(lambda: target.taken == producer.sent, "what came after the loss")
+    assert {batch_id.partition("-")[0] for batch_id in target.ids - before} == {"another"}
+
+
 async def test_a_target_that_takes_nothing_makes_one_range_of_dead_events(rig, producer, target, redis):
     target.refuse = lambda request, body: web.Response(status=400 if b'"a/7"' not in body else 200)
     keys = keys_of("a")
