@@ -25,6 +25,7 @@ COPYING = "headgate:copying"
 # When the last copy ended, in ms.
 COPIED = "headgate:copied"
 
+_TURN, _DONE = Script("turn", __package__), Script("done", __package__)
 _CHANGED, _COUNTERS, _COPIED = (Script(name, __package__) for name in ("changed", "counters", "copied"))
 _log = structlog.get_logger(__name__)
 
@@ -62,8 +63,7 @@ class Copying:
         while True:
             await asyncio.sleep(self._poll_seconds)
             try:
-                turn = await self._redis.execute("SET", COPYING, 1, "NX", "PX", int(self._copy_seconds * 1000))
-                if turn is not None:
+                if await _TURN.run(self._redis, [COPYING], int(self._copy_seconds * 1000)):
                     await whole(self.copy())
                 copied = await self._redis.execute("GET", COPIED)
                 self.copied_ms = int(copied) if copied else self.copied_ms
@@ -84,7 +84,7 @@ class Copying:
         projects = [place for shard in changed for place in shard]
         for first in range(0, len(projects), PAGE_PROJECTS):
             await self._copy_page(projects[first : first + PAGE_PROJECTS])
-        await self._redis.execute("SET", COPIED, self._now_ms())
+        await _DONE.run(self._redis, [COPIED], self._now_ms())
 
     async def _changed(self, shard: int) -> list[tuple[int, str]]:
         keys = shard_keys(shard)

@@ -29,6 +29,7 @@ class Epochs:
         # Until a look has found the names in Redis, none of them is there.
         self._missing = frozenset(range(SHARDS))
         self._look_now = asyncio.Event()
+        self._told = ""
 
     @property
     def missing(self) -> frozenset[int]:
@@ -68,14 +69,15 @@ class Epochs:
                 self._known = await self._saved.epochs()
                 missing = await self._differing()
         except (RedisUnavailable, ResponseError, ControlDbUnavailable) as error:
-            if self._missing:
-                _log.warning("counters are missing, and cannot be looked for now", error=str(error))
+            if self._missing and str(error) != self._told:
+                self._told = str(error)
+                _log.warning("counters are missing, and cannot be looked for now", error=self._told)
             return
         if missing and not self._missing:
             _log.error("REDIS HAS LOST ITS COUNTERS: no events are taken until they are put back", shards=len(missing))
         elif self._missing and not missing:
             _log.info("counters are complete")
-        self._missing = missing
+        self._missing, self._told = missing, ""
 
     async def _differing(self) -> frozenset[int]:
         found = await asyncio.gather(*(self._redis.execute("GET", shard_keys(one).epoch) for one in range(SHARDS)))

@@ -52,6 +52,8 @@ class PuttingBack:
         self._sinks_of = sinks_of
         self._made_name = made_name
         self._on_put_back = on_put_back
+        # What was logged last of why it cannot be done.
+        self._told = ""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -70,8 +72,11 @@ class PuttingBack:
         except _EmptiedAgain:
             _log.warning("Redis was emptied again while its counters were put back")
         except (RedisUnavailable, ResponseError, ControlDbUnavailable) as error:
-            _log.error("counters cannot be put back yet", error=str(error))
+            if str(error) != self._told:
+                self._told = str(error)
+                _log.error("counters cannot be put back yet", error=self._told)
             return False
+        self._told = ""
         await self._epochs.look()
         return True
 

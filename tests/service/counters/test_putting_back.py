@@ -213,6 +213,24 @@ async def test_one_shard_alone_may_be_lost(counters, redis):
 
 
 @ON_SQLITE
+async def test_a_full_memory_hinders_neither_the_copy_nor_putting_back(counters, redis):
+    await counters.append("a", 3)
+    await redis.hset(counters.keys("a").use, "h:1000:accepted", 5)
+    await redis.config_set("maxmemory", "1")
+    try:
+        await counters.copying.copy()
+        assert await counters.hours("a") == {"accepted": 8}
+        await redis.delete(*(shard_keys(shard).epoch for shard in range(SHARDS)))
+        await redis.delete(counters.keys("a").use)
+        await lost(counters)
+        assert await counters.putting_back.turn()
+        assert not counters.epochs.missing
+        assert await redis.hget(counters.keys("a").use, "seq") == b"3"
+    finally:
+        await redis.config_set("maxmemory", "512mb")
+
+
+@ON_SQLITE
 async def test_without_the_control_db_nothing_is_put_back_and_nothing_taken(counters, redis, tmp_path):
     await counters.append("a", 3)
     await counters.copying.copy()

@@ -3,6 +3,8 @@
 -- ARGV 1 project  2 ms at which the counters were read  3 ms at which it is to be copied again in any case, or 0
 --      then the fields that are over, each with its value
 -- Run again, it changes nothing more.
+-- A full memory refuses some of what follows, but not once the script has run a command that writes, whatever came of it.
+redis.call('PERSIST', KEYS[2])
 for i = 4, #ARGV, 2 do
   if redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[i + 1] then
     redis.call('HDEL', KEYS[2], ARGV[i])

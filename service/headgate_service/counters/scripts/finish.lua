@@ -3,6 +3,7 @@
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then
   return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0
 end
-redis.call('SET', KEYS[1], ARGV[1])
+-- In this order: a full memory refuses a SET that is the first to write.
 redis.call('DEL', KEYS[2])
+redis.call('SET', KEYS[1], ARGV[1])
 return 1

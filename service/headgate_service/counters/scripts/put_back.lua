@@ -12,6 +12,8 @@ end
 if redis.call('GET', KEYS[2]) ~= name then
   return 'AGAIN'
 end
+-- As in copied.lua.
+redis.call('PERSIST', KEYS[5])
 local project, seq, bytes, counts, fields, sinks = unpack(cmsgpack.unpack(ARGV[2]))
 for i = 1, #counts, 2 do
   if tonumber(redis.call('HGET', KEYS[5], counts[i]) or 0) < counts[i + 1] then
