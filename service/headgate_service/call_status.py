@@ -56,6 +56,7 @@ CAUSES: dict[type[Exception], tuple[int, str]] = {
     access.SessionRequired: (code_pb2.PERMISSION_DENIED, "session_required"),
     access.TooManyAttempts: (code_pb2.RESOURCE_EXHAUSTED, "rate_limited"),
     access.UserUnknown: (code_pb2.NOT_FOUND, "user_unknown"),
+    access.SessionUnknown: (code_pb2.NOT_FOUND, "session_unknown"),
     access.EmailTaken: (code_pb2.ALREADY_EXISTS, "email_taken"),
     access.OrganisationUnknown: (code_pb2.NOT_FOUND, "organisation_unknown"),
     ProjectUnknown: (code_pb2.NOT_FOUND, "project_unknown"),

@@ -93,6 +93,8 @@ ROUTES: dict[str, Door] = {
     # Who shows what is no session, or has ended, is signed out already.
     "POST /api/auth/logout": Door("401 in in in in in in in in 403"),
     "GET /api/auth/session": Door(SIGNED_IN),
+    "GET /api/auth/sessions": Door(SIGNED_IN),
+    "DELETE /api/auth/sessions/{session}": Door("401 401 401 401 in in in 401 in 403"),
     "POST /api/auth/password": Door(SESSION, {"oldPassword": PASSWORD, "newPassword": "short"}),
     "POST /api/cli/tokens": Door(SESSION),
     "POST /api/cli/validate": Door(ANYBODY, {"token": "hgt_x"}),
@@ -150,6 +152,8 @@ METHODS: dict[str, str] = {
     "AccountService/Login": G_ANYBODY,
     "AccountService/Logout": "401 in in in in in in in in",
     "AccountService/GetSession": G_SIGNED,
+    "AccountService/ListSessions": G_SIGNED,
+    "AccountService/EndSession": G_SIGNED,
     "AccountService/ChangePassword": G_SESSION,
     "AccountService/CreateCliToken": G_SESSION,
     "AccountService/RedeemCliToken": G_ANYBODY,
@@ -300,6 +304,7 @@ def knock(callers: Callers, route: str, door: Door, caller: str, let_in: bool) -
         key=callers.spare_key,
         user="nobody@example.com",
         letter="x",
+        session="ses_x",
         version="1",
         receipt=callers.receipt,
     )

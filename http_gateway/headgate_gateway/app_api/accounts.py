@@ -18,6 +18,18 @@ def user_json(user: wire.User) -> dict[str, Any]:
     return {"id": user.id, "email": user.email, "organisationId": user.organisation_id}
 
 
+def session_json(session: wire.Session) -> dict[str, Any]:
+    """A session or access token, without its text."""
+    return {
+        "id": session.id,
+        "kind": _KINDS.get(session.kind, "unknown"),
+        "createdAt": rfc3339(session.create_time),
+        "usedAt": rfc3339(session.use_time),
+        "expiresAt": rfc3339(session.expire_time),
+        "current": session.current,
+    }
+
+
 def _cookie(made: wire.LoginResponse) -> tuple[str, int]:
     return made.session, max(made.expire_time.seconds - int(time.time()), 1)
 
@@ -57,6 +69,22 @@ GET_SESSION = Operation(
         },
     },
 )
+LIST_SESSIONS = Operation(
+    "GET",
+    "/api/auth/sessions",
+    "The caller's sessions and access tokens, the latest first",
+    lambda channel: AccountServiceStub(channel).ListSessions,
+    lambda asked: wire.ListSessionsRequest(),
+    lambda found: {"sessions": [session_json(session) for session in found.sessions]},
+)
+END_SESSION = Operation(
+    "DELETE",
+    "/api/auth/sessions/{session}",
+    "End one of the caller's sessions or access tokens",
+    lambda channel: AccountServiceStub(channel).EndSession,
+    lambda asked: wire.EndSessionRequest(id=asked.path["session"]),
+    lambda done: {"ok": True},
+)
 CHANGE_PASSWORD = Operation(
     "POST",
     "/api/auth/password",
@@ -95,4 +123,13 @@ REDEEM_CLI_TOKEN = Operation(
     open=True,
 )
 
-OPERATIONS = (LOGIN, LOGOUT, GET_SESSION, CHANGE_PASSWORD, CREATE_CLI_TOKEN, REDEEM_CLI_TOKEN)
+OPERATIONS = (
+    LOGIN,
+    LOGOUT,
+    GET_SESSION,
+    LIST_SESSIONS,
+    END_SESSION,
+    CHANGE_PASSWORD,
+    CREATE_CLI_TOKEN,
+    REDEEM_CLI_TOKEN,
+)

@@ -37,6 +37,10 @@ class UserUnknown(Exception):
     """Nobody has that e-mail address or id."""
 
 
+class SessionUnknown(Exception):
+    """The caller has no session of that id."""
+
+
 class EmailTaken(Exception):
     """Somebody has that e-mail address already."""
 

@@ -60,6 +60,18 @@ class AccountServicer(AccountServiceServicer):
         )
 
     @answered
+    async def ListSessions(self, request: wire.ListSessionsRequest, context: _Context) -> wire.ListSessionsResponse:  # noqa: N802
+        shown = (await self._held(context)).principal
+        held = await self._sessions.of(shown.user_id or "")
+        return wire.ListSessionsResponse(sessions=[_wire_session(one, shown.credential_id) for one in held])
+
+    @answered
+    async def EndSession(self, request: wire.EndSessionRequest, context: _Context) -> wire.EndSessionResponse:  # noqa: N802
+        held = await self._held(context)
+        await self._sessions.end_one(held.principal, request.id, self._origins.of(context))
+        return wire.EndSessionResponse()
+
+    @answered
     async def ChangePassword(  # noqa: N802
         self, request: wire.ChangePasswordRequest, context: _Context
     ) -> wire.ChangePasswordResponse:
@@ -102,6 +114,17 @@ class AccountServicer(AccountServiceServicer):
 def wire_user(user: User) -> wire.User:
     """A person."""
     return wire.User(id=user.id, email=user.email, organisation_id=user.organisation_id)
+
+
+def _wire_session(held: HeldSession, current: str) -> wire.Session:
+    return wire.Session(
+        id=held.principal.credential_id,
+        kind=_KINDS[held.principal.kind],
+        create_time=timestamp(held.created_at),
+        use_time=timestamp(held.used_at),
+        expire_time=timestamp(held.expires_at),
+        current=held.principal.credential_id == current,
+    )
 
 
 def _shown(context: Any) -> str:

@@ -1,13 +1,15 @@
 """Sessions: opaque texts that stand for a person, each a row that ends with it."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from headgate_service.access.errors import CredentialInvalid
+from headgate_service.access.audit import record
+from headgate_service.access.errors import CredentialInvalid, SessionUnknown
+from headgate_service.access.origin import CallOrigin
 from headgate_service.access.principal import Principal, PrincipalKind
 from headgate_service.access.secret_text import SecretText
 from headgate_service.accounts.terms import SessionTerms
@@ -34,6 +36,7 @@ class HeldSession:
 
     principal: Principal
     created_at: int
+    used_at: int
     expires_at: int
 
 
@@ -81,12 +84,32 @@ class Sessions:
             row = found.first()
             if row is None or not self._lives(row[0], now) or row[1].disabled_at is not None:
                 raise CredentialInvalid("the session has ended: sign in again")
-            held, used_at = _held(row[0], row[1], kind), row[0].used_at
-        if used and now - used_at > self._terms.note_ms:
+            held = _held(row[0], row[1])
+        if used and now - held.used_at > self._terms.note_ms:
             # Where it cannot be noted now, the next use will be.
             with contextlib.suppress(ControlDbUnavailable):
                 await self._note(held.principal.credential_id, now)
         return held
+
+    async def of(self, user_id: str) -> Sequence[HeldSession]:
+        """A person's sessions and access tokens that are good, the latest first."""
+        now = self._now_ms()
+        async with self._database.read() as session:
+            rows = await session.execute(
+                select(SessionRow, UserRow)
+                .join(UserRow, UserRow.id == SessionRow.user_id)
+                .where(SessionRow.user_id == user_id)
+                .order_by(SessionRow.created_at.desc(), SessionRow.id)
+            )
+            return [_held(row, user) for row, user in rows if self._lives(row, now)]
+
+    async def end_one(self, person: Principal, session_id: str, origin: CallOrigin) -> None:
+        """Ends one of a person's sessions. Raises SessionUnknown."""
+        own = delete(SessionRow).where(SessionRow.id == session_id, SessionRow.user_id == person.user_id)
+        async with self._database.change() as (session, _):
+            if (await session.execute(own.returning(SessionRow.id))).first() is None:
+                raise SessionUnknown("you have no session of that id")
+            record(session, person, "session.end", session_id, origin, now_ms=self._now_ms())
 
     async def end(self, session: AsyncSession, text: str) -> None:
         """Ends a session in a change that is under way; one that is none is no error."""
@@ -112,6 +135,7 @@ class Sessions:
             await session.execute(update(SessionRow).where(SessionRow.id == session_id).values(used_at=now))
 
 
-def _held(row: SessionRow, user: UserRow, kind: PrincipalKind) -> HeldSession:
+def _held(row: SessionRow, user: UserRow) -> HeldSession:
+    kind = PrincipalKind(row.kind)
     person = Principal(kind, user.id, user.email, credential_id=row.id, organisation_id=user.organisation_id)
-    return HeldSession(person, row.created_at, row.expires_at)
+    return HeldSession(person, row.created_at, row.used_at, row.expires_at)

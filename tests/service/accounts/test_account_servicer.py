@@ -165,3 +165,23 @@ async def test_a_null_character_in_any_text_is_refused(service):
         login(service, "a\0@b.c"),
     ):
         assert await refused(call) == invalid
+
+
+async def test_a_person_sees_and_ends_their_own_sessions_only(service, person):
+    mine, other = (await login(service, person)).session, (await login(service, person)).session
+    owner = (await login(service, service.owner["email"], service.owner["password"])).session
+
+    async def listed(text: str) -> list[wire.Session]:
+        return (await service.accounts.ListSessions(wire.ListSessionsRequest(), metadata=shown(text))).sessions
+
+    assert sorted(one.current for one in await listed(mine)) == [False, True]
+    (theirs,) = await listed(owner)
+    wanted = next(one.id for one in await listed(mine) if not one.current)
+
+    def end(session: str):
+        return service.accounts.EndSession(wire.EndSessionRequest(id=session), metadata=shown(mine))
+
+    assert await refused(end(theirs.id)) == (grpc.StatusCode.NOT_FOUND, "session_unknown")
+    await end(wanted)
+    assert await refused(session_of(service, other)) == (grpc.StatusCode.UNAUTHENTICATED, "credential_invalid")
+    await session_of(service, owner)

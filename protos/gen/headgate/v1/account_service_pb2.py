@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headgate/v1/account_service.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"U\n\x04User\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n\x05\x65mail\x18\x02 \x01(\tR\x05\x65mail\x12\'\n\x0forganisation_id\x18\x03 \x01(\tR\x0eorganisationId\"@\n\x0cLoginRequest\x12\x14\n\x05\x65mail\x18\x01 \x01(\tR\x05\x65mail\x12\x1a\n\x08password\x18\x02 \x01(\tR\x08password\"\x8d\x01\n\rLoginResponse\x12\x18\n\x07session\x18\x01 \x01(\tR\x07session\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12%\n\x04user\x18\x03 \x01(\x0b\x32\x11.headgate.v1.UserR\x04user\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse\"\x13\n\x11GetSessionRequest\"\xe3\x01\n\x12GetSessionResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.headgate.v1.UserR\x04user\x12,\n\x04kind\x18\x02 \x01(\x0e\x32\x18.headgate.v1.SessionKindR\x04kind\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"]\n\x15\x43hangePasswordRequest\x12!\n\x0cold_password\x18\x01 \x01(\tR\x0boldPassword\x12!\n\x0cnew_password\x18\x02 \x01(\tR\x0bnewPassword\"\x18\n\x16\x43hangePasswordResponse\"\x17\n\x15\x43reateCliTokenRequest\"k\n\x16\x43reateCliTokenResponse\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"-\n\x15RedeemCliTokenRequest\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\"\x9f\x01\n\x16RedeemCliTokenResponse\x12!\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tR\x0b\x61\x63\x63\x65ssToken\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12%\n\x04user\x18\x03 \x01(\x0b\x32\x11.headgate.v1.UserR\x04user*[\n\x0bSessionKind\x12\x1c\n\x18SESSION_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14SESSION_KIND_SESSION\x10\x01\x12\x14\n\x10SESSION_KIND_CLI\x10\x02\x32\xf3\x03\n\x0e\x41\x63\x63ountService\x12>\n\x05Login\x12\x19.headgate.v1.LoginRequest\x1a\x1a.headgate.v1.LoginResponse\x12\x41\n\x06Logout\x12\x1a.headgate.v1.LogoutRequest\x1a\x1b.headgate.v1.LogoutResponse\x12M\n\nGetSession\x12\x1e.headgate.v1.GetSessionRequest\x1a\x1f.headgate.v1.GetSessionResponse\x12Y\n\x0e\x43hangePassword\x12\".headgate.v1.ChangePasswordRequest\x1a#.headgate.v1.ChangePasswordResponse\x12Y\n\x0e\x43reateCliToken\x12\".headgate.v1.CreateCliTokenRequest\x1a#.headgate.v1.CreateCliTokenResponse\x12Y\n\x0eRedeemCliToken\x12\".headgate.v1.RedeemCliTokenRequest\x1a#.headgate.v1.RedeemCliTokenResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headgate/v1/account_service.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"U\n\x04User\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n\x05\x65mail\x18\x02 \x01(\tR\x05\x65mail\x12\'\n\x0forganisation_id\x18\x03 \x01(\tR\x0eorganisationId\"@\n\x0cLoginRequest\x12\x14\n\x05\x65mail\x18\x01 \x01(\tR\x05\x65mail\x12\x1a\n\x08password\x18\x02 \x01(\tR\x08password\"\x8d\x01\n\rLoginResponse\x12\x18\n\x07session\x18\x01 \x01(\tR\x07session\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12%\n\x04user\x18\x03 \x01(\x0b\x32\x11.headgate.v1.UserR\x04user\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse\"\x13\n\x11GetSessionRequest\"\xe3\x01\n\x12GetSessionResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.headgate.v1.UserR\x04user\x12,\n\x04kind\x18\x02 \x01(\x0e\x32\x18.headgate.v1.SessionKindR\x04kind\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"\x15\n\x13ListSessionsRequest\"\x92\x02\n\x07Session\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12,\n\x04kind\x18\x02 \x01(\x0e\x32\x18.headgate.v1.SessionKindR\x04kind\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x35\n\x08use_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07useTime\x12;\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x18\n\x07\x63urrent\x18\x06 \x01(\x08R\x07\x63urrent\"H\n\x14ListSessionsResponse\x12\x30\n\x08sessions\x18\x01 \x03(\x0b\x32\x14.headgate.v1.SessionR\x08sessions\"#\n\x11\x45ndSessionRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"\x14\n\x12\x45ndSessionResponse\"]\n\x15\x43hangePasswordRequest\x12!\n\x0cold_password\x18\x01 \x01(\tR\x0boldPassword\x12!\n\x0cnew_password\x18\x02 \x01(\tR\x0bnewPassword\"\x18\n\x16\x43hangePasswordResponse\"\x17\n\x15\x43reateCliTokenRequest\"k\n\x16\x43reateCliTokenResponse\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"-\n\x15RedeemCliTokenRequest\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\"\x9f\x01\n\x16RedeemCliTokenResponse\x12!\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tR\x0b\x61\x63\x63\x65ssToken\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12%\n\x04user\x18\x03 \x01(\x0b\x32\x11.headgate.v1.UserR\x04user*[\n\x0bSessionKind\x12\x1c\n\x18SESSION_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14SESSION_KIND_SESSION\x10\x01\x12\x14\n\x10SESSION_KIND_CLI\x10\x02\x32\x97\x05\n\x0e\x41\x63\x63ountService\x12>\n\x05Login\x12\x19.headgate.v1.LoginRequest\x1a\x1a.headgate.v1.LoginResponse\x12\x41\n\x06Logout\x12\x1a.headgate.v1.LogoutRequest\x1a\x1b.headgate.v1.LogoutResponse\x12M\n\nGetSession\x12\x1e.headgate.v1.GetSessionRequest\x1a\x1f.headgate.v1.GetSessionResponse\x12S\n\x0cListSessions\x12 .headgate.v1.ListSessionsRequest\x1a!.headgate.v1.ListSessionsResponse\x12M\n\nEndSession\x12\x1e.headgate.v1.EndSessionRequest\x1a\x1f.headgate.v1.EndSessionResponse\x12Y\n\x0e\x43hangePassword\x12\".headgate.v1.ChangePasswordRequest\x1a#.headgate.v1.ChangePasswordResponse\x12Y\n\x0e\x43reateCliToken\x12\".headgate.v1.CreateCliTokenRequest\x1a#.headgate.v1.CreateCliTokenResponse\x12Y\n\x0eRedeemCliToken\x12\".headgate.v1.RedeemCliTokenRequest\x1a#.headgate.v1.RedeemCliTokenResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headgate.v1.account_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SESSIONKIND']._serialized_start=1130
-  _globals['_SESSIONKIND']._serialized_end=1221
+  _globals['_SESSIONKIND']._serialized_start=1563
+  _globals['_SESSIONKIND']._serialized_end=1654
   _globals['_USER']._serialized_start=83
   _globals['_USER']._serialized_end=168
   _globals['_LOGINREQUEST']._serialized_start=170
@@ -48,18 +48,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSESSIONREQUEST']._serialized_end=434
   _globals['_GETSESSIONRESPONSE']._serialized_start=437
   _globals['_GETSESSIONRESPONSE']._serialized_end=664
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=666
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=759
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=761
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=785
-  _globals['_CREATECLITOKENREQUEST']._serialized_start=787
-  _globals['_CREATECLITOKENREQUEST']._serialized_end=810
-  _globals['_CREATECLITOKENRESPONSE']._serialized_start=812
-  _globals['_CREATECLITOKENRESPONSE']._serialized_end=919
-  _globals['_REDEEMCLITOKENREQUEST']._serialized_start=921
-  _globals['_REDEEMCLITOKENREQUEST']._serialized_end=966
-  _globals['_REDEEMCLITOKENRESPONSE']._serialized_start=969
-  _globals['_REDEEMCLITOKENRESPONSE']._serialized_end=1128
-  _globals['_ACCOUNTSERVICE']._serialized_start=1224
-  _globals['_ACCOUNTSERVICE']._serialized_end=1723
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=666
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=687
+  _globals['_SESSION']._serialized_start=690
+  _globals['_SESSION']._serialized_end=964
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=966
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1038
+  _globals['_ENDSESSIONREQUEST']._serialized_start=1040
+  _globals['_ENDSESSIONREQUEST']._serialized_end=1075
+  _globals['_ENDSESSIONRESPONSE']._serialized_start=1077
+  _globals['_ENDSESSIONRESPONSE']._serialized_end=1097
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=1099
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=1192
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=1194
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=1218
+  _globals['_CREATECLITOKENREQUEST']._serialized_start=1220
+  _globals['_CREATECLITOKENREQUEST']._serialized_end=1243
+  _globals['_CREATECLITOKENRESPONSE']._serialized_start=1245
+  _globals['_CREATECLITOKENRESPONSE']._serialized_end=1352
+  _globals['_REDEEMCLITOKENREQUEST']._serialized_start=1354
+  _globals['_REDEEMCLITOKENREQUEST']._serialized_end=1399
+  _globals['_REDEEMCLITOKENRESPONSE']._serialized_start=1402
+  _globals['_REDEEMCLITOKENRESPONSE']._serialized_end=1561
+  _globals['_ACCOUNTSERVICE']._serialized_start=1657
+  _globals['_ACCOUNTSERVICE']._serialized_end=2320
 # @@protoc_insertion_point(module_scope)

@@ -55,6 +55,16 @@ class AccountServiceStub:
                 request_serializer=headgate_dot_v1_dot_account__service__pb2.GetSessionRequest.SerializeToString,
                 response_deserializer=headgate_dot_v1_dot_account__service__pb2.GetSessionResponse.FromString,
                 _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/headgate.v1.AccountService/ListSessions',
+                request_serializer=headgate_dot_v1_dot_account__service__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_account__service__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.EndSession = channel.unary_unary(
+                '/headgate.v1.AccountService/EndSession',
+                request_serializer=headgate_dot_v1_dot_account__service__pb2.EndSessionRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_account__service__pb2.EndSessionResponse.FromString,
+                _registered_method=True)
         self.ChangePassword = channel.unary_unary(
                 '/headgate.v1.AccountService/ChangePassword',
                 request_serializer=headgate_dot_v1_dot_account__service__pb2.ChangePasswordRequest.SerializeToString,
@@ -103,6 +113,20 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSessions(self, request, context):
+        """The caller's sessions and access tokens that are good, the latest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSession(self, request, context):
+        """Ends one of the caller's sessions or access tokens. NOT_FOUND: none of theirs has that id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ChangePassword(self, request, context):
         """Changes the caller's password, and ends their other sessions and tokens. By session only. UNAUTHENTICATED: the old
         password is wrong. RESOURCE_EXHAUSTED: as for Login.
@@ -143,6 +167,16 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.GetSession,
                     request_deserializer=headgate_dot_v1_dot_account__service__pb2.GetSessionRequest.FromString,
                     response_serializer=headgate_dot_v1_dot_account__service__pb2.GetSessionResponse.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=headgate_dot_v1_dot_account__service__pb2.ListSessionsRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_account__service__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'EndSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSession,
+                    request_deserializer=headgate_dot_v1_dot_account__service__pb2.EndSessionRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_account__service__pb2.EndSessionResponse.SerializeToString,
             ),
             'ChangePassword': grpc.unary_unary_rpc_method_handler(
                     servicer.ChangePassword,
@@ -247,6 +281,60 @@ class AccountService:
             '/headgate.v1.AccountService/GetSession',
             headgate_dot_v1_dot_account__service__pb2.GetSessionRequest.SerializeToString,
             headgate_dot_v1_dot_account__service__pb2.GetSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.AccountService/ListSessions',
+            headgate_dot_v1_dot_account__service__pb2.ListSessionsRequest.SerializeToString,
+            headgate_dot_v1_dot_account__service__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.AccountService/EndSession',
+            headgate_dot_v1_dot_account__service__pb2.EndSessionRequest.SerializeToString,
+            headgate_dot_v1_dot_account__service__pb2.EndSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

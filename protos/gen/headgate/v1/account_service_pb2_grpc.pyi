@@ -47,6 +47,10 @@ class AccountServiceStub:
     """Ends the session or access token that is shown; one that has ended is no error."""
     GetSession: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetSessionRequest, _account_service_pb2.GetSessionResponse]
     """Who the caller is."""
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListSessionsRequest, _account_service_pb2.ListSessionsResponse]
+    """The caller's sessions and access tokens that are good, the latest first."""
+    EndSession: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.EndSessionRequest, _account_service_pb2.EndSessionResponse]
+    """Ends one of the caller's sessions or access tokens. NOT_FOUND: none of theirs has that id."""
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ChangePasswordRequest, _account_service_pb2.ChangePasswordResponse]
     """Changes the caller's password, and ends their other sessions and tokens. By session only. UNAUTHENTICATED: the old
     password is wrong. RESOURCE_EXHAUSTED: as for Login.
@@ -77,6 +81,10 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """Ends the session or access token that is shown; one that has ended is no error."""
     GetSession: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetSessionRequest, _account_service_pb2.GetSessionResponse]  # type: ignore[assignment]
     """Who the caller is."""
+    ListSessions: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListSessionsRequest, _account_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """The caller's sessions and access tokens that are good, the latest first."""
+    EndSession: _aio.UnaryUnaryMultiCallable[_account_service_pb2.EndSessionRequest, _account_service_pb2.EndSessionResponse]  # type: ignore[assignment]
+    """Ends one of the caller's sessions or access tokens. NOT_FOUND: none of theirs has that id."""
     ChangePassword: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ChangePasswordRequest, _account_service_pb2.ChangePasswordResponse]  # type: ignore[assignment]
     """Changes the caller's password, and ends their other sessions and tokens. By session only. UNAUTHENTICATED: the old
     password is wrong. RESOURCE_EXHAUSTED: as for Login.
@@ -122,6 +130,22 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.GetSessionResponse, _abc.Awaitable[_account_service_pb2.GetSessionResponse]]:
         """Who the caller is."""
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _account_service_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ListSessionsResponse, _abc.Awaitable[_account_service_pb2.ListSessionsResponse]]:
+        """The caller's sessions and access tokens that are good, the latest first."""
+
+    @_abc_1.abstractmethod
+    def EndSession(
+        self,
+        request: _account_service_pb2.EndSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.EndSessionResponse, _abc.Awaitable[_account_service_pb2.EndSessionResponse]]:
+        """Ends one of the caller's sessions or access tokens. NOT_FOUND: none of theirs has that id."""
 
     @_abc_1.abstractmethod
     def ChangePassword(
