@@ -123,7 +123,7 @@ class Policy:
                 return SAMPLED
             event.sample_weight = 1.0 / rule.sample
         judgement: Judgement = KEPT
-        if rule.schema is not None and (faults := rule.schema.faults(properties or {})):
+        if rule.schema is not None and (faults := rule.schema.faults(properties or {}, len(event.properties_json))):
             if rule.enforced:
                 return Refused(faults[0].field, "; ".join(_told(fault, faults[0].field) for fault in faults))
             judgement = Kept(tuple(f"{fault.field}: {fault.message}" for fault in faults))

@@ -11,6 +11,10 @@ from headgate_service.policy.invalid import ConfigFault, pointer
 MAX_STEPS = 2_000
 MAX_MESSAGE_CHARACTERS = 200
 MAX_FAULTS = 5
+# Steps of a schema times values of an event: up to which an event is checked (25 ns each), and up to which all of its
+# faults are looked for (4 us each).
+MAX_CHECKED = 250_000
+MAX_LOOKED_AT = 5_000
 
 _DRAFTS: Mapping[str, Any] = {
     "https://json-schema.org/draft/2020-12/schema": jsonschema_rs.Draft202012Validator,
@@ -51,7 +55,7 @@ class PropertySchema:
         if isinstance(schema, Mapping):
             # A schema of its own name is still itself; nothing is found by that name.
             schema = {keyword: value for keyword, value in schema.items() if keyword != "$id"}
-        _bound(schema)
+        self._steps = _bound(schema)
         try:
             self._validator = draft(
                 schema,
@@ -65,16 +69,46 @@ class PropertySchema:
         except (jsonschema_rs.ReferencingError, ValueError) as error:
             raise SchemaInvalid([ConfigFault("", f"is no JSON Schema: {str(error).splitlines()[0]}")]) from None
 
-    def faults(self, properties: Mapping[str, Any]) -> list[PropertyFault]:
-        """What is wrong with an event's properties, at most 5 faults."""
+    def faults(self, properties: Mapping[str, Any], json_bytes: int) -> list[PropertyFault]:
+        """What is wrong with an event's properties, which are so many bytes of JSON: at most 5 faults; of large ones
+        the first only. Ones that would take too long to check are at fault for that."""
+        # A value is at least a character and a comma.
+        if self._steps * json_bytes > 2 * MAX_CHECKED and self._looks(properties, MAX_CHECKED):
+            most = MAX_CHECKED // self._steps
+            return [PropertyFault("properties", f"must hold at most {most} values to be checked by this schema")]
         if self._validator.is_valid(properties):
             return []
-        found: list[PropertyFault] = []
-        for error in self._validator.iter_errors(properties):
-            found.extend(_faults(error))
-            if len(found) >= MAX_FAULTS:
-                break
+        if self._looks(properties, MAX_LOOKED_AT):
+            # The library finds every fault before it tells the first, 4 us each, of every branch and every element.
+            return list(_faults(self._first(properties)))[:1]
+        found = [fault for error in self._validator.iter_errors(properties) for fault in _faults(error)]
         return found[:MAX_FAULTS]
+
+    def _looks(self, properties: Mapping[str, Any], most: int) -> bool:
+        """Whether a check looks at more than so many values, counting each at each step."""
+        return self._steps * _size(properties, most // self._steps + 1) > most
+
+    def _first(self, properties: Mapping[str, Any]) -> jsonschema_rs.ValidationError:
+        try:
+            self._validator.validate(properties)
+        except jsonschema_rs.ValidationError as error:
+            return error
+        raise AssertionError("what is not valid has a fault")
+
+
+def _size(value: Any, enough: int) -> int:
+    """How many values there are in a value, 64 characters being one, counted to `enough`."""
+    size, left = 0, [value]
+    while left and size < enough:
+        size += 1
+        inner = left.pop()
+        if isinstance(inner, dict):
+            left.extend(inner.values())
+        elif isinstance(inner, list):
+            left.extend(inner)
+        elif isinstance(inner, str):
+            size += len(inner) // 64
+    return size
 
 
 def _faults(error: jsonschema_rs.ValidationError) -> Iterator[PropertyFault]:
@@ -109,8 +143,8 @@ def _draft(schema: Mapping[str, Any] | bool) -> Any:
     return known
 
 
-def _bound(schema: Mapping[str, Any] | bool) -> None:
-    """Refuses what could make the check of one event endless, or lead out of the schema."""
+def _bound(schema: Mapping[str, Any] | bool) -> int:
+    """The steps of a check, at least 1. Refuses what could make it endless, or lead out of the schema."""
     walk = _Walk(schema)
     steps = walk.steps(schema, ())
     if walk.faults:
@@ -123,6 +157,7 @@ def _bound(schema: Mapping[str, Any] | bool) -> None:
                 )
             ]
         )
+    return max(steps, 1)
 
 
 class _Walk:
@@ -153,7 +188,9 @@ class _Walk:
                 self._looked_at(inner, at)
             elif keyword in _NAMED and isinstance(inner, Mapping):
                 count += sum(self.steps(value, (*at, name)) for name, value in inner.items())
-            elif keyword not in _DATA:
+            elif keyword in _DATA:
+                count += len(inner) if isinstance(inner, Mapping | list) else 1
+            else:
                 count += self.steps(inner, at) if isinstance(inner, Mapping | list) else 1
         return count
 

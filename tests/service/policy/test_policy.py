@@ -302,6 +302,7 @@ DOUBLED = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in rang
         ({"pattern": "(a{1000}){1000}"}, "/pattern", "not too large"),
         ({"properties": {"a": {"pattern": "(?=a)b"}}}, "/properties/a/pattern", "without look-around"),
         ({"format": "regex"}, "/format", "is not taken"),
+        ({"enum": list(range(3000))}, "", "make it simpler"),
         ({"$schema": "https://example.com/mine"}, "/$schema", "is none of"),
     ],
 )
@@ -329,6 +330,28 @@ def test_a_schema_that_could_lead_out_or_without_end_is_refused(schema: Any, pat
 )
 def test_a_plain_schema_is_taken(schema: Any):
     policy(default={"schema": schema})
+
+
+HUGE: list[tuple[Any, Any]] = [
+    ({"items": {"anyOf": [{"const": -n} for n in range(900)]}}, [1] * 10_000),
+    ({"items": {"enum": [f"v{n}" for n in range(900)]}}, ["x"] * 10_000),
+    ({"allOf": [{"pattern": f"^[a-m]+{n}$"} for n in range(450)]}, "a" * 60_000),
+    ({"patternProperties": {f"^p{n}.*z$": {} for n in range(900)}}, {f"p{n}": 1 for n in range(5_000)}),
+]
+
+
+@pytest.mark.parametrize(("schema", "value"), HUGE)
+def test_an_event_that_would_take_too_long_to_check_does_not_fit(schema: Any, value: Any):
+    made = policy(default={"schema": {"properties": {"a": schema}}, "schemaMode": "enforce"})
+    refused = made.judge(event(properties={"a": value}))
+    assert isinstance(refused, Refused)
+    assert "values to be checked by this schema" in refused.message
+
+
+def test_of_an_event_with_very_many_faults_the_first_is_told():
+    made = policy(default={"schema": {"properties": {"a": {"items": {"type": "string"}}}}})
+    few, many = event(properties={"a": [1] * 3}), event(properties={"a": [1] * 20_000})
+    assert [len(verdict.warnings) for verdict in map(made.judge, (few, many)) if isinstance(verdict, Kept)] == [3, 1]
 
 
 def test_a_pattern_takes_time_linear_in_the_text():
