@@ -13,11 +13,12 @@ from headgate_cli import setting_values
 from headgate_cli.main import app
 from headgate_cli.section import Section, section_of
 from headgate_cli.settings import ENVIRONMENT, Settings
-from headgate_cli.sink_settings import DEFAULT_SINKS
+from headgate_cli.sink_settings import DEFAULT_SINKS, STORE_SINK
 from headgate_gateway.metrics import Metrics as GatewayMetrics
 from headgate_service.counters.metrics import CounterMetrics
 from headgate_service.delivery.metrics import DeliveryMetrics
 from headgate_service.policy.headgate_yaml import HeadgateYaml, compiled_schema, yaml_schema
+from headgate_service.store.metrics import StoreMetrics
 from headgate_sinks import Config, host
 from headgate_sinks.http_target import HttpConfig
 from prometheus_client import CollectorRegistry
@@ -35,6 +36,7 @@ BUILT_IN_SINKS = (
     "redis_stream",
     "s3",
     "segment",
+    "store",
     "webhook",
 )
 FOLDER = Path(__file__).parent / "reference"
@@ -121,7 +123,9 @@ def settings_page() -> str:
         lines += table(f"[[{name}]]", inner)
         if name != "sinks":
             continue
-        defaults = ", ".join(f"`{sink.name}`" for sink in DEFAULT_SINKS)
+        defaults = (
+            ", ".join(f"`{sink.name}`" for sink in DEFAULT_SINKS) + f", and `{STORE_SINK.name}` where there is a store"
+        )
         lines += [f"On by default: {defaults}. A `[[{name}]]` of the same name replaces it, or ends it with", ""]
         lines += ["```toml", f"[[{name}]]", f'name = "{DEFAULT_SINKS[0].name}"', "enabled = false", "```", ""]
     lines += ["## Environment", "", "| variable | the same as |", "|---|---|"]
@@ -169,6 +173,8 @@ def metrics_page() -> str:
     DeliveryMetrics(delivery, time.time)
     service = CollectorRegistry()
     CounterMetrics(service)
+    store = CollectorRegistry()
+    StoreMetrics(store)
     lines = [
         "# Metrics",
         "",
@@ -179,6 +185,7 @@ def metrics_page() -> str:
         ("The gateway, at `GET /metrics`", GatewayMetrics().registry),
         ("The service, at `service.metrics`", service),
         ("The forwarder, at `forwarder.metrics`", delivery),
+        ("The store, at `GET /metrics` of its socket or address", store),
     ):
         lines += [f"## {title}", "", "| metric | kind | meaning |", "|---|---|---|"]
         for metric in registry.collect():

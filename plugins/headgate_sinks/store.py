@@ -59,17 +59,15 @@ _ASKED_SETTINGS = {
 class StoreConfig(Config):
     """`[sinks.config]` of a store sink."""
 
-    url: SecretStr = Field(
-        SecretStr(""),
-        validate_default=False,
-        description="The store, as `[store] url` says it, or `env:NAME` or `file:PATH` of it. Absent: that one.",
+    url: SecretStr | None = Field(
+        None, description="The store, as `[store] url` says it, or `env:NAME` or `file:PATH` of it. Absent: that one."
     )
     timeout: float = Field(60.0, gt=0, le=300, description="Seconds that one request may take as a whole.")
 
     @field_validator("url")
     @classmethod
-    def _url(cls, url: SecretStr) -> SecretStr:
-        if not url.get_secret_value().startswith(("env:", "file:")):
+    def _url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("env:", "file:")):
             StoreAddress.parse(url.get_secret_value())
         return url
 
@@ -142,6 +140,8 @@ class StoreSink(Sink[StoreConfig]):
             await session.close()
 
     async def _connect(self) -> tuple[StoreAddress, aiohttp.ClientSession]:
+        if self.config.url is None:
+            raise Misconfigured("there is no store: set [store] enabled or url")
         text = await asyncio.to_thread(self.place.secret, self.config.url)
         try:
             address = StoreAddress.parse(text)
