@@ -50,19 +50,22 @@ def usage(
 
 
 def audit(
-    project: Annotated[str, typer.Option(help="The project, by slug or id.")],
+    project: Annotated[
+        str, typer.Option(help="The project, by slug or id. Default: what you did; as the operator, what anybody did.")
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, the latest first.")] = 100,
     before: Annotated[int | None, typer.Option(min=1, help="Those before the entry of this id.")] = None,
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show who changed what in a project, when and from where."""
+    """Show who changed what, when and from where."""
     query = {"limit": limit} | ({"before": before} if before else {})
-    found = reach(data_dir).call(api.LIST_AUDIT, {"project": project}, query)
+    operation, path = (api.LIST_AUDIT, {"project": project}) if project else (api.LIST_OWN_AUDIT, {})
+    found = reach(data_dir).call(operation, path, query)
     if as_json:
         show_json(found)
     else:
-        show_table(found["audit"], AUDIT, f"nothing was changed in {project}")
+        show_table(found["audit"], AUDIT, f"nothing was changed in {project}" if project else "nothing was changed")
 
 
 def _show(found: dict[str, Any]) -> None:

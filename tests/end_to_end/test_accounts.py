@@ -92,10 +92,12 @@ def test_the_cookie_is_secure_where_a_trusted_proxy_speaks_tls(make_headgate):
     for headers, secure in (({}, False), ({"X-Forwarded-Proto": "https"}, True), ({"Forwarded": "proto=https"}, True)):
         answer = httpx.post(f"{running.http}/api/auth/login", json=owner, headers=headers)
         assert answer.headers["set-cookie"].endswith("; Secure") is secure
-    # Where the proxy is trusted, what is written down is the client's address.
-    assert httpx.post(
-        f"{running.http}/api/auth/login", json=owner, headers={"X-Forwarded-For": "203.0.113.9"}
-    ).is_success
+    # What is written down is then the client's address.
+    with httpx.Client(base_url=running.http, headers={"X-Forwarded-For": "203.0.113.9"}, timeout=20) as client:
+        assert client.post("/api/auth/login", json=owner).is_success
+        told = client.get("/api/audit?limit=1").json()["audit"][0]
+    assert (told["what"], told["who"], told["from"]) == ("session.login", owner["email"], "203.0.113.9")
+    assert [entry["from"] for entry in running.json("audit", "--limit", "2")["audit"]] == ["203.0.113.9", "127.0.0.1"]
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,7 @@ ROUTES: dict[str, Door] = {
     f"DELETE {PROJECT}/members/{{user}}": Door(LEAVER),
     f"GET {PROJECT}/usage": Door(USAGE),
     f"GET {PROJECT}/audit": Door(READER),
+    "GET /api/audit": Door(PERSON),
     f"GET {PROJECT}/sinks": Door(VIEWER),
     f"GET {PROJECT}/dead-letters": Door(VIEWER),
     f"GET {PROJECT}/dead-letters/{{letter}}": Door(VIEWER),

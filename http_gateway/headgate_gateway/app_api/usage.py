@@ -84,6 +84,10 @@ GET_USAGE = Operation(
         Field("to", Kind.TIME, description="Rows that begin before. Default: now."),
     ),
 )
+_PAGE = (
+    Field("limit", Kind.INTEGER, description="At most so many, default 100.", bounds=(1, 1000)),
+    Field("before", Kind.INTEGER, description="Those before the entry of this id, to go on where a list ended."),
+)
 LIST_AUDIT = Operation(
     "GET",
     f"{PROJECT}/audit",
@@ -93,10 +97,16 @@ LIST_AUDIT = Operation(
         project=asked.path["project"], limit=asked.query.get("limit", 0), before=asked.query.get("before", 0)
     ),
     lambda found: {"audit": [audit_json(entry) for entry in found.entries]},
-    query=(
-        Field("limit", Kind.INTEGER, description="At most so many, default 100.", bounds=(1, 1000)),
-        Field("before", Kind.INTEGER, description="Those before the entry of this id, to go on where a list ended."),
-    ),
+    query=_PAGE,
+)
+LIST_OWN_AUDIT = Operation(
+    "GET",
+    "/api/audit",
+    "What the caller did, the latest first; for the operator, what anybody did",
+    lambda channel: ProjectServiceStub(channel).ListAudit,
+    lambda asked: wire.ListAuditRequest(limit=asked.query.get("limit", 0), before=asked.query.get("before", 0)),
+    lambda found: {"audit": [audit_json(entry) for entry in found.entries]},
+    query=_PAGE,
 )
 
-OPERATIONS = (GET_USAGE, LIST_AUDIT)
+OPERATIONS = (GET_USAGE, LIST_AUDIT, LIST_OWN_AUDIT)

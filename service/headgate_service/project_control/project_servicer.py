@@ -184,8 +184,14 @@ class ProjectServicer(project_service_pb2_grpc.ProjectServiceServicer):
 
     @answered
     async def ListAudit(self, request: wire.ListAuditRequest, context: _Context) -> wire.ListAuditResponse:  # noqa: N802
-        _, project = await self._callers.enter(context, request.project, Role.ADMIN, READ)
-        return wire.ListAuditResponse(entries=await self._audit_log.of(project.id, request.limit, request.before))
+        if request.project:
+            _, project = await self._callers.enter(context, request.project, Role.ADMIN, READ)
+            entries = await self._audit_log.of(project.id, request.limit, request.before)
+        elif (person := (await self._callers.person(context)).principal.user_id) is not None:
+            entries = await self._audit_log.by(person, request.limit, request.before)
+        else:
+            entries = await self._audit_log.all(request.limit, request.before)
+        return wire.ListAuditResponse(entries=entries)
 
     async def _key_project(self, context: _Context, named: str, key_id: str) -> tuple[Author, Project]:
         """The project of a key that the caller may make and end."""

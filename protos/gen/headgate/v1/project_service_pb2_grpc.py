@@ -221,7 +221,7 @@ class ProjectServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAudit(self, request, context):
-        """Who changed what, the latest first. For admins.
+        """Who changed what, the latest first. Of a project: for admins; without one: for people, what they did themselves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

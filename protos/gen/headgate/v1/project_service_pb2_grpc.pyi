@@ -79,7 +79,7 @@ class ProjectServiceStub:
     GetUsage: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.GetUsageRequest, _project_service_pb2.GetUsageResponse]
     """What was sent to the project, against its limits. For viewers; by JWT with `analytics:read`."""
     ListAudit: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.ListAuditRequest, _project_service_pb2.ListAuditResponse]
-    """Who changed what, the latest first. For admins."""
+    """Who changed what, the latest first. Of a project: for admins; without one: for people, what they did themselves."""
 
 @_typing.type_check_only
 class ProjectServiceAsyncStub(ProjectServiceStub):
@@ -132,7 +132,7 @@ class ProjectServiceAsyncStub(ProjectServiceStub):
     GetUsage: _aio.UnaryUnaryMultiCallable[_project_service_pb2.GetUsageRequest, _project_service_pb2.GetUsageResponse]  # type: ignore[assignment]
     """What was sent to the project, against its limits. For viewers; by JWT with `analytics:read`."""
     ListAudit: _aio.UnaryUnaryMultiCallable[_project_service_pb2.ListAuditRequest, _project_service_pb2.ListAuditResponse]  # type: ignore[assignment]
-    """Who changed what, the latest first. For admins."""
+    """Who changed what, the latest first. Of a project: for admins; without one: for people, what they did themselves."""
 
 class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
     """Projects, and who and what may use them. The caller is a person, by a session or a CLI token, or a JWT with the scope
@@ -266,6 +266,6 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _project_service_pb2.ListAuditRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_project_service_pb2.ListAuditResponse, _abc.Awaitable[_project_service_pb2.ListAuditResponse]]:
-        """Who changed what, the latest first. For admins."""
+        """Who changed what, the latest first. Of a project: for admins; without one: for people, what they did themselves."""
 
 def add_ProjectServiceServicer_to_server(servicer: ProjectServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
