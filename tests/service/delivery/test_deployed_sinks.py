@@ -231,6 +231,10 @@ async def test_an_operator_pauses_tests_replays_and_retries_it_by_its_name(rig, 
         assert target.bodies == {}
         (view,) = await sinks.view([project("a")])
         assert (view.state, view.books[0][1].pending) == ("PAUSED", 3)
+        # Another version is paused from its first moment on.
+        deployed.deploy("a", rig.webhook(max_events=1), version=2)
+        await asyncio.sleep(1.5)
+        assert target.bodies == {}
         await sinks.resume("a/hook")
         await rig.eventually(lambda: target.taken["a"] == ["a/0", "a/2"], "it to go on")
 
