@@ -125,3 +125,16 @@ def test_a_fault_of_the_environment_names_the_variable(tmp_path: Path) -> None:
 def test_a_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid, match="there is no such file: check --config"):
         read_settings(tmp_path / "absent.toml", {})
+
+
+def test_the_store_s_sink_is_there_where_a_store_is(tmp_path):
+    settings = read(tmp_path, '[store]\nurl = "http://u:p@h:8123/db"\n')
+    assert [(sink.name, sink.config) for sink in settings.running_sinks] == [
+        ("jsonl", {}),
+        ("store", {"url": "http://u:p@h:8123/db"}),
+    ]
+    off = '[store]\nurl = "http://h"\n[[sinks]]\nname = "store"\nenabled = false\n'
+    assert [sink.name for sink in read(tmp_path, off).running_sinks] == ["jsonl"]
+    own = '[store]\nurl = "http://h"\n[[sinks]]\nname = "second"\nuse = "store"\n[sinks.config]\nurl = "http://other"\n'
+    assert read(tmp_path, own).running_sinks[-1].config == {"url": "http://other"}
+    assert "u:p@" not in repr(settings)

@@ -1,5 +1,7 @@
 """Events in the embedded store, as whoever has the data directory finds them there."""
 
+import asyncio
+import contextlib
 import http.client
 import json
 import socket
@@ -86,4 +88,26 @@ def test_without_its_library_everything_else_works(make_headgate, monkeypatch, s
     assert "needs the package chdb-core" in headgate.log_file.read_text()
     send(headgate, "u1")
     assert [row["name"] for row in headgate.json("sinks", "status")["sinks"]] == ["jsonl"]
+    assert headgate.stop() == 0
+
+
+def test_a_store_elsewhere_is_one_url_away(make_headgate, wait_until, own_store, monkeypatch):
+    elsewhere = own_store('[store]\naddress = "127.0.0.1:0"\n')
+    host, port = elsewhere.address
+    password = (elsewhere.folder / "store.key").read_text()
+    asyncio.run(elsewhere.ask("CREATE DATABASE other"))
+    monkeypatch.setenv("HEADGATE_STORE_URL", f"http://headgate:{password}@{host}:{port}/other")
+    headgate = make_headgate().start()
+    assert headgate.pid("store") is None
+    send(headgate, "u1")
+    found: list[Any] = []
+
+    def there() -> bool:
+        with contextlib.suppress(AssertionError):
+            found[:] = asyncio.run(elsewhere.rows("SELECT event, distinct_id FROM other.events"))
+        return bool(found)
+
+    wait_until(there, "the service has made the tables and the sink has filled them", seconds=60)
+    assert found == [{"event": "bought", "distinct_id": "u1"}]
+    assert password not in headgate.log_file.read_text()
     assert headgate.stop() == 0
