@@ -17,6 +17,7 @@ from headgate_service.policy.property_path import DROP, Change, change, each_lea
 
 MASK = "***"
 HASH_CHARACTERS = 32
+MAX_HASHED = 1_000
 
 _DISTINCT = CanonicalField.of("distinct_id")
 _ADDRESS = CanonicalField.of("request.client_ip")
@@ -49,14 +50,14 @@ class Pii:
         self._hash_key = hash_key
         self._ip = ip
         self._canonical = [self._applied(rule) for rule in rules if not _in_properties(rule)]
-        self._inner: list[tuple[tuple[str, ...], Change]] = []
-        self._whole: list[Change] = []
+        self._inner: list[tuple[tuple[str, ...], PiiAction]] = []
+        self._whole: list[PiiAction] = []
         for rule in rules:
             path = tuple(rule.path.split("."))[1:]
             if _in_properties(rule) and path:
-                self._inner.append((path, self._change(rule.action)))
+                self._inner.append((path, rule.action))
             elif _in_properties(rule):
-                self._whole.append(self._change(rule.action))
+                self._whole.append(rule.action)
 
     @property
     def idle(self) -> bool:
@@ -79,10 +80,16 @@ class Pii:
             self._change_properties(event, properties)
 
     def _change_properties(self, event: event_pb2.Event, properties: dict[str, Any]) -> None:
-        found = [change(properties, path, new) for path, new in self._inner]
+        left = iter(range(MAX_HASHED))
+
+        def hashed(leaf: Any) -> str:
+            # A hash takes 4 us, and an event may hold ten thousand values: what is beyond is hidden all the same.
+            return MASK if next(left, None) is None else self._hashed(leaf)
+
+        found = [change(properties, path, _change(action, hashed)) for path, action in self._inner]
         kept: Any = properties
-        for new in self._whole:
-            kept = new(kept)
+        for action in self._whole:
+            kept = _change(action, hashed)(kept)
             if kept is DROP:
                 event.ClearField("properties_json")
                 return
@@ -90,7 +97,7 @@ class Pii:
             event.properties_json = orjson.dumps(kept)
 
     def _applied(self, rule: PiiRule) -> Apply:
-        new = self._change(rule.action)
+        new = _change(rule.action, self._hashed)
         url = url_of(rule.path)
         if url:
             field, part = CanonicalField.of(url), rule.path.removeprefix(f"{url}.")
@@ -115,12 +122,6 @@ class Pii:
 
         return apply
 
-    def _change(self, action: PiiAction) -> Change:
-        if action is PiiAction.DROP:
-            return lambda _: DROP
-        leaf = self._hashed if action is PiiAction.HASH else _masked
-        return lambda value: each_leaf(value, leaf)
-
     def _hashed(self, value: Any) -> str:
         text = value.encode() if isinstance(value, str) else orjson.dumps(value)
         return hmac.digest(self._hash_key, text, "sha256").hex()[:HASH_CHARACTERS]
@@ -129,6 +130,13 @@ class Pii:
 def hash_key_of(secret: bytes, project_id: str) -> bytes:
     """The key that a project's values are hashed with, of the secret that the control DB holds."""
     return hmac.digest(secret, b"pii:" + project_id.encode(), "sha256")
+
+
+def _change(action: PiiAction, hashed: Change) -> Change:
+    if action is PiiAction.DROP:
+        return lambda _: DROP
+    leaf = hashed if action is PiiAction.HASH else _masked
+    return lambda value: each_leaf(value, leaf)
 
 
 def _masked(_: Any) -> str:

@@ -30,6 +30,7 @@ from headgate_service.policy.sampling import kept
 
 # Origins are the clients' to make up.
 _ORIGINS_REMEMBERED = 1_000
+MAX_STARRED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class Policy:
         faults: list[ConfigFault] = []
         rules = {name: _rule(rule, faults, ("events", name)) for name, rule in config.events.items()}
         default = _rule(config.default, faults, ("default",))
+        faults += _pii_faults([setting.path for setting in config.pii])
         if faults:
             raise PolicyInvalid(faults)
         pii = Pii(
@@ -144,6 +146,18 @@ class Policy:
 
 def _told(fault: Any, first: str) -> str:
     return fault.message if fault.field == first else f"{fault.field} {fault.message}"
+
+
+def _pii_faults(paths: Sequence[str]) -> list[ConfigFault]:
+    """Rules that are one too many: each is looked for in every event."""
+    faults = [
+        ConfigFault(pointer("pii", place, "path"), "is ruled already, by a rule before")
+        for place, path in enumerate(paths)
+        if path in paths[:place]
+    ]
+    if sum("*" in path for path in paths) > MAX_STARRED:
+        faults.append(ConfigFault("/pii", f"has more than {MAX_STARRED} paths with a star"))
+    return faults
 
 
 def _rule(rule: EventRule, faults: list[ConfigFault], place: tuple[str, ...]) -> _Rule:

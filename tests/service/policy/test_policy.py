@@ -185,6 +185,19 @@ def test_a_hash_is_the_same_in_its_project_and_another_in_every_other():
     assert sent.user_id == hashed["email"]
 
 
+def test_of_very_many_values_that_are_to_be_hashed_none_shows():
+    after = properties_after(policy(pii=[{"path": "properties.a", "action": "hash"}]), {"a": ["b0b"] * 1500})
+    assert [after["a"].count("***"), len(set(after["a"])), "b0b" in after["a"]] == [500, 2, False]
+
+
+def test_the_same_path_twice_and_very_many_stars_are_refused():
+    twice = [{"path": "user_id", "action": "hash"}, {"path": "user_id", "action": "mask"}]
+    with pytest.raises(PolicyInvalid, match="/pii/1/path: is ruled already"):
+        policy(pii=twice)
+    with pytest.raises(PolicyInvalid, match="/pii: has more than 10 paths with a star"):
+        policy(pii=[{"path": f"properties.*.p{n}", "action": "mask"} for n in range(11)])
+
+
 def test_all_properties_can_go_or_be_masked():
     assert properties_after(policy(pii=[{"path": "properties", "action": "drop"}]), {"a": 1}) is None
     masked = properties_after(policy(pii=[{"path": "properties", "action": "mask"}]), {"a": [1, {"b": "c"}]})
