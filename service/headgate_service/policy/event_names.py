@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 Rule = TypeVar("Rule")
 # An attacker can make names up without end; what is remembered of them must end.
 MAX_REMEMBERED = 1000
+MAX_REMEMBERED_CHARACTERS = 200
 
 
 class EventNames(Generic[Rule]):
@@ -31,6 +32,8 @@ class EventNames(Generic[Rule]):
         rule = self._remembered.get(name)
         if rule is None:
             rule = next((found for parts, found in self._globs if _matches(name, parts)), self._default)
+            if len(name) > MAX_REMEMBERED_CHARACTERS:
+                return rule
             self._remembered[name] = rule
             if len(self._remembered) > MAX_REMEMBERED:
                 self._remembered.popitem(last=False)

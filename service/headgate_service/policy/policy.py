@@ -30,6 +30,7 @@ from headgate_service.policy.sampling import kept
 
 # Origins are the clients' to make up.
 _ORIGINS_REMEMBERED = 1_000
+_ORIGIN_CHARACTERS = 300
 MAX_STARRED = 10
 
 
@@ -76,7 +77,7 @@ class Policy:
         allowed = _matcher(config.origins, otherwise=True)
         self._from_ignored = _remembered(_matcher(config.ignored_environments.origins, otherwise=False))
         # Who is to be ignored in silence is not to be told of a fault.
-        self.allows = _remembered(lambda origin: allowed(origin) or self._from_ignored(origin))
+        self._allowed = _remembered(lambda origin: allowed(origin) or self._from_ignored(origin))
 
     @classmethod
     def parse(cls, compiled: Any, *, project_id: str, secret: bytes) -> "Policy":
@@ -105,6 +106,10 @@ class Policy:
         policy = cls.parse({"formatVersion": 1}, project_id=project_id, secret=b"")
         policy.readable = False
         return policy
+
+    def allows(self, origin: str) -> bool:
+        """Whether browsers may send from an origin, which is the value of their Origin header."""
+        return self._allowed(origin)
 
     def judge(self, event: event_pb2.Event, origin: str = "") -> Judgement:
         """What becomes of an event that is acceptable by its API's rules. Of one that is kept, personal data is
@@ -139,9 +144,6 @@ class Policy:
             for experiment in self.config.experiments
             if (not ids or experiment.id in ids) and (test or not experiment.test)
         ]
-
-    # `allows(origin)`: whether browsers may send from there. One that is empty is no browser's.
-    allows: Callable[[str], bool]
 
 
 def _told(fault: Any, first: str) -> str:
@@ -195,4 +197,6 @@ def _matcher(texts: Sequence[str], *, otherwise: bool) -> Callable[[str], bool]:
 
 
 def _remembered(matches: Callable[[str], bool]) -> Callable[[str], bool]:
-    return lru_cache(_ORIGINS_REMEMBERED)(matches)
+    remembered = lru_cache(_ORIGINS_REMEMBERED)(matches)
+    # A header may be 64 KiB, and a thousand of them are too many to keep.
+    return lambda origin: remembered(origin) if len(origin) <= _ORIGIN_CHARACTERS else matches(origin)
