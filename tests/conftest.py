@@ -129,7 +129,11 @@ class PostgresServer:
         command = [str(self._programs / "postgres"), "-D", str(self.data), "-k", str(self.data)]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "-c", "listen_addresses=", "-F"], stdout=log, stderr=log, cwd="/", **NOBODY
+                [*command, "-c", "listen_addresses=", "-c", "autovacuum=off", "-F"],
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                **NOBODY,
             )
         ends = time.monotonic() + 30
         ready = [str(self._programs / "pg_isready"), "-q", "-h", str(self.data)]

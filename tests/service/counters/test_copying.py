@@ -50,6 +50,7 @@ async def test_counters_are_copied_as_they_are(counters, redis):
     assert (await counters.hours("a"))["accepted"] == 7
 
 
+@ON_SQLITE
 async def test_a_project_at_rest_costs_nothing(counters, redis):
     for number in range(20):
         await counters.append(f"p{number}", 1)
@@ -69,6 +70,7 @@ async def test_a_project_at_rest_costs_nothing(counters, redis):
     assert (await copied(counters))["p3"].seq == 2
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("how", ["settled", "duplicates", "refused", "popped meanwhile"])
 async def test_whatever_changes_a_counter_has_it_copied_again(counters, redis, how):
     await counters.append("a", 2, ids={0: "x"})
@@ -112,6 +114,7 @@ async def test_whatever_changes_a_counter_has_it_copied_again(counters, redis, h
     assert await counters.hours("a") == expected
 
 
+@ON_SQLITE
 async def test_hours_that_are_over_move(counters, redis):
     await counters.append("a", 1)
     log = await shard_log(counters, counters.shard("a"))
@@ -129,6 +132,7 @@ async def test_hours_that_are_over_move(counters, redis):
     assert await redis.zscore(shard_keys(log.shard).changed, "a") == (hour + 1) * HOUR_MS
 
 
+@ON_SQLITE
 async def test_a_count_that_grew_since_it_was_read_stays(counters, redis):
     await counters.append("a", 1)
     use = counters.keys("a").use

@@ -26,6 +26,7 @@ async def test_the_first_start_names_every_shard_and_loses_nothing(counters):
     assert (await counters.append("a", 1)).status == "ok"
 
 
+@ON_SQLITE
 async def test_data_from_before_there_were_names_is_kept(counters, redis, control_db):
     await counters.append("a", 3)
     for shard in range(SHARDS):
@@ -37,6 +38,7 @@ async def test_data_from_before_there_were_names_is_kept(counters, redis, contro
     assert (verdict.base, verdict.month_used) == (3, 4)
 
 
+@ON_SQLITE
 async def test_what_is_ahead_of_the_copy_is_kept(counters, redis):
     await counters.append("a", 3)
     await counters.copying.copy()
@@ -72,6 +74,7 @@ async def test_the_quota_goes_on_from_the_last_copy(counters, redis):
     assert await counters.hours("a") == {"accepted": 5}
 
 
+@ON_SQLITE
 async def test_the_books_say_what_was_lost(counters, redis):
     await counters.append("a", 10)
     keys = counters.keys("a")
@@ -182,6 +185,7 @@ async def test_a_redis_set_back_to_an_earlier_time_is_found_and_set_right(counte
     assert (file.delivered, file.dead, file.pending) == (0, 0, 5)
 
 
+@ON_SQLITE
 async def test_another_redis_is_not_believed(counters, redis):
     await counters.append("a", 3)
     await counters.copying.copy()
@@ -195,6 +199,7 @@ async def test_another_redis_is_not_believed(counters, redis):
     assert (await counters.append("a", 1)).base == 3
 
 
+@ON_SQLITE
 async def test_one_shard_alone_may_be_lost(counters, redis):
     await counters.append("a", 3)
     await counters.append("b", 3)
@@ -250,6 +255,7 @@ async def test_without_the_control_db_nothing_is_put_back_and_nothing_taken(coun
     assert (await counters.append("a", 1)).base == 3
 
 
+@ON_SQLITE
 async def test_a_process_that_starts_while_counters_are_lost_knows(counters, redis):
     fresh = Epochs(counters.pipeline, counters.saved)
     assert fresh.missing == set(range(SHARDS))
