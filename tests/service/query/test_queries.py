@@ -250,3 +250,32 @@ def test_csv(asking):
     ]
     others = METRIC | {"type": "breakdown", "breakdown": {"key": "distinct_id", "limit": 1}}
     assert table(others)[2] == "$other,true,1,0.3333333333333333,,"
+
+
+def test_sampled_events_stand_for_several(filled):
+    sampled = [
+        Happened(NOON, "view", "ann", session_id="s1", weight=4.0, properties={"n": 1}),
+        Happened(NOON, "view", "ann", session_id="s2", weight=10.0, properties={"n": 3}),
+        Happened(NOON + 1, "buy", "bob", session_id="s3", weight=2.5, properties={"n": 7}),
+        Happened(NOON, "view", "bob", session_id="s3", properties={"n": 9}),
+    ]
+    project = filled.project(sampled)
+    queries = Queries(filled.rows, filled.table, clock=Clock(), now_ms=lambda: NOON)
+
+    def value(metric: Any) -> Any:
+        asker = Asker(project, "shop", "UTC", "r")
+        answer = filled.run(queries.answer(METRIC | {"metric": metric}, asker))
+        assert answer.meta["sampled"] is True
+        return orjson.loads(answer.results)[0]["value"]
+
+    assert value("count") == 17.5
+    assert value("unique_users") == 12.5
+    assert value("sessions") == 16.5
+    assert value("events_per_user") == 1.4
+    assert value({"agg": "sum", "property": "n"}) == 60.5
+    assert value({"agg": "avg", "property": "n"}) == pytest.approx(60.5 / 17.5)
+    assert value({"agg": "median", "property": "n"}) == 5
+    assert value({"agg": "count_distinct", "property": "n"}) == 4
+    asker = Asker(project, "shop", "UTC", "r")
+    (funnel,) = orjson.loads(filled.run(queries.answer(FUNNEL, asker)).results)
+    assert [step["count"] for step in funnel["steps"]] == [12.5, 2.5]
