@@ -52,7 +52,8 @@ def _s(count: int) -> str:
 
 
 def _projects(stage: Stage, count: int) -> Figures:
-    up = HeadgateUp(stage.cores, JSONL)
+    # Kept as long as any row lasts: what is dropped within seconds would cost each project a look at its log.
+    up = HeadgateUp(stage.cores, JSONL, keep="1h")
     try:
         keys = create_projects(up, count - 1)
         return _cost(stage, up, bodies.realanalytics(1), (up.public, *keys))

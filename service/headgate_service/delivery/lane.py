@@ -5,7 +5,7 @@ Lanes share nothing but the process, so that none waits for another's target.
 
 import asyncio
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -54,7 +54,8 @@ class LaneRules:
 
 
 class Lane:
-    """Runs until `stop`, or raises Fenced. `on_settled` is told which projects have moved."""
+    """Runs until `stop`, or raises Fenced. `on_settled` is told to how many payload bytes each project that moved is
+    done."""
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class Lane:
         metrics: SinkMetrics,
         clock: Callable[[], float],
         on_step: Callable[[str], None],
-        on_settled: Callable[[list[str]], None],
+        on_settled: Callable[[Mapping[str, int]], None],
     ) -> None:
         self._outlet = outlet
         self._sink = outlet.name
@@ -350,7 +351,7 @@ class Lane:
             sum(len(one.filtered) for one in settled),
             sum(one.route_errors for one in settled),
         )
-        self._on_settled([one.project_id for one in settled])
+        self._on_settled({one.project_id: one.position.bytes for one in settled})
 
     async def _pause(self, seconds: float) -> None:
         """Waits until the next attempt. What has waited too long expires meanwhile."""

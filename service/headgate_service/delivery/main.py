@@ -42,10 +42,11 @@ from headgate_service.delivery.plugin_worker.supervised_worker import Isolation
 from headgate_service.delivery.replay import ReplayLog, ReplayMetrics, ReplayOutlet
 from headgate_service.delivery.retry_lane import RetryLane
 from headgate_service.delivery.retry_queue import RetryQueue
-from headgate_service.delivery.shard import Shard, Trimmer
+from headgate_service.delivery.shard import Shard
 from headgate_service.delivery.shard_log import ProjectLog, ShardLog
 from headgate_service.delivery.status import StatusBoard
 from headgate_service.delivery.tenant_resolver import TenantResolvers
+from headgate_service.delivery.trimmer import Trimmer
 from headgate_service.delivery.wakeup import Wakeup
 from headgate_service.delivery_control.ledger import Ledger
 from headgate_service.garbage import spare_collections

@@ -29,6 +29,16 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
+class Trimmed:
+    """`entries` went. The oldest that is left is too old in `due_ms`, which is below 0 where a sink holds it.
+    `gone_bytes`: payload bytes of the project that went by now."""
+
+    entries: int
+    due_ms: int
+    gone_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Seals:
     """What is promised to a sink: the batches by rising number, and the version to change them under."""
 
@@ -154,14 +164,14 @@ class ShardLog:
         )
         return version, numbers
 
-    async def trim(self, project_id: str, sinks: Iterable[str], keep_ms: int, keep_bytes: int) -> int:
-        """Removes what every sink is done with and need not be kept; returns how many entries."""
+    async def trim(self, project_id: str, sinks: Iterable[str], keep_ms: int, keep_bytes: int) -> Trimmed:
+        """Removes what every sink is done with and need not be kept."""
         project = self._keys.project(project_id)
         keys = [self._keys.lease, project.log, project.cursors, project.use]
-        removed: int = await _TRIM.run(
+        removed, due_ms, gone_bytes = await _TRIM.run(
             self._redis, keys, self._lease.token, self._lease.milliseconds, keep_ms, keep_bytes, *sinks
         )
-        return removed
+        return Trimmed(removed, due_ms, gone_bytes)
 
 
 class ProjectLog(ShardLog):

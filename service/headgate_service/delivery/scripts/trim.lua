@@ -5,7 +5,8 @@
 -- A sink without a cursor has settled nothing yet, and nothing goes; a disabled one holds nothing then, and else keeps
 -- what follows its cursor from growing too old, but not from being too much. A project without sinks keeps what the two
 -- bounds say.
--- Returns how many entries went. Errors: FENCED
+-- Returns {how many entries went, milliseconds until the oldest that is left is too old, payload bytes gone in all}.
+-- Errors: FENCED
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return redis.error_reply('FENCED the lease is another one')
 end
@@ -29,6 +30,14 @@ local function last_through(id)
   return entry[1], tonumber(seq), tonumber(bytes)
 end
 
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local gone_bytes = tonumber(redis.call('HGET', KEYS[4], 'trimmed_bytes') or 0)
+local function answer(count)
+  local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
+  return {count, (oldest and (parts(oldest[1])) or now) + tonumber(ARGV[3]) - now, gone_bytes}
+end
+
 local lowest = '18446744073709551615-0'
 local disabled = lowest
 for i = 5, #ARGV do
@@ -40,7 +49,7 @@ for i = 5, #ARGV do
       disabled = id
     end
   elseif not id then
-    return 0
+    return answer(0)
   elseif before(id, lowest) then
     lowest = id
   end
@@ -48,15 +57,12 @@ end
 
 local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
 if not first or before(lowest, first[1]) then
-  return 0
+  return answer(0)
 end
 local settled, _, settled_bytes = last_through(lowest)
 
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 -- Everything through this millisecond goes, as far as it is settled.
 local through = math.min(now - tonumber(ARGV[3]), (parts(disabled)) - 1)
-local gone_bytes = tonumber(redis.call('HGET', KEYS[4], 'trimmed_bytes') or 0)
 local excess = settled_bytes - gone_bytes - tonumber(ARGV[4])
 if excess > 0 then
   local low, high = parts(first[1]), (parts(settled))
@@ -78,10 +84,11 @@ if through < (parts(settled)) then
 end
 local id, seq, bytes = last_through(last)
 if not id then
-  return 0
+  return answer(0)
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local ms, number = string.match(id, '^(%d+)-(%d+)$')
 local count = redis.call('XTRIM', KEYS[2], 'MINID', '=', ms .. '-' .. string.format('%d', tonumber(number) + 1))
 redis.call('HSET', KEYS[4], 'trimmed_seq', string.format('%d', seq), 'trimmed_bytes', string.format('%d', bytes))
-return count
+gone_bytes = bytes
+return answer(count)

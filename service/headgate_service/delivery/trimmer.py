@@ -1,0 +1,112 @@
+"""Keeps a shard's log short."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import structlog
+from redis.exceptions import ResponseError
+
+from headgate_service.delivery.shard_log import ShardLog
+from headgate_service.log.redis_pipeline import RedisUnavailable
+
+_BATCHES_PER_TRIM = 16
+_PROJECTS_AT_ONCE = 64
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What is known of a project's log: when, by the loop's clock, its oldest entry is too old, and its payload bytes
+    that are gone, and that a sink is done with."""
+
+    due: float
+    gone: int
+    settled: int
+
+
+class Trimmer:
+    """Removes from a shard's log what every sink is done with: of projects that moved every 16 batches, of all of them
+    every `seconds`. `sinks_of` names those that read a project; `keep_bytes` says how many settled payload bytes a
+    project may keep at this time.
+
+    A project of which nothing can go yet, for it is neither too old nor too much, is left alone: else each event of
+    many projects would cost a look of its own.
+    """
+
+    def __init__(
+        self,
+        log: ShardLog,
+        sinks_of: Callable[[str], Iterable[str]],
+        seconds: float,
+        keep_ms: int,
+        keep_bytes: Callable[[], int],
+        on_step: Callable[[str], None],
+    ) -> None:
+        self._log = log
+        self._sinks_of = sinks_of
+        self._seconds = seconds
+        self._keep_ms = keep_ms
+        self._keep_bytes = keep_bytes
+        self._on_step = on_step
+        self._known: dict[str, _Kept] = {}
+        self._moved: set[str] = set()
+        self._batches = 0
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    def moved(self, settled: Mapping[str, int]) -> None:
+        """A sink is done with a project's payload bytes through so many, by project."""
+        for project_id, size in settled.items():
+            if (kept := self._known.get(project_id)) is not None:
+                kept.settled = max(kept.settled, size)
+        self._moved.update(settled)
+        self._batches += 1
+        if self._batches >= _BATCHES_PER_TRIM:
+            self._batches = 0
+            self._wake.set()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until `stop`, or raises Fenced."""
+        while not self._stopping:
+            everything = False
+            try:
+                async with asyncio.timeout(self._seconds):
+                    await self._wake.wait()
+            except TimeoutError:
+                everything = True
+            self._wake.clear()
+            if self._stopping:
+                return
+            try:
+                project_ids = list(self._moved)
+                if everything:
+                    project_ids = await self._log.projects()
+                    self._known = {one: self._known[one] for one in project_ids if one in self._known}
+                await self._trim(project_ids)
+            except (RedisUnavailable, ResponseError) as error:
+                _log.warning("trimming waits for Redis", shard=self._log.shard, error=str(error))
+
+    async def _trim(self, project_ids: list[str]) -> None:
+        self._moved.difference_update(project_ids)
+        keep_bytes, now = self._keep_bytes(), asyncio.get_running_loop().time()
+        due = [one for one in project_ids if self._is_due(one, now, keep_bytes)]
+        for first in range(0, len(due), _PROJECTS_AT_ONCE):
+            some = due[first : first + _PROJECTS_AT_ONCE]
+            await asyncio.gather(*(self._trim_one(project_id, keep_bytes) for project_id in some))
+            self._on_step("trim")
+
+    async def _trim_one(self, project_id: str, keep_bytes: int) -> None:
+        trimmed = await self._log.trim(project_id, self._sinks_of(project_id), self._keep_ms, keep_bytes)
+        due = asyncio.get_running_loop().time() + trimmed.due_ms / 1000
+        kept = self._known.setdefault(project_id, _Kept(due, trimmed.gone_bytes, trimmed.gone_bytes))
+        kept.due, kept.gone = due, trimmed.gone_bytes
+
+    def _is_due(self, project_id: str, now: float, keep_bytes: int) -> bool:
+        kept = self._known.get(project_id)
+        return kept is None or now >= kept.due or kept.settled - kept.gone > keep_bytes
