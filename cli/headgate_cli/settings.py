@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ByteSize, Field, ValidationError
+from pydantic import BaseModel, ByteSize, Field, ValidationError, field_validator
 
 from headgate_cli.account_settings import AccountSettings, JwtSettings
 from headgate_cli.section import Rate, Section, section_of
@@ -138,6 +138,16 @@ class StoreSettings(Section):
 
     query_seconds: SecondsSetting = 60
     """How long a query of the embedded store may take, unless its client sets `max_execution_time`."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_of_a_store(cls, url: str | None) -> str | None:
+        # What `up` hands to its children is a socket of its own.
+        if url is not None and not url.startswith("unix:"):
+            from headgate_sinks.store_address import StoreAddress
+
+            StoreAddress.parse(url)
+        return url
 
 
 class LimitSettings(Section):

@@ -2,9 +2,11 @@
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-import aiohttp
+if TYPE_CHECKING:
+    import aiohttp
 
 DATABASE = "headgate"
 _SCHEME = "unix:"
@@ -51,8 +53,11 @@ class StoreAddress:
         """For messages: without its password."""
         return f"{_SCHEME}{self.socket}" if self.socket else f"{self.url}/{self.database}"
 
-    def session(self, seconds: float) -> aiohttp.ClientSession:
+    def session(self, seconds: float) -> "aiohttp.ClientSession":
         """For requests to `url` that may take so long as a whole. Call it in an event loop."""
+        # Not for those that only read an address.
+        import aiohttp
+
         return aiohttp.ClientSession(
             headers={"X-ClickHouse-User": self.user, "X-ClickHouse-Key": self.password},
             connector=aiohttp.UnixConnector(self.socket) if self.socket else None,

@@ -138,3 +138,10 @@ def test_the_store_s_sink_is_there_where_a_store_is(tmp_path):
     own = '[store]\nurl = "http://h"\n[[sinks]]\nname = "second"\nuse = "store"\n[sinks.config]\nurl = "http://other"\n'
     assert read(tmp_path, own).running_sinks[-1].config == {"url": "http://other"}
     assert "u:p@" not in repr(settings)
+
+
+@pytest.mark.parametrize("url", ["clickhouse:9000", "http://h/a b", "http://u:secret@h/?a=b"])
+def test_a_store_url_that_is_none_is_refused_by_its_setting(tmp_path, url):
+    with pytest.raises(SettingsInvalid, match=r"store\.url: ") as caught:
+        read(tmp_path, f'[store]\nurl = "{url}"\n')
+    assert "secret" not in str(caught.value)

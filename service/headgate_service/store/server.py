@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 import structlog
 from aiohttp import web
-from multidict import MultiMapping
 
 from headgate_service.store.asked import USERS, Asked, credentials, read_asked
 from headgate_service.store.config import Config
@@ -78,7 +77,7 @@ class StoreServer:
             )
 
     async def _answer(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
-        address: MultiMapping[str] = request.query
+        address: Mapping[str, str] = request.query
         self._admit(address, request.headers)
         if request.method not in ("GET", "POST"):
             raise Refused(48, "NOT_IMPLEMENTED", f"Method {request.method} is not known here")
