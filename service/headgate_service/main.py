@@ -70,6 +70,7 @@ from headgate_service.project_control.removal import Removal
 from headgate_service.project_control.services import ProjectServices
 from headgate_service.project_control.stored_events import StoredEvents
 from headgate_service.projects import Projects
+from headgate_service.query.limited_store import MOST_MEMORY
 from headgate_service.query.queries import Queries
 from headgate_service.query.query_servicer import QueryServicer
 from headgate_service.receipt_lookup import ReceiptLookup
@@ -176,7 +177,7 @@ async def _serve_core(
     project_services.add_to(public, callers)
     store = Store(config.store_url) if config.store_url else None
     stored = StoredEvents(store) if store else None
-    queries = Queries(store, TABLE, clock=time.monotonic, now_ms=_now_ms) if store else None
+    queries = _queries(config, store) if store else None
     query_service_pb2_grpc.add_QueryServiceServicer_to_server(QueryServicer(callers, queries), public)
     deploys = Deploys(database, _now_ms, config.tenant_rules, await _tenant_secrets(database, config))
     previews = Previews(deploys, pipeline)
@@ -258,6 +259,12 @@ async def _tenant_secrets(database: ControlDb, config: Config) -> TenantSecrets 
     if renewed := await encrypt_anew(database, box):
         _log.info("secrets of projects' sinks are encrypted with the first key now", secrets=renewed)
     return TenantSecrets(box, await Secrets(database, secrets.token_bytes).get(TENANT_SINK_HASHING))
+
+
+def _queries(config: Config, store: Store) -> Queries:
+    embedded = (config.store_url or "").startswith("unix:")
+    most_memory = None if embedded else MOST_MEMORY
+    return Queries(store, TABLE, clock=time.monotonic, now_ms=_now_ms, most_memory=most_memory)
 
 
 def _now_ms() -> int:

@@ -12,6 +12,8 @@ from headgate_service.store import client
 from headgate_service.store.parameter import Parameter
 
 MOST_SECONDS = 10.0
+MOST_MEMORY = 4 * 1024**3
+"""Bytes that a query may take of a server of one's own; the embedded store sets a limit of its own."""
 # Of the way there and back; the engine ends a query in time by itself.
 _MARGIN_SECONDS = 1.0
 _CANNOT_COMPILE_REGEXP = 427
@@ -22,7 +24,6 @@ _SETTINGS = {
     "prefer_column_name_to_alias": "0",
     "transform_null_in": "0",
     "aggregate_functions_null_for_empty": "0",
-    "max_memory_usage": str(4 * 1024**3),
     "max_rows_to_read": str(2_000_000_000),
     "max_result_rows": "20000",
     "timeout_overflow_mode": "throw",
@@ -50,8 +51,9 @@ class LimitedStore:
     Raises QueryTimeout, StoreDown and QueryOverLimit.
     """
 
-    def __init__(self, store: Rows, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Rows, clock: Callable[[], float], most_memory: int | None) -> None:
         self._store = store
+        self._settings = _SETTINGS | ({"max_memory_usage": str(most_memory)} if most_memory else {})
         self._clock = clock
         self._until = clock() + MOST_SECONDS
 
@@ -61,7 +63,7 @@ class LimitedStore:
         left = self._until - self._clock()
         if left <= 0:
             raise _timeout()
-        limits = {**_SETTINGS, **(settings or {}), "max_execution_time": str(math.ceil(left))}
+        limits = {**self._settings, **(settings or {}), "max_execution_time": str(math.ceil(left))}
         try:
             async with asyncio.timeout(left + _MARGIN_SECONDS):
                 return await self._store.query(sql, parameters, limits)

@@ -46,7 +46,8 @@ class Answer:
 
 
 class Queries:
-    """Over one store. `clock` is monotonic seconds, `now_ms` the time of day."""
+    """Over one store. `clock` is monotonic seconds, `now_ms` the time of day. `most_memory` is what one statement may
+    take of the store, in bytes; None: what the store lets it."""
 
     def __init__(
         self,
@@ -56,11 +57,13 @@ class Queries:
         clock: Callable[[], float],
         now_ms: Callable[[], int],
         cache_bytes: int = CACHE_BYTES,
+        most_memory: int | None = None,
     ) -> None:
         self._store = store
         self._table = table
         self._clock = clock
         self._now_ms = now_ms
+        self._most_memory = most_memory
         self._cache = Cache(cache_bytes, clock)
         self._at_once = AtOnce()
 
@@ -83,7 +86,7 @@ class Queries:
     async def _asked(self, query: Query, asker: Asker) -> Kept:
         now_ms = self._now_ms()
         with self._at_once.one(asker.project_id):
-            store = LimitedStore(self._store, self._clock)
+            store = LimitedStore(self._store, self._clock, self._most_memory)
             await _check_patterns(query, store)
             found = await answered(query, Scope(self._table, asker.project_id, query), store)
         meta = meta_of(query, asker.slug, now_ms) | {"truncated": found.truncated, "sampled": found.sampled}

@@ -49,6 +49,7 @@ class Counting:
     def __init__(self, rows: Any) -> None:
         self._rows = rows
         self.asked = 0
+        self.settings: Mapping[str, str] = {}
         self.fails: Exception | None = None
         self.held: asyncio.Event | None = None
 
@@ -56,6 +57,7 @@ class Counting:
         self, sql: str, parameters: Mapping[str, Any], settings: Mapping[str, str] | None = None
     ) -> Sequence[Sequence[Any]]:
         self.asked += 1
+        self.settings = settings or {}
         if self.fails:
             raise self.fails
         if self.held:
@@ -202,6 +204,14 @@ def test_the_stores_failures(asking, failure, raised):
         asked.one(METRIC)
     asked.store.fails = None
     assert not asked.meta(METRIC)["cached"]
+
+
+def test_the_engine_is_given_the_limits(asking):
+    asked = asking()
+    asked.one(METRIC)
+    assert asked.store.settings["max_execution_time"] == "10"
+    assert {"max_rows_to_read", "max_result_rows"} < asked.store.settings.keys()
+    assert "max_memory_usage" not in asked.store.settings
 
 
 @pytest.mark.parametrize("pattern", ["(", "a{2,1}", r"(?=x)", r"\1", "[z-a]", "*"])
