@@ -47,7 +47,9 @@ def receipt_json(answer: receipts.GetReceiptResponse) -> dict[str, Any]:
         "durable": answer.durable,
         "receivedAt": _rfc3339(answer.receive_time) if answer.HasField("receive_time") else None,
         "sinks": [
-            ({"sink": row.sink} if row.sink else {}) | {column: getattr(row, column) for column in COLUMNS}
+            ({"sink": row.sink} if row.sink else {})
+            | {column: getattr(row, column) for column in COLUMNS}
+            | ({"notTracked": row.not_tracked} if row.not_tracked else {})
             for row in answer.sinks
         ],
         **lost,
@@ -70,7 +72,10 @@ def receipt_lines(shown: dict[str, Any]) -> list[str]:
         width = max(len("sink"), *(len(row.get("sink", "")) for row in shown["sinks"])) + 2
         lines.append("  " + "sink".ljust(width) + "".join(column.rjust(11) for column in COLUMNS))
         lines += [
-            "  " + row.get("sink", "").ljust(width) + "".join(str(row[column]).rjust(11) for column in COLUMNS)
+            "  "
+            + row.get("sink", "").ljust(width)
+            + "".join(str(row[column]).rjust(11) for column in COLUMNS)
+            + (f"   and {row['notTracked']} that are not tracked" if "notTracked" in row else "")
             for row in shown["sinks"]
         ]
     return lines

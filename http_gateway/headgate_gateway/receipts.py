@@ -107,6 +107,7 @@ def _sink(progress: receipt_service_pb2.SinkProgress) -> dict[str, Any]:
         "delivered": progress.delivered,
         "filtered": progress.filtered,
         "dead": progress.dead,
+        **({"notTracked": progress.not_tracked} if progress.not_tracked else {}),
     }
 
 
@@ -138,6 +139,11 @@ _RECEIPT = {
                 "properties": {
                     "sink": {"type": "string", "description": "Only for a secret or organisation key."},
                     **dict.fromkeys(_PLACES, _COUNT),
+                    "notTracked": {
+                        **_COUNT,
+                        "description": "What became of them is not known: they are from before the sink's start, or so "
+                        "old that what its route kept from it is forgotten. Absent: none.",
+                    },
                 },
             },
         },

@@ -1,12 +1,13 @@
 """Says where the events of a receipt are, from each sink's cursor and its dead letters; the log itself is not read."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from headgate.v1.receipt_service_pb2 import GetReceiptResponse, SinkProgress
 
-from headgate_service.log.filtered_bits import count_set, spans
+from headgate_service.log.filtered_bits import KEPT_MS, count_set, spans
 from headgate_service.log.names import ProjectKeys, shard_keys
 from headgate_service.log.reader import timestamp
 from headgate_service.log.redis_pipeline import RedisPipeline
@@ -22,10 +23,12 @@ class ReceiptLookup:
         redis: RedisPipeline,
         sinks_of: Callable[[str], Sequence[str]],
         lost_ms: Callable[[int], int | None],
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._redis = redis
         self._sinks_of = sinks_of
         self._lost_ms = lost_ms
+        self._now_ms = now_ms
 
     async def progress(self, text: str, receipt: Receipt) -> GetReceiptResponse:
         """Raises RedisUnavailable."""
@@ -49,14 +52,28 @@ class ReceiptLookup:
         if not sinks:
             return response
         keys = shard_keys(receipt.shard).project(receipt.project_id)
-        cursors = await self._redis.execute("HMGET", keys.cursors, *(f"c:{sink}" for sink in sinks))
-        for sink, cursor in zip(sinks, cursors, strict=True):
-            response.sinks.append(await self._sink_progress(keys, sink, _settled_through(cursor), receipt))
+        asked = (f"{what}:{sink}" for sink in sinks for what in ("c", "start", "filtered"))
+        found, trimmed = await asyncio.gather(
+            self._redis.execute("HMGET", keys.cursors, *asked), self._redis.execute("HGET", keys.use, "trimmed_seq")
+        )
+        for sink, cursor, start, filtered in zip(sinks, found[::3], found[1::3], found[2::3], strict=True):
+            # One that has settled nothing starts with what is there.
+            begin = int(start or (0 if cursor else trimmed) or 0)
+            progress = await self._sink_progress(keys, sink, begin, _settled_through(cursor), receipt)
+            if progress.delivered and int(filtered or 0) and self._now_ms() - receipt.ms > KEPT_MS:
+                progress.not_tracked += progress.delivered
+                progress.delivered = 0
+            response.sinks.append(progress)
         return response
 
-    async def _sink_progress(self, keys: ProjectKeys, sink: str, settled: int, receipt: Receipt) -> SinkProgress:
+    async def _sink_progress(
+        self, keys: ProjectKeys, sink: str, begin: int, settled: int, receipt: Receipt
+    ) -> SinkProgress:
+        """`begin` and `settled`: the project's events before the sink's start, and through what it has settled."""
         progress = SinkProgress(sink=sink)
-        for before, last in receipt.ranges:
+        for first, last in receipt.ranges:
+            before = min(max(first, begin), last)
+            progress.not_tracked += before - first
             done = min(max(settled - before, 0), last - before)
             progress.pending += last - before - done
             if done:

@@ -6,7 +6,9 @@ from headgate.v1 import event_pb2
 from headgate.v1.ingest_service_pb2 import IngestEventsRequest
 from headgate.v1.receipt_service_pb2 import GetReceiptRequest
 from headgate_service.log.names import ProjectKeys, shard_keys
+from headgate_service.log.redis_pipeline import RedisPipeline
 from headgate_service.receipt import Receipt, ReceiptInvalid, ReceiptMaker, runs
+from headgate_service.receipt_lookup import ReceiptLookup
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +42,32 @@ async def test_a_receipt_follows_each_sinks_cursor(service, redis):
     await redis.hset(keys.cursors, "c:webhook", "1-1 5 200")
     await redis.zadd(keys.dead_ranges("webhook"), {"1-2": 2, "3-5": 5})
     assert rows(await look_up(service, receipt, service.bearer())) == [("jsonl", 2, 1, 0, 0), ("webhook", 0, 1, 0, 2)]
+
+
+async def test_what_is_from_before_a_sinks_start_is_not_tracked(service, redis):
+    receipt = (await ingest(service, "1", "2", "3")).receipt
+    keys = await project_keys(redis, service.project_id)
+    # One began after the second event; the other has settled nothing, and finds only what follows the first.
+    await redis.hset(keys.cursors, mapping={"c:jsonl": "1-0 3 100", "start:jsonl": 2})
+    await redis.hset(keys.use, "trimmed_seq", 1)
+    found = await look_up(service, receipt, service.bearer())
+    assert rows(found) == [("jsonl", 0, 1, 0, 0), ("webhook", 2, 0, 0, 0)]
+    assert [row.not_tracked for row in found.sinks] == [2, 1]
+
+
+@pytest.mark.parametrize(("days", "expected"), [(29, (0, 1, 1, 1, 0)), (31, (0, 0, 1, 1, 1))])
+async def test_what_a_route_kept_back_is_not_told_from_what_was_delivered_once_it_is_forgotten(
+    redis_url, days, expected
+):
+    pipeline = RedisPipeline(redis_url)
+    day_ms, keys = 86_400_000, shard_keys(5).project("p")
+    await pipeline.execute("HSET", keys.cursors, "c:s", "1-0 3 100", "filtered:s", 1, "dead:s", 1)
+    await pipeline.execute("ZADD", keys.dead_ranges("s"), 1, "0-1")
+    await pipeline.execute("SETRANGE", keys.filtered("s", 0), 0, b"\x04")
+    lookup = ReceiptLookup(pipeline, lambda _: ["s"], lambda _: None, lambda: 1000 + days * day_ms)
+    (row,) = (await lookup.progress("r", Receipt("p", 5, 1000, 3, 3, 0, 0, ((0, 3),)))).sinks
+    assert (row.pending, row.delivered, row.filtered, row.dead, row.not_tracked) == expected
+    await pipeline.close()
 
 
 async def test_duplicates_point_to_the_first_ones(service, redis):

@@ -138,7 +138,7 @@ async def test_receipts_tell_filtered_from_delivered(rig, producer, target, redi
             return await redis.hget(cursors("a"), "filtered:hook") == b"40"
 
         await rig.eventually(settled, "the counters")
-    lookup = ReceiptLookup(producer.pipeline, lambda _: ["hook"], lambda _: None)
+    lookup = ReceiptLookup(producer.pipeline, lambda _: ["hook"], lambda _: None, lambda: 2)
     for before, last in ((0, 50), (3, 8), (2, 3), (49, 50)):
         receipt = Receipt("a", sum(b"a") % 64, 1, last - before, last - before, 0, 0, ((before, last),))
         (row,) = (await lookup.progress("", receipt)).sinks

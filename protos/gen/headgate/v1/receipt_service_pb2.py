@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headgate/v1/receipt_service.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"-\n\x11GetReceiptRequest\x12\x18\n\x07receipt\x18\x01 \x01(\tR\x07receipt\"\x82\x03\n\x12GetReceiptResponse\x12\x18\n\x07receipt\x18\x01 \x01(\tR\x07receipt\x12\x1a\n\x08received\x18\x02 \x01(\x03R\x08received\x12\x1a\n\x08\x61\x63\x63\x65pted\x18\x03 \x01(\x03R\x08\x61\x63\x63\x65pted\x12\x1c\n\tduplicate\x18\x04 \x01(\x03R\tduplicate\x12\x18\n\x07\x64ropped\x18\x05 \x01(\x03R\x07\x64ropped\x12\x18\n\x07refused\x18\x06 \x01(\x03R\x07refused\x12\x18\n\x07\x64urable\x18\x07 \x01(\x08R\x07\x64urable\x12=\n\x0creceive_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0breceiveTime\x12/\n\x05sinks\x18\t \x03(\x0b\x32\x19.headgate.v1.SinkProgressR\x05sinks\x12>\n\rlog_lost_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0blogLostTime\"\x8a\x01\n\x0cSinkProgress\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\x12\x18\n\x07pending\x18\x02 \x01(\x03R\x07pending\x12\x1c\n\tdelivered\x18\x03 \x01(\x03R\tdelivered\x12\x1a\n\x08\x66iltered\x18\x04 \x01(\x03R\x08\x66iltered\x12\x12\n\x04\x64\x65\x61\x64\x18\x05 \x01(\x03R\x04\x64\x65\x61\x64\x32_\n\x0eReceiptService\x12M\n\nGetReceipt\x12\x1e.headgate.v1.GetReceiptRequest\x1a\x1f.headgate.v1.GetReceiptResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headgate/v1/receipt_service.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"-\n\x11GetReceiptRequest\x12\x18\n\x07receipt\x18\x01 \x01(\tR\x07receipt\"\x82\x03\n\x12GetReceiptResponse\x12\x18\n\x07receipt\x18\x01 \x01(\tR\x07receipt\x12\x1a\n\x08received\x18\x02 \x01(\x03R\x08received\x12\x1a\n\x08\x61\x63\x63\x65pted\x18\x03 \x01(\x03R\x08\x61\x63\x63\x65pted\x12\x1c\n\tduplicate\x18\x04 \x01(\x03R\tduplicate\x12\x18\n\x07\x64ropped\x18\x05 \x01(\x03R\x07\x64ropped\x12\x18\n\x07refused\x18\x06 \x01(\x03R\x07refused\x12\x18\n\x07\x64urable\x18\x07 \x01(\x08R\x07\x64urable\x12=\n\x0creceive_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0breceiveTime\x12/\n\x05sinks\x18\t \x03(\x0b\x32\x19.headgate.v1.SinkProgressR\x05sinks\x12>\n\rlog_lost_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0blogLostTime\"\xab\x01\n\x0cSinkProgress\x12\x12\n\x04sink\x18\x01 \x01(\tR\x04sink\x12\x18\n\x07pending\x18\x02 \x01(\x03R\x07pending\x12\x1c\n\tdelivered\x18\x03 \x01(\x03R\tdelivered\x12\x1a\n\x08\x66iltered\x18\x04 \x01(\x03R\x08\x66iltered\x12\x12\n\x04\x64\x65\x61\x64\x18\x05 \x01(\x03R\x04\x64\x65\x61\x64\x12\x1f\n\x0bnot_tracked\x18\x06 \x01(\x03R\nnotTracked2_\n\x0eReceiptService\x12M\n\nGetReceipt\x12\x1e.headgate.v1.GetReceiptRequest\x1a\x1f.headgate.v1.GetReceiptResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETRECEIPTRESPONSE']._serialized_start=131
   _globals['_GETRECEIPTRESPONSE']._serialized_end=517
   _globals['_SINKPROGRESS']._serialized_start=520
-  _globals['_SINKPROGRESS']._serialized_end=658
-  _globals['_RECEIPTSERVICE']._serialized_start=660
-  _globals['_RECEIPTSERVICE']._serialized_end=755
+  _globals['_SINKPROGRESS']._serialized_end=691
+  _globals['_RECEIPTSERVICE']._serialized_start=693
+  _globals['_RECEIPTSERVICE']._serialized_end=788
 # @@protoc_insertion_point(module_scope)

@@ -40,15 +40,17 @@ class GetReceiptResponse(_message.Message):
     def __init__(self, receipt: _Optional[str] = ..., received: _Optional[int] = ..., accepted: _Optional[int] = ..., duplicate: _Optional[int] = ..., dropped: _Optional[int] = ..., refused: _Optional[int] = ..., durable: _Optional[bool] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sinks: _Optional[_Iterable[_Union[SinkProgress, _Mapping]]] = ..., log_lost_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SinkProgress(_message.Message):
-    __slots__ = ("sink", "pending", "delivered", "filtered", "dead")
+    __slots__ = ("sink", "pending", "delivered", "filtered", "dead", "not_tracked")
     SINK_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
     DELIVERED_FIELD_NUMBER: _ClassVar[int]
     FILTERED_FIELD_NUMBER: _ClassVar[int]
     DEAD_FIELD_NUMBER: _ClassVar[int]
+    NOT_TRACKED_FIELD_NUMBER: _ClassVar[int]
     sink: str
     pending: int
     delivered: int
     filtered: int
     dead: int
-    def __init__(self, sink: _Optional[str] = ..., pending: _Optional[int] = ..., delivered: _Optional[int] = ..., filtered: _Optional[int] = ..., dead: _Optional[int] = ...) -> None: ...
+    not_tracked: int
+    def __init__(self, sink: _Optional[str] = ..., pending: _Optional[int] = ..., delivered: _Optional[int] = ..., filtered: _Optional[int] = ..., dead: _Optional[int] = ..., not_tracked: _Optional[int] = ...) -> None: ...
