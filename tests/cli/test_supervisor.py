@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,23 @@ async def test_children_start_and_end_in_order(stage: Stage) -> None:
         "service ended",
         "redis ended",
     ]
+
+
+async def test_a_child_beside_delays_no_other_and_yet_the_ready_line(stage: Stage) -> None:
+    opened = stage.folder / "opened"
+    store = stage.child("store", beside=True)
+
+    async def ready() -> bool:
+        return opened.exists()
+
+    store.spec = replace(store.spec, ready=ready)
+    running = stage.run(stage.child("redis"), store, stage.child("service"))
+    await until(lambda: "service started" in stage.lines())
+    assert not stage.said_ready.is_set()
+    opened.touch()
+    await within(stage.said_ready.wait())
+    stage.stop.set()
+    await within(running)
 
 
 async def test_a_killed_child_is_started_again_and_no_other(stage: Stage, capfd: pytest.CaptureFixture[str]) -> None:
