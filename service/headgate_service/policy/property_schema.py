@@ -9,6 +9,8 @@ import jsonschema_rs
 from headgate_service.policy.invalid import ConfigFault, pointer
 
 MAX_STEPS = 2_000
+# Schemas in one another, each reference followed.
+MAX_DEEP = 100
 MAX_MESSAGE_CHARACTERS = 200
 MAX_FAULTS = 5
 # Steps of a schema times values of an event: up to which an event is checked (25 ns each), and up to which all of its
@@ -168,8 +170,20 @@ class _Walk:
         self._root = root
         self._counted: dict[str, int] = {}
         self._under_way: set[str] = set()
+        self._deep = 0
 
     def steps(self, schema: Any, place: tuple[str | int, ...]) -> int:
+        if self._deep == MAX_DEEP:
+            message = f"is over {MAX_DEEP} levels deep with references followed: make it flatter"
+            self.faults.append(ConfigFault(pointer(*place), message))
+            return 1
+        self._deep += 1
+        try:
+            return self._steps(schema, place)
+        finally:
+            self._deep -= 1
+
+    def _steps(self, schema: Any, place: tuple[str | int, ...]) -> int:
         if isinstance(schema, list):
             return sum(self.steps(inner, (*place, index)) for index, inner in enumerate(schema))
         if not isinstance(schema, Mapping):

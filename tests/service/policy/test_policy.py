@@ -297,6 +297,7 @@ def test_a_schema_sees_what_the_client_sent_and_the_log_what_the_rules_left():
 
 
 DOUBLED = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(30)} | {"a30": {}}
+CHAINED = {f"a{n}": {"$ref": f"#/$defs/a{n + 1}"} for n in range(150)} | {"a150": {}}
 
 
 @pytest.mark.parametrize(
@@ -312,6 +313,7 @@ DOUBLED = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in rang
         ({"properties": {"a": {"$ref": "#"}}}, "/properties/a/$ref", "leads back to itself"),
         ({"$ref": "#/$defs/none"}, "/$ref", "points at nothing"),
         ({"$defs": DOUBLED, "$ref": "#/$defs/a0"}, "", "make it simpler"),
+        ({"$defs": CHAINED, "$ref": "#/$defs/a0"}, "/$defs/a99", "make it flatter"),
         ({"pattern": "(a{1000}){1000}"}, "/pattern", "not too large"),
         ({"properties": {"a": {"pattern": "(?=a)b"}}}, "/properties/a/pattern", "without look-around"),
         ({"format": "regex"}, "/format", "is not taken"),
