@@ -3,13 +3,14 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from headgate_service.query.refusal import invalid
 
 # What the store's times can tell, less a margin for zones and for comparison periods.
 _FIRST_YEAR, _LAST_YEAR = 1910, 2289
+_LONGEST_ZONE = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATE_TIME = re.compile(
@@ -36,7 +37,7 @@ class Clock:
     @classmethod
     def of(cls, name: object, path: str) -> "Clock":
         """Raises QueryInvalid."""
-        if not isinstance(name, str) or not _known(name):
+        if not isinstance(name, str) or len(name) > _LONGEST_ZONE or not known_zone(name):
             raise invalid(path, "must be a name of the IANA time zone database, such as Europe/Berlin")
         return cls(name, ZoneInfo(name))
 
@@ -127,8 +128,10 @@ def _within(day: date, path: str) -> date:
     return day
 
 
-@cache
-def _known(name: str) -> bool:
+# Queries may make names up without end.
+@lru_cache(1_000)
+def known_zone(name: str) -> bool:
+    """Whether there is a zone of that name."""
     # A name is a path in the database of zones, which refuses those that leave it.
     try:
         ZoneInfo(name)

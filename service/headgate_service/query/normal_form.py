@@ -73,5 +73,5 @@ def _condition(condition: Condition, clock: Clock) -> dict[str, Any]:
 def _scalar(value: Any, clock: Clock) -> Any:
     if isinstance(value, Moment):
         return clock.text(value.ms)
-    # JSON has no whole numbers of more bits that every reader takes for what they are.
-    return float(value) if type(value) is int and value.bit_length() > 63 else value
+    # Whole numbers of more bits came as floats. Those of 64 stay: two of them are one float, but not one question.
+    return float(value) if type(value) is int and not -(2**63) <= value < 2**64 else value

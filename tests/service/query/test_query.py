@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
+from headgate_service.query import moment
 from headgate_service.query.normal_form import normal_form
 from headgate_service.query.query import Query, parse_query
 from headgate_service.query.refusal import QueryInvalid, QueryOverLimit
@@ -323,6 +324,24 @@ def test_one_question_has_one_normal_form():
     one = METRIC | {"filter": [{"key": "plan", "op": "=", "value": "pro"}], "metric": None, "refresh": True}
     other = METRIC | {"filter": {"and": [LEAF]}, "metric": "count", "dateRange": DATES | {"timezone": "UTC"}}
     assert json.dumps(normal_form(parsed(one), "s")) == json.dumps(normal_form(parsed(other), "s"))
+
+
+def test_two_whole_numbers_of_64_bits_are_two_questions():
+    """As floats they would be one, and share an answer."""
+    one, other = ({"key": "n", "op": "eq", "value": value} for value in (2**64 - 1, 2**64 - 2))
+    assert normal_form(parsed(METRIC | {"filter": one}), "s") != normal_form(parsed(METRIC | {"filter": other}), "s")
+    large = parsed(METRIC | {"filter": {"key": "n", "op": "in", "value": [-1e19, 1e300]}})
+    assert orjson.loads(orjson.dumps(normal_form(large, "s")))["filter"]["value"] == [-1e19, 1e300]
+
+
+def test_zones_that_nobody_has_heard_of_are_not_remembered_for_good():
+    for number in range(2_000):
+        with pytest.raises(QueryInvalid):
+            parsed(METRIC | {"dateRange": DATES | {"timezone": f"Nowhere/{number}"}})
+    remembered = moment.known_zone.cache_info().currsize
+    with pytest.raises(QueryInvalid):
+        parsed(METRIC | {"dateRange": DATES | {"timezone": "x" * 100_000}})
+    assert moment.known_zone.cache_info().currsize == remembered <= 1_000
 
 
 def test_true_is_not_1():
