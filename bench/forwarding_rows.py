@@ -3,6 +3,7 @@
 import json
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,12 +19,12 @@ from bench import bodies
 from bench.delivered import delivered
 from bench.durable_redis import DurableRedis
 from bench.filler import fill
-from bench.headgate_up import JSONL, HeadgateUp, webhook
+from bench.headgate_up import JSONL, STORE, HeadgateUp, Sinks, webhook
 from bench.loaded import http_load
 from bench.plain_server import free_port
 from bench.proc import cpu_seconds
 from bench.row import Figures, Row, Void
-from bench.server import end, start
+from bench.server import end, start, wait_until
 from bench.stage import Stage
 
 # In steady rows; few enough for a round to be short.
@@ -37,6 +38,7 @@ def rows(stage: Stage, backlog: int) -> list[Row]:
     return [
         Row("forwarder", "jsonl", f"{steady:,} events into jsonl", partial(_drain, stage, "jsonl", steady)),
         Row("forwarder", "webhook", f"{steady:,} events into a webhook", partial(_drain, stage, "webhook", steady)),
+        Row("forwarder", "store", f"{steady:,} events into the store", partial(_drain, stage, "store", steady)),
         Row(
             "forwarder", "backlog", f"{backlog:,} events into jsonl", partial(_drain, stage, "jsonl", backlog), rounds=1
         ),
@@ -66,6 +68,10 @@ def _drain(stage: Stage, kind: str, events: int) -> Figures:
         sinks = JSONL
         if kind == "webhook":
             sinks = webhook(ends.enter_context(_receiver(stage, folder)))
+        socket = folder / "data" / "run" / "store.sock"
+        if kind == "store":
+            sinks = Sinks(STORE.names, f'{STORE.toml}[store]\nurl = "unix:{socket}"\n')
+            ends.callback(end, _store(stage, folder, socket))
         accepted = fill(redis.url, _PROJECTS, events).events
         config = folder / "headgate.toml"
         config.write_text(f'[redis]\nurl = "{redis.url}"\n{sinks.toml}')
@@ -73,6 +79,14 @@ def _drain(stage: Stage, kind: str, events: int) -> Figures:
         process = start(stage.cores.serving([*command, "--data-dir", str(folder / "data")]), folder / "log")
         ends.callback(end, process)
         return _timed(redis, process.pid, sinks.names[0], accepted)
+
+
+def _store(stage: Stage, folder: Path, socket: Path) -> subprocess.Popen[bytes]:
+    """A store on the servers' cores, as it is within `headgate up`."""
+    command = [sys.executable, "-m", "headgate_cli", "store", "--data-dir", str(folder / "data")]
+    process = start(stage.cores.serving(command), folder / "store.log")
+    wait_until(socket.exists, process, folder / "store.log")
+    return process
 
 
 def _timed(redis: DurableRedis, forwarder: int, sink: str, accepted: int) -> Figures:

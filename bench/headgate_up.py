@@ -36,6 +36,7 @@ log_bytes = "16GiB"
 [log]
 keep = "{keep}"
 """
+_NO_STORE = "[store]\nenabled = false\n"
 _NO_JSONL = '[[sinks]]\nname = "jsonl"\nenabled = false\n'
 
 
@@ -47,21 +48,24 @@ class Sinks:
     toml: str
 
 
-NO_SINKS = Sinks((), _NO_JSONL)
-JSONL = Sinks(("jsonl",), "")
+NO_SINKS = Sinks((), _NO_STORE + _NO_JSONL)
+JSONL = Sinks(("jsonl",), _NO_STORE)
+STORE = Sinks(("store",), _NO_JSONL)
 
 
 def many_jsonl(count: int) -> Sinks:
     """So many sinks that write into folders of their own."""
     names = tuple(f"jsonl-{number}" for number in range(count))
     tables = (f'[[sinks]]\nname = "{name}"\nuse = "jsonl"\n[sinks.config]\npath = "{name}"\n' for name in names)
-    return Sinks(names, _NO_JSONL + "".join(tables))
+    return Sinks(names, _NO_STORE + _NO_JSONL + "".join(tables))
 
 
 def webhook(port: int, settings: str = "") -> Sinks:
     """One webhook to a port of this machine; the bound of the log never refuses events for its sake."""
     config = f'[sinks.config]\nurl = "http://127.0.0.1:{port}/"\nsecret = "whsec_{"c2VjcmV0" * 4}"\n{settings}\n'
-    return Sinks(("hook",), f'{_NO_JSONL}[[sinks]]\nname = "hook"\nuse = "webhook"\nwhen_full = "expire"\n{config}')
+    return Sinks(
+        ("hook",), f'{_NO_STORE}{_NO_JSONL}[[sinks]]\nname = "hook"\nuse = "webhook"\nwhen_full = "expire"\n{config}'
+    )
 
 
 class HeadgateUp:

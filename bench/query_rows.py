@@ -16,7 +16,7 @@ from headgate_service.query.scope import Scope
 from headgate_service.store.client import Store
 from headgate_service.store.schema import TABLE
 
-from bench.headgate_up import NO_SINKS, HeadgateUp
+from bench.headgate_up import STORE, HeadgateUp
 from bench.row import Figures, Row, Void
 from bench.stage import Stage
 from bench.stored_events import FIRST_DAY, LAST_DAY, fill_store, store_of
@@ -106,7 +106,7 @@ class FilledUp:
     """A Headgate whose store holds events of the project `default`, and the session of its owner."""
 
     def __init__(self, stage: Stage, events: int) -> None:
-        self.up = HeadgateUp(stage.cores, NO_SINKS)
+        self.up = HeadgateUp(stage.cores, STORE)
         try:
             self.project_id = self.up.default_project().id
             fill_store(self.up, self.project_id, events)
