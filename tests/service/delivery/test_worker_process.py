@@ -178,3 +178,14 @@ async def test_a_process_that_sends_nonsense_is_ended(told: Running) -> None:
 async def test_a_process_that_is_closed_ends_in_order(told: Running) -> None:
     await told.process.close(10)
     assert await told.ended == "the sink's process ended by exit status 0"
+
+
+async def test_a_process_gives_way_from_its_first_moment():
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    process = await WorkerProcess.start("told", None, 30.0)
+    running = asyncio.create_task(process.run())
+    try:
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(own + 10, 19)
+    finally:
+        process.end("the test is over")
+        await running

@@ -31,9 +31,8 @@ from headgate_service.delivery.plugin_worker.messages import batch_of, descripti
 
 BEAT_SECONDS = 1.0
 # Behind everything that serves clients, when there is more to do than the machine can; but a plugin that is being
-# loaded has a deadline, and must get there on a busy machine.
-_NICENESS_LOADING = 10
-_NICENESS = 19
+# loaded has a deadline, and must get there on a busy machine: until then it is only as far back as it was started.
+_LAST = 19
 _ORPHAN_SECONDS = 5.0
 _CLOSE_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
@@ -54,7 +53,7 @@ def main() -> None:
     answer.id = request.id
     channel.sendall(frame(answer))
     if answer.WhichOneof("answer") == "description" and not setup.kind_only:
-        os.nice(_NICENESS - _NICENESS_LOADING)
+        os.nice(_LAST)
         asyncio.run(Worker(sink or _NoSink(), loaded).serve(channel))
 
 
@@ -223,7 +222,8 @@ def _watch(channel: int) -> None:
 
 
 def _behave(memory: int) -> None:
-    os.nice(_NICENESS_LOADING)
+    # What the plugin holds in memory, secrets too, is not for a file; and to write it would cost others their time.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("500")

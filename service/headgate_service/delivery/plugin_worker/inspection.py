@@ -13,7 +13,7 @@ from headgate_sinks.host import Broken
 
 from headgate_service.delivery.plugin_worker.frame import FrameUnreadable, frame, receive_frame
 from headgate_service.delivery.plugin_worker.messages import described
-from headgate_service.delivery.plugin_worker.process import COMMAND, without_own
+from headgate_service.delivery.plugin_worker.process import COMMAND, step_back, without_own
 
 _MOST_AT_ONCE = 4
 
@@ -37,6 +37,7 @@ def _inspect(use: str, seconds: float) -> Spec | Broken:
                 env=without_own(os.environ),
                 start_new_session=True,
             )
+        step_back(process.pid)
         try:
             own.settimeout(seconds)
             setup = plugin_pb2.PluginSetup(use=use, kind_only=True)
