@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from pathlib import Path
 
 import structlog
@@ -208,6 +209,12 @@ def make_outlets(
     return [Outlet(config, sink(config), clock, observers, when_full(config)) for config in sinks if config.enabled]
 
 
+@lru_cache
+def _loaded(use: str) -> Loaded:
+    # To look for a plugin takes 10 ms, and thousands of sinks may begin at once.
+    return load([use])
+
+
 def make_deployed_outlet(
     sink: DeployedSink,
     data_dir: Path,
@@ -220,5 +227,5 @@ def make_deployed_outlet(
     if sink.fault:
         return Outlet(config, Broken(config.use, sink.fault), clock, observers)
     place = TenantPlace(config.name, data_dir, clock, resolver=resolvers.of(sink.project_id))
-    made = make_sink(config.use, config.settings, load([config.use]), place)
+    made = make_sink(config.use, config.settings, _loaded(config.use), place)
     return Outlet(config, made if isinstance(made, Broken) else OwnSink(made), clock, observers)
