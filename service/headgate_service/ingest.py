@@ -136,7 +136,7 @@ class Ingest:
         events = submission.events
         unfit = False
         if policy is not None:
-            judged = judge(policy, events, submission.origin)
+            judged = await judge(policy, events, submission.origin)
             unfit = bool(judged.refused) and (submission.all_or_nothing or judged.nothing_taken)
             if unfit and (submission.dry_run or not submission.idempotency_key):
                 return self._unfit(submission, caller, judged)

@@ -168,7 +168,8 @@ class CompiledConfig(ConfigBody):
     format_version: Literal[1] = Field(description="The version of this format.")
     events: Annotated[dict[EventName, EventRule], Field(max_length=MAX_NAMES)] = Field(
         default_factory=dict,
-        description="Rules by name, or by a pattern with `*`. A name's own entry comes first, then the longest.",
+        description="Rules by name, or by a pattern with `*`, of which there may be 100. A name's own entry comes"
+        " first, then the longest.",
     )
 
     @classmethod

@@ -8,6 +8,10 @@ Rule = TypeVar("Rule")
 # An attacker can make names up without end; what is remembered of them must end.
 MAX_REMEMBERED = 1000
 MAX_REMEMBERED_CHARACTERS = 200
+# Each is looked for in every name that is not remembered.
+MAX_GLOBS = 100
+# Of a longer name, globs are looked for in the first and the last half of so many characters.
+MAX_LOOKED_AT = 1_000
 
 
 class EventNames(Generic[Rule]):
@@ -31,7 +35,10 @@ class EventNames(Generic[Rule]):
             return self._default
         rule = self._remembered.get(name)
         if rule is None:
-            rule = next((found for parts, found in self._globs if _matches(name, parts)), self._default)
+            looked_at = name
+            if len(name) > MAX_LOOKED_AT:
+                looked_at = f"{name[: MAX_LOOKED_AT // 2]}\0{name[-MAX_LOOKED_AT // 2 :]}"
+            rule = next((found for parts, found in self._globs if _matches(looked_at, parts)), self._default)
             if len(name) > MAX_REMEMBERED_CHARACTERS:
                 return rule
             self._remembered[name] = rule

@@ -1,5 +1,7 @@
 """A request's events as its project's policy left them, and the note by which a repeat hears the same again."""
 
+import asyncio
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +14,8 @@ from headgate_service.policy.judgement import Dropped, Refused
 from headgate_service.policy.policy import Policy
 
 MAX_WARNED = 100
+# How long the events of one request are judged before others get their turn.
+TURN_SECONDS = 0.005
 _MAX_NOTE_BYTES = 16 * 1024 * 1024
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -70,13 +74,18 @@ class Judged(msgspec.Struct, frozen=True):
         return cls(events, dropped, {place: Refused(*one) for place, one in refused.items()}, warnings, warned)
 
 
-def judge(policy: Policy, events: Sequence[event_pb2.Event], origin: str) -> Judged:
-    """Judges the events of a request; those that are kept are changed in place."""
+async def judge(policy: Policy, events: Sequence[event_pb2.Event], origin: str) -> Judged:
+    """Judges the events of a request; those that are kept are changed in place. However long that takes, others'
+    requests go on meanwhile."""
+    turn_ends = time.monotonic() + TURN_SECONDS
     dropped: dict[int, outcome_pb2.Reason] = {}
     refused: dict[int, Refused] = {}
     warnings: dict[int, Sequence[str]] = {}
     warned = 0
     for place, event in enumerate(events):
+        if place and time.monotonic() >= turn_ends:
+            await asyncio.sleep(0)
+            turn_ends = time.monotonic() + TURN_SECONDS
         judgement: Any = policy.judge(event, origin)
         if isinstance(judgement, Dropped):
             dropped[place] = judgement.reason

@@ -11,7 +11,7 @@ from headgate.v1 import event_pb2
 from headgate_service.event_rules import complete_user
 from headgate_service.policy.canonical_field import PROPERTIES, CanonicalField
 from headgate_service.policy.compiled_config import CompiledConfig, EventRule
-from headgate_service.policy.event_names import EventNames
+from headgate_service.policy.event_names import MAX_GLOBS, EventNames
 from headgate_service.policy.invalid import ConfigFault, PolicyInvalid, pointer
 from headgate_service.policy.judgement import (
     IGNORED_ENVIRONMENT,
@@ -89,6 +89,8 @@ class Policy:
         faults: list[ConfigFault] = []
         rules = {name: _rule(rule, faults, ("events", name)) for name, rule in config.events.items()}
         default = _rule(config.default, faults, ("default",))
+        if sum("*" in name for name in config.events) > MAX_GLOBS:
+            faults.append(ConfigFault("/events", f"has more than {MAX_GLOBS} names with a star"))
         faults += _pii_faults([setting.path for setting in config.pii])
         if faults:
             raise PolicyInvalid(faults)

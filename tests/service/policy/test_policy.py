@@ -1,10 +1,12 @@
 """What a policy makes of events."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from headgate.v1 import event_pb2, outcome_pb2
+from headgate_service.policy import judged
 from headgate_service.policy.invalid import PolicyInvalid
 from headgate_service.policy.judgement import IGNORED_ENVIRONMENT, KEPT, SAMPLED, SWITCHED_OFF, Kept, Refused
 from headgate_service.policy.policy import Policy
@@ -372,6 +374,39 @@ def test_of_an_event_with_very_many_faults_the_first_is_told():
 def test_a_pattern_takes_time_linear_in_the_text():
     made = policy(default={"schema": {"properties": {"a": {"pattern": "^(a+)+$"}}}, "schemaMode": "enforce"})
     assert isinstance(made.judge(event(properties={"a": "a" * 30_000 + "b"})), Refused)
+
+
+def test_a_glob_fits_a_long_name_by_how_it_begins_and_ends():
+    made = policy(events={"a*b": {"enabled": False}})
+    assert made.judge(event("a" + "x" * 30_000 + "b")) == SWITCHED_OFF
+    assert made.judge(event("a" + "x" * 30_000)) == KEPT
+    assert made.judge(event("x" * 30_000 + "b")) == KEPT
+
+
+def test_globs_are_so_few_that_no_name_takes_long():
+    globs = {f"a{number}*": {} for number in range(101)}
+    with pytest.raises(PolicyInvalid, match="more than 100 names with a star"):
+        policy(events=globs)
+    policy(events={f"a{number}": {} for number in range(500)} | dict(list(globs.items())[:100]))
+
+
+async def test_a_request_that_takes_long_lets_others_go_on(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(judged, "TURN_SECONDS", 0.0)
+    made = policy(events={"off": {"enabled": False}})
+    events = [event("off" if number % 2 else "on") for number in range(100)]
+    others = 0
+
+    async def count() -> None:
+        nonlocal others
+        while True:
+            await asyncio.sleep(0)
+            others += 1
+
+    counting = asyncio.create_task(count())
+    found = await judged.judge(made, events, "")
+    counting.cancel()
+    assert list(found.dropped) == list(range(1, 100, 2))
+    assert others >= 90
 
 
 JSON = st.recursive(
