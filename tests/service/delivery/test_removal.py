@@ -1,10 +1,12 @@
 """What Redis holds of a deleted project goes when nobody needs it, and of other projects nothing does."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
 from headgate_service.config import SinkRule
+from headgate_service.delivery.deployed_sink import DeployedSink, SinkChanges
 from headgate_service.delivery_control.dead_letters import DeadLetters
 from headgate_service.delivery_control.replays import Replays
 from headgate_service.log.names import SHARDS
@@ -101,8 +103,8 @@ async def test_what_is_stored_goes_first_and_again_where_that_failed(rig, produc
     assert (asked, await keys(producer, GONE)) == ([GONE, GONE], [])
 
 
-async def _count(letters: DeadLetters) -> int:
-    return len([one async for one in letters.of(project(GONE), "hook")])
+async def _count(letters: DeadLetters, sink: str = "hook") -> int:
+    return len([one async for one in letters.of(project(GONE), sink)])
 
 
 async def test_what_a_replay_reads_stays(rig, producer, target, removal):
@@ -125,3 +127,24 @@ async def test_a_sink_that_never_settled_anything_holds_it(producer, removal):
 
 async def test_a_project_without_entries_is_no_work(producer, removal):
     assert await removal.look() == []
+
+
+async def test_its_own_sinks_end_with_it_whatever_they_still_had_to_send(rig, producer, target):
+    own = f"{GONE}/hook"
+
+    class Deployed:
+        async def load(self, since: int) -> SinkChanges:
+            config = replace(rig.webhook(own, max_events=1), projects=frozenset({GONE}))
+            return SinkChanges(since, 1, {GONE: [DeployedSink(config, GONE, SHARD, 1)]} if since != 1 else {})
+
+    target.refuse = lambda _, body: web.Response(status=422) if f'"{GONE}/0"'.encode() in body else None
+    letters = DeadLetters(producer.pipeline)
+    async with rig.forwarding(rig.config(), source=Deployed()):
+        await producer.append(GONE, 2)
+        await rig.eventually(lambda: target.taken[GONE] == [f"{GONE}/1"], "what it takes")
+        await rig.eventually(lambda: _count(letters, own), "the dead letter")
+    # No forwarder runs: what is to be sent again waits.
+    assert await letters.retry(project(GONE), own, None) == (1, 0)
+    assert await Removal(producer.pipeline, [], lambda: [project(GONE)]).look() == [project(GONE)]
+    assert await keys(producer, GONE) == []
+    assert await producer.pipeline.execute("KEYS", f"*:retry:{own}") == []
