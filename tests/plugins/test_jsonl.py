@@ -241,3 +241,11 @@ async def test_a_held_folder_is_retried_and_an_impossible_one_needs_a_person(tmp
         await impossible.open()
     with pytest.raises(Misconfigured, match="file"):
         await impossible.check()
+
+
+async def test_the_documented_example(tmp_path, documented):
+    made = running(JsonlSink(JsonlConfig(**documented("jsonl")), Place("archive", tmp_path, lambda: NOON)))
+    await made.open()
+    assert await made.write(batch(1, "a", "b")) == Result()
+    await made.close()
+    assert [json.loads(line)["name"] for line in content(tmp_path / "archive").splitlines()] == ["a", "b"]
