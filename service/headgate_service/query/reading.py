@@ -39,7 +39,7 @@ class Reading:
         if self._key.kind is Kind.PROPERTY:
             last = f"nullIf({self._key.column}, '')" if self._key.column else "NULL"
             return self._first(lambda path: self._typed(path, "String"), last, "String")
-        return f"nullIf({self._key.column}, '')" if self._key.kind is Kind.TEXT else "CAST(NULL, 'Nullable(String)')"
+        return f"nullIf({self._key.column}, '')" if self._key.kind is Kind.TEXT else _nothing("String")
 
     def text_that(self, test: Callable[[str], str]) -> str:
         """Whether there is a text for which `test` holds: 0 or 1. Place by place, which is quicker than to choose one
@@ -91,6 +91,9 @@ class Reading:
 
     def group(self, *, texts_only: bool = False) -> str:
         """The value as the name of a group. A list is of no group, as no value is."""
+        if self._key.column == "event":
+            # Every event has a name.
+            return "concat('s', event)"
         if self._key.kind is Kind.TEXT:
             return f"if({self._key.column} = '', '', concat('s', {self._key.column}))"
         if self._key.kind is Kind.FLAG:
@@ -115,13 +118,13 @@ class Reading:
 
     def _number(self, kind: str) -> str:
         if self._key.kind is not Kind.PROPERTY:
-            return f"CAST(NULL, 'Nullable({kind})')"
+            return _nothing(kind)
         return self._first(lambda path: self._typed(path, kind), "NULL", kind)
 
     def _first(self, read: Callable[[str], str], last: str, kind: str) -> str:
         """What `read` gives of the first path that holds a value."""
         if not self._paths:
-            return f"CAST({last}, 'Nullable({kind})')"
+            return _nothing(kind) if last == "NULL" else last
         if len(self._paths) == 1 and last == "NULL":
             return read(self._paths[0])
         cases = ", ".join(f"isNotNull({self._any(path)}), {read(path)}" for path in self._paths)
@@ -132,6 +135,11 @@ class Reading:
 
     def _typed(self, path: str, kind: str) -> str:
         return self._binder.column(f"properties.{path}.:`{kind}`")
+
+
+def _nothing(kind: str) -> str:
+    # As a constant it would be drawn out of a sum, where the engine cannot have it.
+    return f"materialize(CAST(NULL, 'Nullable({kind})'))"
 
 
 def _path(place: tuple[str, ...]) -> str:

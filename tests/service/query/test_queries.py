@@ -283,6 +283,10 @@ def test_sampled_events_stand_for_several(filled):
     assert value("sessions") == 16.5
     assert value("events_per_user") == 1.4
     assert value({"agg": "sum", "property": "n"}) == 60.5
+    # No number, wherever it may be looked for.
+    assert value({"agg": "sum", "property": "distinct_id"}) == 0
+    assert value({"agg": "sum", "property": "test"}) == 0
+    assert value({"agg": "avg", "property": "$ip"}) is None
     assert value({"agg": "avg", "property": "n"}) == pytest.approx(60.5 / 17.5)
     assert value({"agg": "median", "property": "n"}) == 5
     assert value({"agg": "count_distinct", "property": "n"}) == 4
