@@ -23,8 +23,9 @@ class Attempts:
         """Counts an attempt before it is made, so that no burst gets past the limit. Raises TooManyAttempts."""
         limits = self._limits
         for key, most, window_ms in (
-            (_account(account), limits.account, limits.account_window_ms),
+            # First: an address that tried too often must not go on to use up the attempts of others' accounts.
             (_address(address), limits.address, limits.address_window_ms),
+            (_account(account), limits.account, limits.account_window_ms),
         ):
             wait_ms = int(await self._redis.execute("EVAL", self._script, 1, key, most, window_ms))
             if wait_ms:

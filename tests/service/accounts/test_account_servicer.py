@@ -1,6 +1,7 @@
 """AccountService and UserService of a running service."""
 
 import asyncio
+import contextlib
 
 import grpc
 import pytest
@@ -132,6 +133,17 @@ async def test_failed_attempts_are_limited_and_the_wait_is_said(service, person)
     assert 0 < retry.retry_delay.seconds <= 900
     # Others still can.
     await login(service, service.owner["email"], service.owner["password"])
+
+
+async def test_an_address_that_tried_too_often_uses_up_no_accounts_attempts(service, person):
+    for number in range(service.config.attempts.address):
+        with contextlib.suppress(grpc.RpcError):
+            await login(service, f"nobody-{number}@example.com", "wrong")
+    for _ in range(service.config.attempts.account):
+        assert (await refused(login(service, person, "wrong")))[1] == "rate_limited"
+    elsewhere = (("headgate-gateway-token", service.config.gateway_token), ("headgate-client-address", "192.0.2.7"))
+    request = wire.LoginRequest(email=person, password=PASSWORD)
+    await service.accounts.Login(request, metadata=elsewhere)
 
 
 async def test_good_logins_use_no_attempts_up(service, person):
