@@ -56,7 +56,7 @@ class Sinks:
     def rule(self, name: str) -> SinkRule:
         """Raises SinkUnknown."""
         project = self._project(name.partition("/")[0]) if is_own(name) else None
-        for rule in (*self._rules, *(self._own(project) if project else ())):
+        for rule in (*self._rules, *(self._own_of(project) if project else ())):
             if rule.name == name:
                 return rule
         known = ", ".join(rule.name for rule in self._rules) or "none"
@@ -66,7 +66,7 @@ class Sinks:
 
     def rules_of(self, project: Project) -> Sequence[SinkRule]:
         """Those of the sinks that serve a project."""
-        return [*(rule for rule in self._rules if rule.serves(project.id, project.slug)), *self._own(project)]
+        return [*(rule for rule in self._rules if rule.serves(project.id, project.slug)), *self._own_of(project)]
 
     async def pause(self, name: str) -> None:
         """Raises SinkUnknown."""
@@ -87,11 +87,16 @@ class Sinks:
                 books.update(((one.sink, one.project_id), one) for one in found)
         paused = {name.decode() for name in await self._redis.execute("HKEYS", PAUSED_SINKS)}
         views = []
-        for rule in (*self._rules, *(rule for project in projects for rule in self._own(project))):
+        for rule in (*self._rules, *(rule for project in projects for rule in self._own_of(project))):
             state, error = await self._state(rule, rule.name in paused)
             served = [(one, books[rule.name, one.id]) for one in projects if (rule.name, one.id) in books]
             views.append(SinkView(rule, state, error, served))
         return views
+
+    def _own_of(self, project: Project) -> Sequence[SinkRule]:
+        # As the control DB tells of a project, it comes without its policy.
+        known = project if project.policy is not None or not project.deploy_version else self._project(project.slug)
+        return self._own(known) if known is not None else ()
 
     async def _books(self, project: Project) -> list[Books]:
         sinks = [rule.name for rule in self.rules_of(project)]
