@@ -153,4 +153,4 @@ def _stored(letter: DeadLetter) -> bytes:
 
 def _is_id(text: str) -> bool:
     first, _, second = text.partition("-")
-    return all(part.isascii() and part.isdigit() and len(part) <= 20 for part in (first, second))
+    return all(part.isascii() and part.isdigit() and len(part) <= 20 and int(part) < 2**64 for part in (first, second))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from headgate.v1 import project_service_pb2 as wire
 
 from headgate_service.log.reader import timestamp
@@ -21,11 +22,21 @@ def span(request: wire.GetUsageRequest, now: datetime) -> tuple[datetime, dateti
     step = request.step or wire.LEDGER_STEP_DAY
     if step not in LONGEST:
         raise InvalidArgument("step", "must be an hour or a day")
-    to = request.to_time.ToDatetime(UTC) if request.HasField("to_time") else now
-    begin = request.from_time.ToDatetime(UTC) if request.HasField("from_time") else to - _USUAL[step]
+    to = _moment("to", request.to_time) if request.HasField("to_time") else now
+    begin = _moment("from", request.from_time) if request.HasField("from_time") else to - _USUAL[step]
     if not timedelta(0) <= to - begin <= LONGEST[step]:
         raise InvalidArgument("from", f"must be before `to`, by at most {LONGEST[step].days} days")
     return begin, to
+
+
+def _moment(field: str, time: Timestamp) -> datetime:
+    try:
+        moment = time.ToDatetime(UTC)
+    except ValueError:
+        moment = datetime.min.replace(tzinfo=UTC)
+    if not 1970 <= moment.year < 9999:
+        raise InvalidArgument(field, "must be of the years 1970 to 9998")
+    return moment
 
 
 def usage_answer(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 from headgate_service.config import SinkRule
-from headgate_service.delivery_control.dead_letters import DeadLetters
+from headgate_service.delivery_control.dead_letters import DeadLetters, DeadLetterUnknown
 from headgate_service.delivery_control.replays import Replays
 from headgate_service.delivery_control.sink_tests import SinkTests, TestUnanswered
 from headgate_service.delivery_control.sinks import Sinks
@@ -50,6 +50,12 @@ def refuse_named(*names: str):
 
 async def ids(letters: DeadLetters, name: str = "a") -> list[str]:
     return [letter.id async for letter in letters.of(project(name), "hook")]
+
+
+@pytest.mark.parametrize("letter", ["99999999999999999999-1", "1-18446744073709551616", "1", "x-y", "\u00b2-1"])
+async def test_what_is_no_letters_id_is_the_id_of_none(letters, letter):
+    with pytest.raises(DeadLetterUnknown):
+        await letters.get(project("a"), letter)
 
 
 async def test_a_paused_sink_writes_nothing_until_it_is_resumed_over_restarts_too(

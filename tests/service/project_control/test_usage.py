@@ -1,7 +1,12 @@
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from headgate.v1 import project_service_pb2 as wire
 from headgate_service.project_control.usage import Counts, by_day, by_hour, usage_of
+from headgate_service.project_control.usage_answer import span
+from headgate_service.project_fields import InvalidArgument
 
 # 2026-11-24 23:00 UTC.
 HOUR = int(datetime(2026, 11, 24, 23, tzinfo=UTC).timestamp()) // 3600
@@ -48,3 +53,11 @@ def test_a_day_of_a_changing_clock_is_one_day() -> None:
         ("2026-10-25T00:00:00+02:00", 25),
         ("2026-10-26T00:00:00+01:00", 1),
     ]
+
+
+@pytest.mark.parametrize(("seconds", "nanos"), [(2**62, 0), (-(2**62), 0), (0, -1), (-62_135_596_800, 0)])
+def test_times_that_are_none_are_refused(seconds: int, nanos: int) -> None:
+    for field in ("from_time", "to_time"):
+        request = wire.GetUsageRequest(**{field: Timestamp(seconds=seconds, nanos=nanos)})
+        with pytest.raises(InvalidArgument):
+            span(request, datetime(2026, 11, 25, tzinfo=UTC))
