@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar, cast
+from urllib.parse import quote
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyDetail
@@ -92,6 +93,9 @@ CAUSES: dict[type[Exception], tuple[int, str]] = {
 }
 REFUSALS = tuple(CAUSES)
 
+# Of the 16 KiB that all headers together may take; a character takes up to 12 of them.
+_MOST_ENCODED, _ENCODED_CHARACTER = 4_800, 12
+
 _Context = grpc.aio.ServicerContext[Any, Any]
 _Call = TypeVar("_Call", bound=Callable[..., Any])
 
@@ -148,17 +152,23 @@ def status_of(error: Exception) -> Status:
     code, reason = next(CAUSES[kind] for kind in type(error).__mro__ if kind in CAUSES)
     if isinstance(error, QueryRefused):
         reason = error.code
-    status = Status(code=code, message=str(error))
+    status = Status(code=code, message=bearable(str(error)))
     _add(status, error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
     if faults := _faults(error):
         violations = [
-            error_details_pb2.BadRequest.FieldViolation(field=field, description=message) for field, message in faults
+            error_details_pb2.BadRequest.FieldViolation(field=bearable(field), description=bearable(message))
+            for field, message in faults
         ]
         _add(status, error_details_pb2.BadRequest(field_violations=violations))
     seconds = getattr(error, "retry_seconds", RETRY_SECONDS if code == code_pb2.UNAVAILABLE else None)
     if seconds is not None:
         _add(status, error_details_pb2.RetryInfo(retry_delay=timedelta(seconds=seconds)))
     return status
+
+
+def bearable(text: str) -> str:
+    """What of a text a status can bear, which travels in HTTP headers: it may name what the caller sent."""
+    return text if len(quote(text)) <= _MOST_ENCODED else f"{text[: _MOST_ENCODED // _ENCODED_CHARACTER]}..."
 
 
 def _faults(error: Exception) -> list[tuple[str, str]]:
