@@ -25,7 +25,7 @@ from headgate_service.policy.judgement import (
 from headgate_service.policy.origin_pattern import OriginPattern
 from headgate_service.policy.pii import Pii, PiiRule, hash_key_of
 from headgate_service.policy.property_path import values
-from headgate_service.policy.property_schema import PropertySchema, SchemaInvalid
+from headgate_service.policy.property_schema import PropertySchema, SchemaInvalid, patterns_in
 from headgate_service.policy.sampling import kept
 
 # Origins are the clients' to make up.
@@ -87,8 +87,9 @@ class Policy:
         """
         config = CompiledConfig.read(compiled)
         faults: list[ConfigFault] = []
-        rules = {name: _rule(rule, faults, ("events", name)) for name, rule in config.events.items()}
-        default = _rule(config.default, faults, ("default",))
+        patterns = patterns_in(rule.json_schema for rule in (config.default, *config.events.values()))
+        rules = {name: _rule(rule, faults, ("events", name), patterns) for name, rule in config.events.items()}
+        default = _rule(config.default, faults, ("default",), patterns)
         if sum("*" in name for name in config.events) > MAX_GLOBS:
             faults.append(ConfigFault("/events", f"has more than {MAX_GLOBS} names with a star"))
         faults += _pii_faults([setting.path for setting in config.pii])
@@ -164,11 +165,11 @@ def _pii_faults(paths: Sequence[str]) -> list[ConfigFault]:
     return faults
 
 
-def _rule(rule: EventRule, faults: list[ConfigFault], place: tuple[str, ...]) -> _Rule:
+def _rule(rule: EventRule, faults: list[ConfigFault], place: tuple[str, ...], patterns: int) -> _Rule:
     schema = None
     if rule.json_schema is not None:
         try:
-            schema = PropertySchema(rule.json_schema)
+            schema = PropertySchema(rule.json_schema, patterns)
         except SchemaInvalid as error:
             inside = pointer(*place, "schema")
             faults.extend(ConfigFault(f"{inside}{fault.path}", fault.message) for fault in error.faults)

@@ -1,6 +1,6 @@
 """A JSON Schema of an event's properties, in bounds within which no schema and no event can hold the process up."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,10 @@ _DRAFTS: Mapping[str, Any] = {
     "https://json-schema.org/draft/2019-09/schema": jsonschema_rs.Draft201909Validator,
     "http://json-schema.org/draft-07/schema": jsonschema_rs.Draft7Validator,
 }
-# A pattern is run by an engine without backtracking, in time linear in the text; this bounds its compiled form.
-_PATTERNS = jsonschema_rs.RegexOptions(size_limit=256 * 1024, dfa_size_limit=1024 * 1024)
+# A pattern is run by an engine without backtracking, in time linear in the text; this bounds its compiled form, and
+# what it remembers of texts: of one pattern, and of all of a config together. A plain one takes 2 to 16 KiB.
+_COMPILED_BYTES, _ALL_COMPILED_BYTES = 256 * 1024, 64 * 1024 * 1024
+_REMEMBERED_BYTES, _ALL_REMEMBERED_BYTES = 1024 * 1024, 128 * 1024 * 1024
 # They lead out of the schema, or whither only the event decides.
 _REFUSED = ("$dynamicRef", "$recursiveRef", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$vocabulary")
 # Their values are data, in which a "$ref" is nothing but a name.
@@ -50,9 +52,9 @@ class PropertyFault:
 
 
 class PropertySchema:
-    """A compiled schema. Formats are checked. Raises SchemaInvalid."""
+    """A compiled schema, one of several with so many `patterns` together. Formats are checked. Raises SchemaInvalid."""
 
-    def __init__(self, schema: Mapping[str, Any] | bool) -> None:
+    def __init__(self, schema: Mapping[str, Any] | bool, patterns: int = 1) -> None:
         draft = _draft(schema)
         if isinstance(schema, Mapping):
             # A schema of its own name is still itself; nothing is found by that name.
@@ -62,7 +64,7 @@ class PropertySchema:
             self._validator = draft(
                 schema,
                 validate_formats=True,
-                pattern_options=_PATTERNS,
+                pattern_options=_bounds(max(patterns, 1)),
                 offline=True,
                 mask="the value",
             )
@@ -96,6 +98,28 @@ class PropertySchema:
         except jsonschema_rs.ValidationError as error:
             return error
         raise AssertionError("what is not valid has a fault")
+
+
+def patterns_in(schemas: Iterable[Any]) -> int:
+    """How many patterns there may be in schemas."""
+    found, left = 0, list(schemas)
+    while left:
+        inner = left.pop()
+        if isinstance(inner, Mapping):
+            found += isinstance(inner.get("pattern"), str)
+            named = inner.get("patternProperties")
+            found += len(named) if isinstance(named, Mapping) else 0
+            left.extend(inner.values())
+        elif isinstance(inner, list):
+            left.extend(inner)
+    return found
+
+
+def _bounds(patterns: int) -> jsonschema_rs.RegexOptions:
+    return jsonschema_rs.RegexOptions(
+        size_limit=min(_COMPILED_BYTES, _ALL_COMPILED_BYTES // patterns),
+        dfa_size_limit=min(_REMEMBERED_BYTES, _ALL_REMEMBERED_BYTES // patterns),
+    )
 
 
 def _size(value: Any, enough: int) -> int:

@@ -371,6 +371,21 @@ def test_of_an_event_with_very_many_faults_the_first_is_told():
     assert [len(verdict.warnings) for verdict in map(made.judge, (few, many)) if isinstance(verdict, Kept)] == [3, 1]
 
 
+def test_the_patterns_of_a_config_take_so_much_memory_together():
+    """Of 90 KiB each, compiled."""
+
+    def with_patterns(count: int, pattern: str) -> dict[str, Any]:
+        each = {
+            f"e{n}": {"schema": {"allOf": [{"pattern": f"{pattern}{n}x{i}"} for i in range(50)]}} for n in range(count)
+        }
+        return each | {"named": {"schema": {"patternProperties": {f"{pattern}y": {}}}}}
+
+    policy(events=with_patterns(4, "[a-z]{2000}"))
+    with pytest.raises(PolicyInvalid, match="not too large"):
+        policy(events=with_patterns(20, "[a-z]{2000}"))
+    policy(events=with_patterns(20, "^[^@]+@[^@]+"))
+
+
 def test_a_pattern_takes_time_linear_in_the_text():
     made = policy(default={"schema": {"properties": {"a": {"pattern": "^(a+)+$"}}}, "schemaMode": "enforce"})
     assert isinstance(made.judge(event(properties={"a": "a" * 30_000 + "b"})), Refused)
