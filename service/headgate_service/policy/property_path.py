@@ -1,6 +1,7 @@
 """Paths into an event's properties, such as `card.number`, through arrays and names that hold dots."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 DROP: Final = object()
@@ -59,7 +60,12 @@ def _places(holder: Any, path: tuple[str, ...]) -> Iterator[tuple[Any, Any, tupl
         for name in list(holder):
             yield holder, name, path[1:]
         return
-    for steps in range(1, len(path) + 1):
-        name = ".".join(path[:steps])
+    for name, rest in _names(path):
         if name in holder:
-            yield holder, name, path[steps:]
+            yield holder, name, rest
+
+
+@lru_cache(10_000)
+def _names(path: tuple[str, ...]) -> Sequence[tuple[str, tuple[str, ...]]]:
+    """The names that a path may begin with, each with the steps that it leaves."""
+    return tuple((".".join(path[:steps]), path[steps:]) for steps in range(1, len(path) + 1))
