@@ -65,6 +65,11 @@ class Pii:
         return not (self._canonical or self.reads_properties or self._ip is not IpRule.KEEP)
 
     @property
+    def steps(self) -> int:
+        """Of all its paths into the properties together."""
+        return sum(len(path) for path, _ in self._inner)
+
+    @property
     def reads_properties(self) -> bool:
         return bool(self._inner or self._whole)
 

@@ -24,7 +24,7 @@ from headgate_service.policy.judgement import (
 )
 from headgate_service.policy.origin_pattern import OriginPattern
 from headgate_service.policy.pii import Pii, PiiRule, hash_key_of
-from headgate_service.policy.property_path import values
+from headgate_service.policy.property_path import holds_more, values
 from headgate_service.policy.property_schema import PropertySchema, SchemaInvalid, patterns_in
 from headgate_service.policy.sampling import kept
 
@@ -32,6 +32,8 @@ from headgate_service.policy.sampling import kept
 _ORIGINS_REMEMBERED = 1_000
 _ORIGIN_CHARACTERS = 300
 MAX_STARRED = 10
+# Steps of all paths into the properties times elements of an event's arrays: up to which these are gone through.
+MAX_LOOKED_FOR = 250_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Policy:
         self._pii = pii
         self._ignored = ignored
         self._reads_ignored = any(field.field is None for field in ignored)
+        steps = pii.steps + sum(len(field.path) for field in ignored)
+        self._most_elements = MAX_LOOKED_FOR // steps if steps else None
         allowed = _matcher(config.origins, otherwise=True)
         self._from_ignored = _remembered(_matcher(config.ignored_environments.origins, otherwise=False))
         # Who is to be ignored in silence is not to be told of a fault.
@@ -122,6 +126,14 @@ class Policy:
         properties: dict[str, Any] | None = None
         if rule.schema is not None or self._reads_ignored or self._pii.reads_properties:
             properties = orjson.loads(event.properties_json) if event.properties_json else {}
+        # An element is at least a character and a comma.
+        if (
+            self._most_elements is not None
+            and len(event.properties_json) > 2 * self._most_elements
+            and holds_more(properties, self._most_elements)
+        ):
+            message = f"must hold at most {self._most_elements} elements of arrays to be judged by this project's paths"
+            return Refused("properties", message)
         if (origin and self._from_ignored(origin)) or any(
             field.holds(event, properties or {}) for field in self._ignored
         ):

@@ -48,6 +48,17 @@ def each_leaf(value: Any, new: Change) -> Any:
     return None if value is None else new(value)
 
 
+def holds_more(value: Any, most: int) -> bool:
+    """Whether there are more elements than `most` in all arrays of a value: each is looked into for each path."""
+    found, left = 0, [value]
+    while left and found <= most:
+        inner = left.pop()
+        if isinstance(inner, dict | list):
+            found += len(inner) if isinstance(inner, list) else 0
+            left.extend(inner.values() if isinstance(inner, dict) else inner)
+    return found > most
+
+
 def _places(holder: Any, path: tuple[str, ...]) -> Iterator[tuple[Any, Any, tuple[str, ...]]]:
     """What may be the next step: the holder, the key in it and the steps that are left."""
     if isinstance(holder, list):

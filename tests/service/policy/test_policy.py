@@ -398,6 +398,22 @@ def test_a_glob_fits_a_long_name_by_how_it_begins_and_ends():
     assert made.judge(event("x" * 30_000 + "b")) == KEPT
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"pii": [{"path": f"properties.a.b{number}", "action": "hash"} for number in range(200)]},
+        {"ignoredEnvironments": {"fields": {f"properties.a.b{number}": ["x"] for number in range(200)}}},
+    ],
+)
+def test_an_event_with_too_many_elements_for_so_many_paths_does_not_fit(config: Any):
+    made = policy(**config)
+    refused = made.judge(event(properties={"a": [{"b": number} for number in range(5_000)]}))
+    assert isinstance(refused, Refused)
+    assert (refused.field, refused.message[:25]) == ("properties", "must hold at most 625 ele")
+    assert made.judge(event(properties={"a": [{"b": number} for number in range(300)], "t": "x" * 30_000})) == KEPT
+    assert made.judge(event(properties={f"k{number}": number for number in range(4_000)})) == KEPT
+
+
 def test_globs_are_so_few_that_no_name_takes_long():
     globs = {f"a{number}*": {} for number in range(101)}
     with pytest.raises(PolicyInvalid, match="more than 100 names with a star"):
