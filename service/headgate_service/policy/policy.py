@@ -9,7 +9,7 @@ import orjson
 from headgate.v1 import event_pb2
 
 from headgate_service.event_rules import complete_user
-from headgate_service.policy.canonical_field import PROPERTIES, CanonicalField
+from headgate_service.policy.canonical_field import PROPERTIES, CanonicalField, url_of
 from headgate_service.policy.compiled_config import CompiledConfig, EventRule
 from headgate_service.policy.event_names import MAX_GLOBS, EventNames
 from headgate_service.policy.invalid import ConfigFault, PolicyInvalid, pointer
@@ -32,6 +32,8 @@ from headgate_service.policy.sampling import kept
 _ORIGINS_REMEMBERED = 1_000
 _ORIGIN_CHARACTERS = 300
 MAX_STARRED = 10
+# Each reads an address anew, of 32 KiB for 2 ms.
+MAX_PARTS_OF_ADDRESSES = 30
 # Steps of all paths into the properties times elements of an event's arrays: up to which these are gone through.
 MAX_LOOKED_FOR = 250_000
 
@@ -174,6 +176,8 @@ def _pii_faults(paths: Sequence[str]) -> list[ConfigFault]:
     ]
     if sum("*" in path for path in paths) > MAX_STARRED:
         faults.append(ConfigFault("/pii", f"has more than {MAX_STARRED} paths with a star"))
+    if sum(bool(url_of(path)) for path in paths) > MAX_PARTS_OF_ADDRESSES:
+        faults.append(ConfigFault("/pii", f"has more than {MAX_PARTS_OF_ADDRESSES} parts of addresses"))
     return faults
 
 

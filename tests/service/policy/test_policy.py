@@ -414,6 +414,13 @@ def test_an_event_with_too_many_elements_for_so_many_paths_does_not_fit(config: 
     assert made.judge(event(properties={f"k{number}": number for number in range(4_000)})) == KEPT
 
 
+def test_parts_of_addresses_are_so_few_that_no_address_takes_long():
+    rules = [{"path": f"page.href.query.q{number}", "action": "drop"} for number in range(31)]
+    with pytest.raises(PolicyInvalid, match="more than 30 parts of addresses"):
+        policy(pii=rules)
+    policy(pii=rules[:30])
+
+
 def test_globs_are_so_few_that_no_name_takes_long():
     globs = {f"a{number}*": {} for number in range(101)}
     with pytest.raises(PolicyInvalid, match="more than 100 names with a star"):
