@@ -116,7 +116,7 @@ class FakeDirectory:
     def __init__(self) -> None:
         self.projects = [Known("prj_1", "shop")]
 
-    def project(self, id_or_slug: str) -> Known | None:
+    def remembered(self, id_or_slug: str) -> Known | None:
         return next((project for project in self.projects if id_or_slug in (project.id, project.slug)), None)
 
 

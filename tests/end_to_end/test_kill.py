@@ -8,10 +8,12 @@ import asyncio
 import itertools
 import json
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 import grpc
@@ -147,9 +149,20 @@ class Load:
 
 def assert_books_balance(headgate, least: int) -> None:
     """At any moment, whatever died."""
-    rows = headgate.json("sinks", "status")["sinks"]
+    rows = answered(headgate, "sinks", "status")["sinks"]
     assert [(row["name"], row["difference"]) for row in rows] == [("jsonl", 0), ("webhook", 0)]
     assert all(row["accepted"] >= least for row in rows)
+
+
+def answered(headgate, *command: str) -> Any:
+    """What a command says in JSON, asked again while a part that it needs has not come back."""
+    ends = time.monotonic() + 30
+    while True:
+        done = headgate.run(*command, "--json", check=False)
+        if done.returncode == 0:
+            return json.loads(done.stdout)
+        assert time.monotonic() < ends, done.stderr
+        time.sleep(0.2)
 
 
 def numbers(events: list[dict]) -> Counter[str]:

@@ -84,6 +84,9 @@ def test_events_of_every_api_are_read_back(owner, wait_until):
     wait_until(lambda: found() == names, "the events of all APIs are in the store")
     assert [row["value"] for row in ask(client, request).json()["results"]] == [1, 1, 1, 1]
 
+    anew = json.loads(DOCUMENTED) | {"refresh": True}
+    # The two projects' events go to the store in batches of their own.
+    wait_until(lambda: ask(client, anew).json()["results"][0]["total"] == 3, "the other project's events are there")
     answer = ask(client, DOCUMENTED)
     assert answer.status_code == 200
     assert answer.json()["results"] == [

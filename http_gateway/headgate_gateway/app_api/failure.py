@@ -27,6 +27,8 @@ STATUSES: dict[grpc.StatusCode, tuple[int, str]] = {
     grpc.StatusCode.UNAVAILABLE: (503, "unavailable"),
 }
 _DEFECT = (500, "internal_error")
+# Fields that are spelt otherwise in JSON than in protobuf.
+_JSON_NAMES = {"time_zone": "timezone", "old_password": "oldPassword", "new_password": "newPassword"}
 
 
 @dataclass(eq=False)
@@ -63,7 +65,8 @@ def failure_of(error: grpc.aio.AioRpcError) -> Failure:
 
 def _violation(place: str, message: str) -> dict[str, str]:
     # A place in a document is a JSON Pointer, which is empty for the whole of it.
-    return {"path" if place.startswith("/") or not place else "field": place, "message": message}
+    kind = "path" if place.startswith("/") or not place else "field"
+    return {kind: _JSON_NAMES.get(place, place), "message": message}
 
 
 def _details(error: grpc.aio.AioRpcError) -> list[Any]:

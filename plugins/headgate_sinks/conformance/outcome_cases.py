@@ -68,7 +68,7 @@ class OutcomeCases(Harness):
             assert isinstance(outcome, Misconfigured), f"the outcome was {outcome!r}"
             assert outcome.message
             await bench.arm(None)
-            assert await bench.write(batch) == Result()
+            assert await bench.mended(batch) == Result()
             assert await bench.counts(batch.events) == [1, 1]
 
         self._run(case, tmp_path, NotAllowed)

@@ -65,7 +65,8 @@ def compile_yaml(text: str, read_file: ReadFile, environment: Mapping[str, str] 
     """
     written = _load(text, "")
     if written is None:
-        written = {}
+        # Whoever means to take everything back can say so; a file that was cut short must not.
+        raise PolicyInvalid([ConfigFault("", "is empty: write `{}` for a config without a setting")])
     if not isinstance(written, dict):
         raise PolicyInvalid([ConfigFault("", "must be a mapping of settings")])
     try:

@@ -250,7 +250,7 @@ async def test_known_keys_outlive_the_database_by_fifteen_minutes(
 
 
 async def test_a_silent_database_holds_nobody_up(projects: Projects, source: CountedChanges, clock: Clock) -> None:
-    directory = Directory(source, clock=clock, look_seconds=0.05, refresh_seconds=0.01)
+    directory = Directory(source, clock=clock, look_seconds=0.5, refresh_seconds=0.01)
     await directory.refresh()
     key = (await projects.create_project("p")).keys[0].text
     await directory.refresh()

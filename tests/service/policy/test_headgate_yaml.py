@@ -58,7 +58,12 @@ def test_a_published_schema_refuses_what_the_compiler_refuses():
 def test_configs_that_mean_the_same_compile_to_the_same():
     spelled_out = "events: {a: {enabled: true, sample: 1}}\nip: keep\norigins: []"
     assert compile_yaml(spelled_out, no_file).canonical() == compile_yaml("events: {a: {}}", no_file).canonical()
-    assert compile_yaml("", no_file).canonical() == compile_yaml("{}", no_file).canonical()
+
+
+@pytest.mark.parametrize("text", ["", "# all gone", "---\n", "null"])
+def test_a_file_that_was_cut_short_takes_nothing_back(text: str):
+    with pytest.raises(PolicyInvalid, match="is empty"):
+        compile_yaml(text, no_file)
 
 
 def test_a_compiled_config_compiles_to_itself():
