@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from headgate.v1 import event_pb2
 
-from headgate_sinks.event_json import event_line
+from headgate_sinks.event_json import event_lines
 from headgate_sinks.event_row import COLUMNS, event_row
 
 FileFormat = Literal["jsonl", "jsonl.gz", "parquet"]
@@ -34,7 +34,7 @@ def event_file(file_format: FileFormat) -> EventFile:
 
 
 def _lines(events: Events) -> bytes:
-    return b"\n".join((*map(event_line, events), b""))
+    return event_lines(events)
 
 
 def _compressed(events: Events) -> bytes:

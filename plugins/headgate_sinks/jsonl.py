@@ -9,7 +9,7 @@ from pydantic import Field
 
 from headgate_sinks import hookimpl
 from headgate_sinks.batch import Batch
-from headgate_sinks.event_json import event_line
+from headgate_sinks.event_json import event_lines
 from headgate_sinks.jsonl_folder import BatchName, FolderHeld, FolderUnusable, JsonlFolder
 from headgate_sinks.result import Misconfigured, Outcome, Result, Retry
 from headgate_sinks.sink import Config, Limits, Repeats, Spec
@@ -57,9 +57,8 @@ class JsonlSink(SyncSink[JsonlConfig]):
 
     def write(self, batch: Batch) -> Outcome:
         name = BatchName(batch.epoch, self.place.name, batch.shard, batch.number)
-        lines = (event_line(event) for event in batch.events)
         try:
-            self._folder.append(name, lambda: b"\n".join((*lines, b"")))
+            self._folder.append(name, lambda: event_lines(batch.events))
         except FolderHeld as error:
             return Retry(str(error), after=1.0)
         return Result()

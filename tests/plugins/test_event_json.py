@@ -5,6 +5,7 @@ import json
 from google.protobuf.json_format import MessageToDict
 from headgate.v1 import event_pb2
 from headgate_sinks import event_json, event_line
+from headgate_sinks.event_json import event_lines
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -43,7 +44,7 @@ events = st.builds(
 @given(events)
 def test_it_is_protobufs_mapping_in_the_order_of_the_fields(event):
     assert list(event_json(event).items()) == list(MessageToDict(event).items())
-    assert json.loads(event_line(event)) == event_json(event)
+    assert event_lines([event, event]) == 2 * (event_line(event) + b"\n")
 
 
 def test_every_field_of_the_event_has_a_place():
@@ -69,6 +70,24 @@ def full_event() -> event_pb2.Event:
 
 def kind(field) -> str:
     return {9: "string", 8: "bool", 14: "enum", 1: "double", 3: "int", 5: "int"}[field.type]
+
+
+def test_a_line_is_written_as_it_always_was():
+    event = event_pb2.Event(
+        event_id="e",
+        name='say "hi"\u2028\x01',
+        occur_time={"seconds": 1, "nanos": 5_000_000},
+        page={},
+        sample_weight=1e17,
+    )
+    event.properties_json = b'{"a": 1.0}'
+    assert (
+        event_line(event)
+        == (
+            '{"eventId":"e","name":"say \\"hi\\"\u2028\\u0001","occurTime":"1970-01-01T00:00:01.005Z","page":{},'
+            '"sampleWeight":1e+17,"properties":{"a": 1.0}}'
+        ).encode()
+    )
 
 
 def test_integers_of_properties_are_exact():

@@ -13,7 +13,7 @@ from headgate_service.delivery.portion import Mark, Portion, as_sealed, start_of
 from headgate_service.delivery.position import Position
 from headgate_service.delivery.script import Stale
 from headgate_service.delivery.shard_log import ShardLog
-from headgate_service.log.reader import Entry
+from headgate_service.log.reader import Entry, Read
 from headgate_service.route import Route, RouteFailed
 
 _PROJECTS_AT_ONCE = 16
@@ -30,22 +30,22 @@ class EventCache:
 
     def __init__(self, payload_bytes: int = 8 * 1024 * 1024) -> None:
         self._room = payload_bytes
-        self._entries: OrderedDict[tuple[str, str], tuple[list[event_pb2.Event], int]] = OrderedDict()
+        self._entries: OrderedDict[tuple[str, str], tuple[Read, int]] = OrderedDict()
 
-    def events(self, entry: Entry) -> list[event_pb2.Event]:
+    def read(self, entry: Entry) -> Read:
         """Raises EntryUnreadable."""
         key = (entry.project_id, entry.id)
         found = self._entries.get(key)
         if found is not None:
             self._entries.move_to_end(key)
             return found[0]
-        events = entry.events()
+        read = entry.read()
         size = len(entry.payload)
-        self._entries[key] = events, size
+        self._entries[key] = read, size
         self._room -= size
         while self._room < 0 and len(self._entries) > 1:
             self._room += self._entries.popitem(last=False)[1][1]
-        return events
+        return read
 
 
 class Basket:
@@ -79,7 +79,8 @@ class Basket:
         ordinals: list[int] = []
         done, errors = start.seq, 0
         for entry in entries:
-            found = self._cache.events(entry)
+            read = self._cache.read(entry)
+            found = read.events
             before = entry.seq - len(found)
             if entry.seq <= done:
                 raise Stale
@@ -89,6 +90,10 @@ class Basket:
                     self.gaps[project_id] = (start, end)
                 break
             before_entry = done
+            if before == done and self._holds_all(read):
+                events += found
+                ordinals += range(done + 1, entry.seq + 1)
+                done = entry.seq
             for event in islice(found, done - before, None):
                 if self._scans_left < 1:
                     self.full = True
@@ -126,6 +131,17 @@ class Basket:
         else:
             self.portions.append(portion)
         return portion.end
+
+    def _holds_all(self, read: Read) -> bool:
+        """Takes all events of an entry where they fit for certain, without a look at each."""
+        count = len(read.events)
+        if self._route is not None or count > self._events_left or read.most_bytes > self._bytes_left:
+            return False
+        self._empty = False
+        self._events_left -= count
+        self._scans_left -= count
+        self._bytes_left -= read.most_bytes
+        return True
 
     def _takes(self, event: event_pb2.Event) -> tuple[bool, bool]:
         """Whether the sink gets the event, and whether its route could not tell."""
@@ -224,7 +240,7 @@ async def read_range(
     holds all of it."""
     entries = await log.read_range(project_id, start.entry, end.entry)
     basket = Basket(Limits(events=end.seq - start.seq, bytes=1 << 62), cache)
-    if entries and entries[0].seq - len(cache.events(entries[0])) <= start.seq:
+    if entries and entries[0].seq - len(cache.read(entries[0]).events) <= start.seq:
         basket.add(project_id, start, entries)
     whole = basket.portions[0] if basket.portions else Portion.whole(project_id, start, [], [])
     return whole if route is None else _routed(whole, route)

@@ -141,7 +141,9 @@ def as_sealed(portion: Portion, sealed: log_pb2.SealedRange) -> Portion:
     )
 
 
-def events_of(portions: Iterable[Portion]) -> list[event_pb2.Event]:
+def events_of(portions: Sequence[Portion]) -> Sequence[event_pb2.Event]:
+    if len(portions) == 1:
+        return portions[0].events
     return [event for portion in portions for event in portion.events]
 
 

@@ -37,7 +37,7 @@ class Promised:
     fields: Fields | None = None
 
     @property
-    def events(self) -> list[event_pb2.Event]:
+    def events(self) -> Sequence[event_pb2.Event]:
         return events_of(self.portions)
 
 

@@ -1,5 +1,6 @@
 """What an entry of the log holds: a version byte and a `LogEntry`, compressed where that pays."""
 
+import threading
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -13,6 +14,7 @@ _ZSTD = b"\x02"
 _COMPRESS_FROM_BYTES = 2048
 # An entry is at most a chunk, or one event that is larger; nothing that Headgate wrote expands to more.
 _MAX_EXPANDED_BYTES = 64 * 1024 * 1024
+_threads = threading.local()
 
 
 class EntryUnreadable(Exception):
@@ -35,17 +37,25 @@ def encode(dialect: event_pb2.Dialect, events: Sequence[event_pb2.Event]) -> lis
     return [_chunk(_body(dialect, part), len(part)) for part in _parts(events)]
 
 
-def decode(payload: bytes) -> log_pb2.LogEntry:
-    """The entry behind a payload. Raises EntryUnreadable."""
+def decode(payload: bytes) -> tuple[log_pb2.LogEntry, int]:
+    """The entry behind a payload, and its bytes before compression. Raises EntryUnreadable."""
     version, body = payload[:1], payload[1:]
     try:
         if version == _ZSTD:
-            body = zstandard.ZstdDecompressor().decompress(body, max_output_size=_MAX_EXPANDED_BYTES)
+            body = _expander().decompress(body, max_output_size=_MAX_EXPANDED_BYTES)
         elif version != _PLAIN:
             raise EntryUnreadable(f"a log entry has version byte {version!r}, which this release does not know")
-        return log_pb2.LogEntry.FromString(body)
+        return log_pb2.LogEntry.FromString(body), len(body)
     except (zstandard.ZstdError, ValueError) as error:
         raise EntryUnreadable(f"a log entry is damaged: {error}") from error
+
+
+def _expander() -> zstandard.ZstdDecompressor:
+    # To make one costs as much as to expand an entry of a hundred events. One thread may use it at a time.
+    found: zstandard.ZstdDecompressor | None = getattr(_threads, "expander", None)
+    if found is None:
+        found = _threads.expander = zstandard.ZstdDecompressor()
+    return found
 
 
 def _body(dialect: event_pb2.Dialect, events: Sequence[event_pb2.Event]) -> bytes:
