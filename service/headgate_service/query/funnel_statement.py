@@ -15,6 +15,7 @@ from headgate_service.query.condition import AllOf
 from headgate_service.query.funnel import ANY_EVENT, Funnel, Step
 from headgate_service.query.grouping import KEY_ORDER, OTHER
 from headgate_service.query.key import Key
+from headgate_service.query.measure import SESSION, USER
 from headgate_service.query.period import Period
 from headgate_service.query.predicate import predicate
 from headgate_service.query.query import Breakdown
@@ -25,7 +26,7 @@ _STEP_BITS = 4
 _SCALE = 1 << _STEP_BITS
 # Later than every event; small enough to be a time with its step.
 _NEVER = 2**55
-_WHO = {"user": "distinct_id", "session": "session_id"}
+_WHO = {"user": USER, "session": SESSION}
 _AT = "toUnixTimestamp64Milli(ts)"
 # Of several first entries at one time, the group that comes first; no group comes last.
 _FIRST_GROUP = (
@@ -127,21 +128,30 @@ class FunnelStatement:
             *map(self._matches, steps[1:]),
         ]
         names = [f"s{index}" for index in range(1, len(steps) + 1)]
-        codes = [f"groupArrayIf({_AT} * {_SCALE} + {_SCALE - 1 - i}, {name})" for i, name in enumerate(names, 1)]
-        columns = ["max(weight) AS weight", f"arraySort(arrayConcat({', '.join(codes)})) AS codes"]
+        columns = ["max(weight) AS weight", f"arraySort({self._codes(names)}) AS codes"]
         odd = "0"
         if key:
             reading = Reading(key, binder)
             group = reading.group(texts_only=self.assumed.texts_only)
             columns.append(f"groupArrayIf({group}, s1) AS labels, groupArrayIf({_AT}, s1) AS ats")
             odd = f"max({reading.no_text()})" if self.assumed.texts_only else "0"
-        who = _WHO[self.funnel.count_by]
-        where = [*self.scope.common(binder, until), f"{who} != ''", *self._events(), f"({' OR '.join(names)})"]
+        who, nobody = _WHO[self.funnel.count_by]
+        where = [*self.scope.common(binder, until), f"{who} != {nobody}", *self._events(), f"({' OR '.join(names)})"]
         return (
             f"WITH {', '.join(f'{sql} AS {name}' for name, sql in zip(names, taken, strict=True))}"
             f" SELECT {', '.join(columns)}, {odd} AS odd FROM {self.scope.table}"
             f" WHERE {' AND '.join(where)} GROUP BY {who} HAVING countIf(s1) > 0"
         )
+
+    def _codes(self, names: Sequence[str]) -> str:
+        """Of all events that are steps, the time with the step: for each step, where one event may be several."""
+        codes = {name: f"{_AT} * {_SCALE} + {_SCALE - 1 - number}" for number, name in enumerate(names, 1)}
+        events = {step.event for step in self.funnel.steps}
+        if ANY_EVENT in events or len(events) < len(names):
+            return f"arrayConcat({', '.join(f'groupArrayIf({code}, {name})' for name, code in codes.items())})"
+        *before, last = codes.items()
+        cases = "".join(f"{name}, {code}, " for name, code in before)
+        return f"groupArray(multiIf({cases}{last[1]}))"
 
     def _matches(self, step: Step) -> str:
         parts = [] if step.event == ANY_EVENT else [f"event = {self.binder.text(step.event)}"]

@@ -11,7 +11,10 @@ from headgate_service.query.reading import Reading
 
 Number = int | float
 
-_USERS = {"unique_users": "distinct_id", "events_per_user": "distinct_id", "sessions": "session_id"}
+USER, SESSION = ("distinct_hash", "0"), ("session_id", "''")
+"""By which column they are told apart, and what stands in it where there is none."""
+
+_USERS = {"unique_users": USER, "events_per_user": USER, "sessions": SESSION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,39 +42,39 @@ def measure(metric: Metric, binder: Binder, assumed: Assumed) -> Measure:
         order = f"{chosen}(ifNull(toFloat64(v0), v1), ifNull(v1, toFloat64(v0)))"
         return Measure(extremes, order, lambda row: _picked(pick, row))
     if metric.name == "count_distinct":
-        return Measure((_different(reading.group(texts_only=assumed.texts_only)),), "v0", _first)
+        return Measure((_different(reading.group(texts_only=assumed.texts_only), "''"),), "v0", _first)
     return _of_numbers(metric.name, reading, weighted=bool(weights))
 
 
 def _of_events(name: str, binder: Binder, weights: Sequence[float]) -> Measure:
     if name == "count":
         return Measure(("sum(weight)" if weights else "count()",), "v0", _first)
-    who = _USERS[name]
-    users = _users(who, binder, weights)
+    who, nobody = _USERS[name]
+    users = _users(who, nobody, binder, weights)
     if name != "events_per_user":
         return Measure((users,), "v0", _first)
-    events = f"sumIf(weight, {who} != '')" if weights else f"countIf({who} != '')"
+    events = f"sumIf(weight, {who} != {nobody})" if weights else f"countIf({who} != {nobody})"
     return Measure((events, users), "v0 / nullIf(v1, 0)", lambda row: row[0] / row[1] if row[1] else None)
 
 
-def _users(who: str, binder: Binder, weights: Sequence[float]) -> str:
+def _users(who: str, nobody: str, binder: Binder, weights: Sequence[float]) -> str:
     """How many there are; with weights the sum of everyone's largest weight.
 
     That sum is taken in layers: each weight adds its distance from the one below, once for everyone who reaches it.
     """
     if not weights:
-        return _different(who)
+        return _different(who, nobody)
     layers, below = [], 0.0
     for weight in weights:
-        reached = f"uniqExactIf({who}, {who} != '' AND weight >= {binder.number(weight)})"
+        reached = f"uniqExactIf({who}, {who} != {nobody} AND weight >= {binder.number(weight)})"
         layers.append(f"{binder.number(weight - below)} * {reached}")
         below = weight
     return " + ".join(layers)
 
 
-def _different(text: str) -> str:
-    """How many texts there are, the empty one not counted; to leave it out by a condition takes three times as long."""
-    return f"uniqExact({text}) - max({text} = '')"
+def _different(value: str, none: str) -> str:
+    """How many values there are, `none` not counted; to leave it out by a condition takes three times as long."""
+    return f"uniqExact({value}) - max({value} = {none})"
 
 
 def _of_numbers(name: str, reading: Reading, *, weighted: bool) -> Measure:

@@ -1,6 +1,7 @@
 """The embedded engine, the tables of the store in it, and what an insert of anything does to them."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,23 @@ def test_a_migration_runs_once_and_again_where_it_was_cut_off(tmp_path: Path):
 def test_a_store_that_is_up_to_date_is_left_alone(store_engine: Engine):
     assert migrate(store_engine.query) == 0
     assert store_engine.query("SELECT max(number) FROM headgate_migrations") == b"%d\n" % len(MIGRATIONS)
+
+
+def test_events_of_an_older_store_have_the_hash_that_users_are_counted_by(store_engine: Engine):
+    store_engine.query("CREATE DATABASE older")
+    run = partial(store_engine.query, database="older")
+    try:
+        migrate(run, MIGRATIONS[:2])
+        insert = "INSERT INTO events (project_id, distinct_id, ts) VALUES "
+        run(insert + "('p', 'ann', '2026-01-02 03:04:05.678'), ('p', '', 0)")
+        assert migrate(run) == len(MIGRATIONS) - 2
+        run(insert + "('p', 'ann', '2026-01-02 03:04:05.678'), ('p', 'bob', 0)")
+        for _ in ("in the parts of both", "merged"):
+            counted = run("SELECT uniqExact(distinct_hash), countIf(distinct_hash = 0), max(ts) FROM events")
+            assert counted == b"3\t1\t2026-01-02 03:04:05.678\n"
+            run("OPTIMIZE TABLE events FINAL")
+    finally:
+        store_engine.query("DROP DATABASE older")
 
 
 def test_an_error_has_the_number_that_clickhouse_gives_it(store_engine: Engine):
