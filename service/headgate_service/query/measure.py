@@ -78,14 +78,16 @@ def _different(value: str, none: str) -> str:
 
 
 def _of_numbers(name: str, reading: Reading, *, weighted: bool) -> Measure:
-    if weighted:
-        number = reading.any_number()
-        weighed = (f"sum({number} * weight)", f"sumIf(weight, isNotNull({number}))")
-        if name == "sum":
-            return Measure(weighed, "ifNull(v0, 0)", lambda row: _number(row[0] or 0))
-        return Measure(weighed, "v0 / nullIf(v1, 0)", lambda row: row[0] / row[1] if row[1] else None)
     integers, reals = reading.any_integer(), reading.real()
     columns = (f"sum({integers})", f"sum({reals})", f"count({integers}) + count({reals})")
+    if weighted:
+        # Integers that stand for themselves are added as integers.
+        number = reading.any_number()
+        columns = (
+            f"sumIf({integers}, weight = 1)",
+            f"sumIf({number} * weight, weight != 1 OR isNotNull({reals}))",
+            f"sumIf(weight, isNotNull({number}))",
+        )
     total = "(ifNull(toFloat64(v0), 0) + ifNull(v1, 0))"
     if name == "sum":
         return Measure(columns, total, lambda row: _number(_sum(row)))

@@ -267,7 +267,8 @@ def test_sampled_events_stand_for_several(filled):
         Happened(NOON, "view", "ann", session_id="s1", weight=4.0, properties={"n": 1}),
         Happened(NOON, "view", "ann", session_id="s2", weight=10.0, properties={"n": 3}),
         Happened(NOON + 1, "buy", "bob", session_id="s3", weight=2.5, properties={"n": 7}),
-        Happened(NOON, "view", "bob", session_id="s3", properties={"n": 9}),
+        Happened(NOON, "view", "bob", session_id="s3", properties={"n": 9, "whole": 2**63 - 1}),
+        Happened(NOON, "else", "", properties={"whole": 2**62}, weight=1.0),
     ]
     project = filled.project(sampled)
     queries = Queries(filled.rows, filled.table, clock=Clock(), now_ms=lambda: NOON)
@@ -278,11 +279,13 @@ def test_sampled_events_stand_for_several(filled):
         assert answer.meta["sampled"] is True
         return orjson.loads(answer.results)[0]["value"]
 
-    assert value("count") == 17.5
+    assert value("count") == 18.5
     assert value("unique_users") == 12.5
     assert value("sessions") == 16.5
     assert value("events_per_user") == 1.4
     assert value({"agg": "sum", "property": "n"}) == 60.5
+    # Of events that stand for themselves, to the last digit.
+    assert value({"agg": "sum", "property": "whole"}) == 2**63 - 1 + 2**62
     # No number, wherever it may be looked for.
     assert value({"agg": "sum", "property": "distinct_id"}) == 0
     assert value({"agg": "sum", "property": "test"}) == 0
