@@ -56,9 +56,15 @@ def bears_body(headers: Mapping[str, str]) -> bool:
 
 
 async def read_body(
-    headers: Mapping[str, str], receive: Receive, wire_limit: int, limits: BodyLimits, side: SideThread
+    headers: Mapping[str, str],
+    receive: Receive,
+    wire_limit: int,
+    limits: BodyLimits,
+    side: SideThread,
+    *,
+    whole: bool = False,
 ) -> bytes:
-    """Read and decode a body.
+    """Read and decode a body; where it is `whole`, the first `receive` gives all of it and waits for nothing.
 
     Raises BodyFault (TOO_LARGE, MEDIA_TYPE, SLOW, or NOT_JSON for corrupt data), ClientGone, or SideThreadBusy.
     """
@@ -71,7 +77,7 @@ async def read_body(
         raise BodyFault(
             Rejection.MEDIA_TYPE, message, bears_body(headers), headers={"Accept-Encoding": ACCEPT_ENCODING}
         )
-    wire = await _read_wire(headers, receive, wire_limit, limits)
+    wire = await (_whole(receive, wire_limit) if whole else _read_wire(headers, receive, wire_limit, limits))
     decoded_limit = wire_limit * limits.inflation
     try:
         if _may_be_large(headers, wire, limits):
@@ -88,6 +94,13 @@ async def read_body(
 def _may_be_large(headers: Mapping[str, str], wire: bytes, limits: BodyLimits) -> bool:
     # Events shrink to a tenth or so; what claims to shrink far more is small on the wire, and decoded in a moment.
     return "content-encoding" in headers and len(wire) * 16 > limits.inline_bytes
+
+
+async def _whole(receive: Receive, limit: int) -> bytes:
+    wire, _ = await _next_piece(receive)
+    if len(wire) > limit:
+        raise _too_large(limit, unread=False)
+    return wire
 
 
 async def _read_wire(headers: Mapping[str, str], receive: Receive, limit: int, limits: BodyLimits) -> bytes:

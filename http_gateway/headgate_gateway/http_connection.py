@@ -13,6 +13,9 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from headgate_gateway.corked import Corked
+from headgate_gateway.late_body import WHOLE_BODY
+
 _FRAMING = (b"content-length", b"transfer-encoding")
 _PHRASES = {
     HTTPStatus.BAD_REQUEST: b"Invalid HTTP request received.",
@@ -64,6 +67,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.transport = Corked(transport, self.loop)  # type: ignore[assignment]
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -138,6 +142,7 @@ class HttpConnection(HttpToolsProtocol):
             return
         self._idle_bytes = 0
         self._in_body = False
+        self.scope[WHOLE_BODY] = True  # type: ignore[literal-required]  # it is ours, not ASGI's
         super().on_message_complete()
 
     def _feed(self, data: bytes) -> None:

@@ -11,7 +11,7 @@ from headgate_gateway.body import BodyLimits, ClientGone, answer_then_discard, b
 from headgate_gateway.cors import cors_headers, preflight_headers
 from headgate_gateway.dialects.dialect import Rejection, Unparsable
 from headgate_gateway.ingestion import Ingestion, Reply
-from headgate_gateway.late_body import receive_of
+from headgate_gateway.late_body import has_whole_body, receive_of
 from headgate_gateway.metrics import Metrics
 from headgate_gateway.request_headers import request_headers
 
@@ -32,7 +32,9 @@ class IngestResource:
         headers = request_headers(req.scope)
         self._metrics.in_flight += 1
         try:
-            reply = await self._ingestion.reply(headers, receive_of(req.scope), _peer(req))
+            reply = await self._ingestion.reply(
+                headers, receive_of(req.scope), _peer(req), whole=has_whole_body(req.scope)
+            )
         except ClientGone:
             reply = self._ingestion.rejected(Unparsable(Rejection.SLOW))
         except Exception as defect:  # noqa: BLE001 - the edge: a defect costs one request a 503, and shows no traceback

@@ -62,11 +62,11 @@ class Ingestion:
         self._metrics = metrics
         self._side = side
 
-    async def reply(self, headers: Mapping[str, str], receive: Receive, peer: str) -> Reply:
-        """Answer a POST; raises ClientGone where nobody is left to hear it."""
+    async def reply(self, headers: Mapping[str, str], receive: Receive, peer: str, *, whole: bool) -> Reply:
+        """Answer a POST, whose body is `whole` or still arriving; raises ClientGone where nobody is left to hear it."""
         caller = _Caller(headers, client_address(peer, headers, self._trusted_proxies))
         try:
-            body = await read_body(headers, receive, self.dialect.max_body_bytes, self._limits, self._side)
+            body = await read_body(headers, receive, self.dialect.max_body_bytes, self._limits, self._side, whole=whole)
             if len(body) > self._limits.inline_bytes:
                 parsed, request = await self._side.run(self._read, caller, body)
             else:
@@ -101,8 +101,6 @@ class Ingestion:
     def _gathered(self, parsed: Parsed, caller: _Caller, body: bytes) -> ingest_service_pb2.GatheredRequest:
         headers = caller.headers
         request = parsed.request
-        if request is None:
-            request = ingest_service_pb2.GatheredRequest(events=parsed.events)
         request.dialect = self.dialect.kind
         request.credential = parsed.credential
         request.project = parsed.project

@@ -7,7 +7,7 @@ wins.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -18,6 +18,11 @@ MAX_STRING_BYTES = 32 * 1024
 
 # Re-encoding lengthens nothing more than `1e15`, which becomes 18 characters: a body this short has no oversize event.
 _SURELY_SMALL = MAX_EVENT_BYTES // 5
+# A character takes up to 6 bytes of JSON: a few such texts and such properties are no event that is oversize.
+SHORT_TEXT = MAX_STRING_BYTES // 32
+_SHORT_OBJECT = MAX_STRING_BYTES // 8
+# Within an envelope, its array and the event.
+_DEPTH_LEFT = MAX_DEPTH - 3
 
 
 class Malformed(ValueError):
@@ -37,6 +42,24 @@ def loads(body: bytes) -> object:
     if _may_repeat_keys(body, value):
         _refuse_repeated_keys(body)
     return value
+
+
+def surely_strict(body: bytes, keys: int, texts: Sequence[str], objects: Sequence[bytes]) -> bool:
+    """Whether `body` surely keeps the rules above and holds nothing oversize; False says nothing.
+
+    It was decoded, by a decoder that takes nothing but JSON, into events of so many `keys` outside their properties,
+    the `texts` beside those, each of at most SHORT_TEXT characters, and the properties, in up to three containers,
+    which are encoded again.
+    """
+    encoded = b"".join(objects)
+    if body.count(b":") != keys + encoded.count(b":") + "".join(texts).count(":"):
+        return False
+    if b"\\" in body and b"\\u003" in body:
+        # A repeated key takes its colon with it, and only an escaped colon can hide that.
+        return False
+    if _brackets(encoded) - len(objects) >= _DEPTH_LEFT and max(map(_brackets, objects)) > _DEPTH_LEFT:
+        return False
+    return not may_be_oversize(body) or max(map(len, objects), default=0) < _SHORT_OBJECT
 
 
 def may_be_oversize(body: bytes) -> bool:
@@ -70,6 +93,11 @@ def _containers_in(containers: Iterable[Any]) -> list[Any]:
         for child in (container.values() if type(container) is dict else container)
         if type(child) is dict or type(child) is list
     ]
+
+
+def _brackets(encoded: bytes) -> int:
+    """At least as many as there are containers, the outermost counted: brackets may stand in strings."""
+    return encoded.count(b"{") + encoded.count(b"[")
 
 
 def _may_repeat_keys(body: bytes, value: object) -> bool:

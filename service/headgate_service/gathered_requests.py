@@ -20,7 +20,7 @@ class GatheredRequests:
         """Its own answer, whatever becomes of others; never raises."""
         submission = Submission(
             dialect=request.dialect,
-            events=request.events,
+            entry=request.entry,
             credential=request.credential,
             project=request.project,
             origin=request.origin,
@@ -30,7 +30,7 @@ class GatheredRequests:
             dry_run=request.dry_run,
             refused=request.refused,
             refused_reason=request.refused_reason,
-            each=len(request.events) == 1,
+            each=request.each,
             all_or_nothing=request.all_or_nothing,
             experiments=request.experiments if request.HasField("experiments") else None,
         )
@@ -43,6 +43,8 @@ class GatheredRequests:
             return GatheredAnswer(
                 refusal=outcome_pb2.Refusal(cause=outcome_pb2.CAUSE_UNAVAILABLE, message="not confirmed: retry")
             )
+        if not submission.dry_run and submission.experiments is None:
+            return GatheredAnswer(response=taken.response)
         return GatheredAnswer(
             response=taken.response,
             dry_run_events=taken.events,

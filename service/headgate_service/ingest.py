@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import msgspec
 import orjson
-from headgate.v1 import event_pb2, outcome_pb2
+from headgate.v1 import event_pb2, log_pb2, outcome_pb2
 from headgate.v1.ingest_service_pb2 import ExperimentsWanted, IngestEventsResponse
 
 from headgate_service.enrichment import enrich
@@ -24,8 +24,8 @@ from headgate_service.log.append import (
     Rate,
     Verdict,
 )
-from headgate_service.log.entry import encode
-from headgate_service.log.reader import timestamp
+from headgate_service.log.entry import encode_entry
+from headgate_service.log.reader import write_timestamp
 from headgate_service.policy.judged import Judged, judge, reason_name
 from headgate_service.policy.policy import Policy
 from headgate_service.receipt import ReceiptMaker
@@ -37,7 +37,7 @@ _RETRY_FULL = timedelta(seconds=10)
 
 
 class Submission(msgspec.Struct, frozen=True):
-    """A request whose events are acceptable, each by its API's rules.
+    """A request whose events, those of `entry`, are acceptable, each by its API's rules. They are changed on their way.
 
     `refused` events stood beside them and were not, for `refused_reason`. `request_hash` is SHA-256 of what a repeat
     under `idempotency_key` must equal. `each` asks for a result per event, else only what the project's policy says of
@@ -46,7 +46,7 @@ class Submission(msgspec.Struct, frozen=True):
     """
 
     dialect: event_pb2.Dialect
-    events: Sequence[event_pb2.Event]
+    entry: log_pb2.LogEntry
     credential: str
     project: str = ""
     origin: str = ""
@@ -59,6 +59,10 @@ class Submission(msgspec.Struct, frozen=True):
     each: bool = False
     all_or_nothing: bool = False
     experiments: ExperimentsWanted | None = None
+
+    @property
+    def events(self) -> Sequence[event_pb2.Event]:
+        return self.entry.events
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -97,11 +101,10 @@ class Ingest:
         )
         if caller.beside is not None:
             enrich(submission.events, caller.beside, caller.project.id)
-        reason = reason_name(submission.refused_reason)
         if (policy := caller.project.policy) is not None:
             self._check(policy, submission, caller)
         if not submission.events and not submission.idempotency_key:
-            self._count_refused(submission, caller, reason, submission.refused)
+            self._count_beside(submission, caller)
             return Taken(IngestEventsResponse(), experiments=_experiments(submission, policy))
         try:
             taken = await self._append(submission, caller)
@@ -110,9 +113,12 @@ class Ingest:
             why = reason_name(outcome_pb2.REASON_SCHEMA) if refused.refusal.faults else refused.reason
             self._count_refused(submission, caller, why, len(submission.events) + submission.refused)
             raise
-        if not taken.response.replayed:
-            self._count_refused(submission, caller, reason, submission.refused)
+        if submission.refused and not taken.response.replayed:
+            self._count_beside(submission, caller)
         return taken
+
+    def _count_beside(self, submission: Submission, caller: Caller) -> None:
+        self._count_refused(submission, caller, reason_name(submission.refused_reason), submission.refused)
 
     def _count_refused(self, submission: Submission, caller: Caller, reason: str, events: int) -> None:
         if events and not submission.dry_run:
@@ -130,28 +136,32 @@ class Ingest:
         raise refused
 
     async def _append(self, submission: Submission, caller: Caller) -> Taken:
-        marks_test = caller.marks_test
         policy = caller.project.policy
-        judged = Judged(len(submission.events))
-        events = submission.events
+        entry = submission.entry
+        entry.dialect = submission.dialect
+        events = entry.events
+        judged = Judged(len(events))
         unfit = False
         if policy is not None:
             judged = await judge(policy, events, submission.origin)
             unfit = bool(judged.refused) and (submission.all_or_nothing or judged.nothing_taken)
             if unfit and (submission.dry_run or not submission.idempotency_key):
                 return self._unfit(submission, caller, judged)
-            events = [] if unfit else [events[place] for place in judged.kept]
-        event_ids: dict[int, str] = {}
-        for index, event in enumerate(events):
-            complete_user(event)
-            if marks_test:
+        if submission.dialect == event_pb2.DIALECT_GRPC or caller.beside is not None:
+            # The gateway has done it otherwise.
+            for event in events:
+                complete_user(event)
+        if caller.marks_test:
+            for event in events:
                 event.test = True
-            if event_id := event.event_id:
-                event_ids[index] = event_id
+        if unfit or len(judged.kept) < len(events):
+            kept = [] if unfit else [events[place] for place in judged.kept]
+            entry = log_pb2.LogEntry(dialect=submission.dialect, events=kept)
+        event_ids = {index: event_id for index, event in enumerate(entry.events) if (event_id := event.event_id)}
         project = LogProject(caller.project.id, caller.project.shard, caller.project.monthly_limit)
         rate = self._rate(submission, caller)
         append = Append(
-            encode(submission.dialect, events),
+            encode_entry(entry),
             event_ids,
             _idempotency(submission, caller),
             rate,
@@ -197,7 +207,7 @@ class Ingest:
         receipt = answer.receipt(submission.refused)
         response.receipt = self._receipts.make(receipt)
         if receipt.ranges:
-            response.receive_time.CopyFrom(timestamp(receipt.ms))
+            write_timestamp(response.receive_time, receipt.ms)
         return Taken(response)
 
     def _unfit(self, submission: Submission, caller: Caller, judged: Judged) -> Taken:

@@ -8,7 +8,7 @@ from headgate.v1 import event_pb2, outcome_pb2
 from headgate.v1.ingest_service_pb2 import IngestEventsResponse
 
 from headgate_service.log.append import LogProject, Verdict
-from headgate_service.log.reader import made_event_id, materialise, timestamp
+from headgate_service.log.reader import made_event_id, materialise, write_timestamp
 from headgate_service.policy.judged import Judged
 from headgate_service.receipt import Receipt, runs
 from headgate_service.refused import FieldFault, Refused
@@ -55,7 +55,7 @@ class IngestAnswer(msgspec.Struct, frozen=True):
                 continue
             if not result.event_id:
                 result.event_id = made_event_id(self.project.id, self.verdict.ms, ordinal)
-            result.receive_time.CopyFrom(timestamp(first.ms if first else self.verdict.ms))
+            write_timestamp(result.receive_time, first.ms if first else self.verdict.ms)
 
     def _told(self, place: int) -> str:
         event = self.events[place].SerializeToString(deterministic=True)

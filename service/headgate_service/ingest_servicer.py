@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 from grpc_status import rpc_status as grpc_rpc_status
-from headgate.v1 import event_pb2, outcome_pb2
+from headgate.v1 import event_pb2, log_pb2, outcome_pb2
 from headgate.v1.ingest_service_pb2 import (
     IngestEventsRequest,
     IngestEventsResponse,
@@ -84,7 +84,7 @@ class IngestServicer(IngestServiceServicer):
         taken = await self._ingest.take(
             Submission(
                 dialect=event_pb2.DIALECT_GRPC,
-                events=[request.events[index] for index in good],
+                entry=log_pb2.LogEntry(events=[request.events[index] for index in good]),
                 credential=key,
                 project=project,
                 idempotency_key=request.idempotency_key,
@@ -106,7 +106,7 @@ class IngestServicer(IngestServiceServicer):
         await self._ingest.take(
             Submission(
                 dialect=event_pb2.DIALECT_GRPC,
-                events=(),
+                entry=log_pb2.LogEntry(),
                 credential=key,
                 project=project,
                 dry_run=request.dry_run,

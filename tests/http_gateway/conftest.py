@@ -77,10 +77,12 @@ class PlainDialect:
             raise RuntimeError("a secret of the body")
         events = body["events"]
         places = [index for index, event in enumerate(events) if "name" in event]
-        good = [event_pb2.Event(name=events[index]["name"]) for index in places]
-        if not good:
+        request = ingest_service_pb2.GatheredRequest()
+        for index in places:
+            request.entry.events.add(name=events[index]["name"])
+        if not places:
             raise Unparsable(Rejection.INVALID, (Fault(0, "name", "missing"),), key, refused=len(events))
-        return Parsed(good, key, refused=len(events) - len(good), places=places)
+        return Parsed(request, key, refused=len(events) - len(places), places=places)
 
     def accepted(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> Answer:
         return Answer(200, {"received": len(parsed.events)})
@@ -102,12 +104,12 @@ class PlainDialect:
 def accept(request: ingest_service_pb2.GatheredRequest) -> ingest_service_pb2.GatheredAnswer:
     """The service's answer where it likes everything."""
     answer = ingest_service_pb2.GatheredAnswer()
-    for index, event in enumerate(request.events):
+    for index, event in enumerate(request.entry.events):
         answer.response.results.add(
             index=index, outcome=outcome_pb2.OUTCOME_ACCEPTED, event_id=event.event_id or f"made-{index}"
         )
     answer.response.receive_time.FromMilliseconds(1_770_000_000_123)
-    if request.events and not request.dry_run:
+    if request.entry.events and not request.dry_run:
         answer.response.receipt = "r1"
     return answer
 

@@ -110,7 +110,7 @@ class TestEncoding:
     async def test_each(self, http, gateway, name, squeeze):
         headers = {"x-key": "k", "Content-Encoding": name}
         assert (await http.post("/plain", content=squeeze(ONE), headers=headers)).status_code == 200
-        assert len(gateway.client.requests[0].events) == 1
+        assert len(gateway.client.requests[0].entry.events) == 1
         if name == "identity":
             return
         assert (await http.post("/plain", content=squeeze(padded(5 * LIMIT)), headers=headers)).status_code == 200

@@ -87,7 +87,7 @@ class TestExperiments:
         assert (answer.status_code, answer.json()) == (200, {"experiments": []})
         assert answer.headers["access-control-allow-origin"] == "https://shop.example"
         (request,) = gateway.client.requests
-        assert (request.credential, len(request.events)) == ("pk_live_x", 0)
+        assert (request.credential, len(request.entry.events)) == ("pk_live_x", 0)
 
     @pytest.mark.parametrize("headers", [{}, {"X-public-key": "sk_live_x"}])
     async def test_no_public_key(self, http, headers):

@@ -5,14 +5,14 @@ import asyncio
 import grpc
 import grpc.aio
 import pytest
-from headgate.v1 import event_pb2, ingest_service_pb2
+from headgate.v1 import event_pb2, ingest_service_pb2, log_pb2
 from headgate_gateway.gathered import CHANNEL_OPTIONS, MAX_MESSAGE_BYTES, GatheredIngestClient, Gathering
 from headgate_gateway.ingest_client import RequestTooLarge, ServiceUnavailable
 
 
 def request(name: str, size: int = 0) -> ingest_service_pb2.GatheredRequest:
     event = event_pb2.Event(name=name, properties_json=b"x" * size)
-    return ingest_service_pb2.GatheredRequest(credential=name, events=[event])
+    return ingest_service_pb2.GatheredRequest(credential=name, entry=log_pb2.LogEntry(events=[event]))
 
 
 def echo(one: ingest_service_pb2.GatheredRequest) -> ingest_service_pb2.GatheredAnswer:

@@ -90,7 +90,7 @@ class TestUpgrade:
     async def test_the_body_is_read_and_the_connection_goes_on(self, gateway, pieces):
         answer = await gateway.raw(*pieces, post(UPGRADE, LENGTH), post(LENGTH, CLOSE))
         assert statuses(answer) == [200, 200, 200]
-        assert [len(request.events) for request in gateway.client.requests] == [1, 1, 1]
+        assert [len(request.entry.events) for request in gateway.client.requests] == [1, 1, 1]
 
     async def test_the_body_is_no_request_of_its_own(self, gateway):
         hidden = post(LENGTH)
@@ -98,7 +98,7 @@ class TestUpgrade:
             post(UPGRADE, b"Content-Length: %d\r\n" % len(hidden), body=b""), hidden, post(LENGTH, CLOSE)
         )
         assert statuses(answer) == [400, 200]
-        assert [len(request.events) for request in gateway.client.requests] == [0, 1]
+        assert [len(request.entry.events) for request in gateway.client.requests] == [0, 1]
 
 
 class TestHeadSize:

@@ -32,7 +32,7 @@ async def test_a_request_reaches_the_service_and_its_answer_the_client(gateway, 
     (request,) = gateway.client.requests
     assert request.dialect == event_pb2.DIALECT_REALANALYTICS
     assert (request.credential, request.origin, request.client_address) == ("k", "https://shop.example", "127.0.0.1")
-    assert [event.name for event in request.events] == ["a"]
+    assert [event.name for event in request.entry.events] == ["a"]
     assert not request.idempotency_key
     assert not request.dry_run
 
@@ -41,7 +41,7 @@ async def test_the_refused_part_of_a_request_travels_with_the_rest(gateway, http
     answer = await http.post("/plain", content=b'{"events":[{"name":"a"},{},{}]}', headers=KEY)
     assert answer.status_code == 200
     (request,) = gateway.client.requests
-    assert (len(request.events), request.refused, request.refused_reason) == (1, 2, outcome_pb2.REASON_INVALID)
+    assert (len(request.entry.events), request.refused, request.refused_reason) == (1, 2, outcome_pb2.REASON_INVALID)
 
 
 async def test_limits_are_told_on_success(gateway, http, accepting):
@@ -108,7 +108,7 @@ class TestUnparsable:
         answer = await http.post("/plain", content=body, headers=KEY)
         assert answer.status_code == status
         (request,) = gateway.client.requests
-        assert (request.credential, len(request.events), request.refused) == ("k", 0, refused)
+        assert (request.credential, len(request.entry.events), request.refused) == ("k", 0, refused)
 
     async def test_who_may_not_enter_hears_that_first(self, gateway, http, body, status, refused):
         gateway.client.judge = refusing(outcome_pb2.CAUSE_CREDENTIAL_INVALID)
@@ -133,7 +133,7 @@ async def test_what_is_no_idempotency_key_is_refused(gateway, http, key):
     assert answer.status_code == 422
     assert answer.json()["faults"][0][1] == "Idempotency-Key"
     (request,) = gateway.client.requests
-    assert (request.credential, request.refused, len(request.events)) == ("k", 1, 0)
+    assert (request.credential, request.refused, len(request.entry.events)) == ("k", 1, 0)
 
 
 async def test_a_dry_run_shows_events_quota_and_sinks(gateway, http, accepting):
@@ -164,7 +164,7 @@ async def test_a_dry_run_of_a_batch_costs_every_event_that_would_be_stored(gatew
     def judge(request):
         # As the service answers batches: no results event by event, and duplicates are not shown.
         answer = ingest_service_pb2.GatheredAnswer(response=ingest_service_pb2.IngestEventsResponse())
-        answer.dry_run_events.extend(request.events[1:])
+        answer.dry_run_events.extend(request.entry.events[1:])
         return answer
 
     gateway.client.judge = judge
@@ -191,7 +191,7 @@ async def test_words_for_a_dry_run(gateway, http, word, dry):
 async def test_an_unknown_word_for_a_dry_run_stores_nothing(gateway, http):
     answer = await http.post("/plain", content=ONE, headers={**KEY, "Headgate-Dry-Run": "yes"})
     assert answer.status_code == 422
-    assert not gateway.client.requests[0].events
+    assert not gateway.client.requests[0].entry.events
 
 
 async def test_a_defect_is_a_503_that_tells_nothing_and_logs_no_content(http, capfd):

@@ -15,6 +15,7 @@ from headgate.v1.ingest_service_pb2 import (
     IngestGatheredRequest,
     StreamEventsRequest,
 )
+from headgate.v1.log_pb2 import LogEntry
 from headgate_service.config import SinkRule
 from headgate_service.log.names import shard_keys
 from headgate_service.log.reader import read_entries
@@ -263,11 +264,23 @@ async def test_a_dry_run_stores_nothing(service, redis):
 async def test_gathered_requests_get_their_own_answers_in_order(service, redis):
     answers = await gathered(
         service,
-        GatheredRequest(dialect=event_pb2.DIALECT_REALANALYTICS, credential=service.keys["public"], events=events("a")),
-        GatheredRequest(dialect=event_pb2.DIALECT_REALANALYTICS, credential="pk_live_no", events=events("b")),
-        GatheredRequest(dialect=event_pb2.DIALECT_REALANALYTICS, credential=service.keys["secret"], events=events("c")),
-        GatheredRequest(dialect=event_pb2.DIALECT_XAIKU, credential=service.keys["test"], events=events("d")),
-        GatheredRequest(dialect=event_pb2.DIALECT_CODCOMPASS, events=events("e")),
+        GatheredRequest(
+            dialect=event_pb2.DIALECT_REALANALYTICS,
+            credential=service.keys["public"],
+            entry=LogEntry(events=events("a")),
+        ),
+        GatheredRequest(
+            dialect=event_pb2.DIALECT_REALANALYTICS, credential="pk_live_no", entry=LogEntry(events=events("b"))
+        ),
+        GatheredRequest(
+            dialect=event_pb2.DIALECT_REALANALYTICS,
+            credential=service.keys["secret"],
+            entry=LogEntry(events=events("c")),
+        ),
+        GatheredRequest(
+            dialect=event_pb2.DIALECT_XAIKU, credential=service.keys["test"], entry=LogEntry(events=events("d"))
+        ),
+        GatheredRequest(dialect=event_pb2.DIALECT_CODCOMPASS, entry=LogEntry(events=events("e"))),
     )
     assert [a.WhichOneof("answer") for a in answers] == ["response", "refusal", "refusal", "response", "response"]
     assert answers[1].refusal.cause == outcome_pb2.CAUSE_CREDENTIAL_INVALID
@@ -293,7 +306,9 @@ async def test_a_dry_run_names_the_sinks_whose_routes_take_one_of_its_events(sta
     rules = (rule("all", None), rule("b-only", 'event.name == "b"'), rule("cannot-tell", "properties.amount > 1"))
     service = await start_service(sinks=rules)
     dry = [
-        GatheredRequest(dialect=event_pb2.DIALECT_GRPC, credential=service.keys["secret"], events=sent, dry_run=True)
+        GatheredRequest(
+            dialect=event_pb2.DIALECT_GRPC, credential=service.keys["secret"], entry=LogEntry(events=sent), dry_run=True
+        )
         for sent in (events("a"), events("a", "b"))
     ]
     only_a, both = await gathered(service, *dry)
@@ -306,10 +321,16 @@ async def test_a_gathered_dry_run_shows_what_would_be_stored_and_sinks_to_those_
     public, organisation = await gathered(
         service,
         GatheredRequest(
-            dialect=event_pb2.DIALECT_XAIKU, credential=service.keys["public"], events=events("a"), dry_run=True
+            dialect=event_pb2.DIALECT_XAIKU,
+            credential=service.keys["public"],
+            entry=LogEntry(events=events("a")),
+            dry_run=True,
         ),
         GatheredRequest(
-            dialect=event_pb2.DIALECT_PROMPTING_COMPANY, credential=made.key.key, events=events("b"), dry_run=True
+            dialect=event_pb2.DIALECT_PROMPTING_COMPANY,
+            credential=made.key.key,
+            entry=LogEntry(events=events("b")),
+            dry_run=True,
         ),
     )
     assert [e.name for e in public.dry_run_events] == ["a"]
@@ -324,7 +345,7 @@ async def test_a_reused_key_is_told_the_limits_as_they_stand(service):
         return GatheredRequest(
             dialect=event_pb2.DIALECT_REALANALYTICS,
             credential=service.keys["public"],
-            events=events(name),
+            entry=LogEntry(events=events(name)),
             idempotency_key="k",
             body_hash=body_hash,
         )
@@ -337,7 +358,10 @@ async def test_a_reused_key_is_told_the_limits_as_they_stand(service):
 async def test_a_request_without_events_uses_its_key_up(service, redis):
     def keyed(body_hash: bytes, *names: str) -> GatheredRequest:
         return GatheredRequest(
-            dialect=event_pb2.DIALECT_CODCOMPASS, events=events(*names), idempotency_key="k", body_hash=body_hash
+            dialect=event_pb2.DIALECT_CODCOMPASS,
+            entry=LogEntry(events=events(*names)),
+            idempotency_key="k",
+            body_hash=body_hash,
         )
 
     empty, again, other = await gathered(service, keyed(b"1" * 32), keyed(b"1" * 32), keyed(b"2" * 32, "a"))

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from headgate.v1 import event_pb2, outcome_pb2
 from headgate.v1.ingest_service_pb2 import GatheredAnswer, GatheredRequest, IngestGatheredRequest
+from headgate.v1.log_pb2 import LogEntry
 from headgate_service.control_db.database import ControlDb
 from headgate_service.project_fields import RateLimit
 from headgate_service.projects import Projects
@@ -27,7 +28,7 @@ async def send(service, count: int = 1, dry_run: bool = False, key: str = "publi
     request = GatheredRequest(
         dialect=event_pb2.DIALECT_XAIKU,
         credential=service.keys[key],
-        events=[event_pb2.Event(name="e") for _ in range(count)],
+        entry=LogEntry(events=[event_pb2.Event(name="e") for _ in range(count)]),
         dry_run=dry_run,
     )
     answer = await service.ingest.IngestGathered(IngestGatheredRequest(requests=[request]), metadata=GATEWAY)

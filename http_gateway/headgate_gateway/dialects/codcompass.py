@@ -6,6 +6,7 @@ from typing import Any
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 
 from headgate_gateway.dialects import document
+from headgate_gateway.dialects.codcompass_usual import usual_request
 from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
 from headgate_gateway.dialects.moment import Moment, iso8601, unix
 from headgate_gateway.dialects.refusals import ERROR, MONTH_FULL, Cause, Refusals, Row, error
@@ -62,6 +63,8 @@ class Codcompass:
     _refusals = Refusals(_ROWS, MAX_BODY_BYTES)
 
     def parse(self, inbound: Inbound) -> Parsed:
+        if (usual := usual_request(inbound.body)) is not None:
+            return Parsed(usual, person_of(inbound.headers))
         envelope = document.read(inbound.body)
         values = envelope.get("events") if isinstance(envelope, dict) else None
         if not isinstance(values, list):
@@ -69,13 +72,13 @@ class Codcompass:
         if len(values) > document.MAX_EVENTS:
             raise Unparsable(Rejection.TOO_LARGE, refused=len(values), limit=document.MAX_EVENTS)
         request = ingest_service_pb2.GatheredRequest()
-        events = request.events
+        events = request.entry.events
         client_time = _client_time(envelope.get("timestamp"))
         for value in values:
             if type(value) is dict and not _write(value, client_time, events.add(), inbound.body):
                 del events[-1]
         # Who is signed in beside it may add what its events lack.
-        return Parsed(events, person_of(inbound.headers), request=request)
+        return Parsed(request, person_of(inbound.headers))
 
     def accepted(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> Answer:
         skipped = sum(result.outcome == outcome_pb2.OUTCOME_REFUSED for result in response.results)

@@ -36,20 +36,24 @@ class Fault:
 class Parsed(msgspec.Struct, frozen=True):
     """What a request means.
 
-    `events` are valid, in order; `places` are their places in the request, from 0 (empty: each is at its own index).
-    `faults` belong to the `refused` events beside them. `project` is the one the client names beside its credential.
-    `request` is the message that `events` are part of, where they are of one: they are then sent without being copied.
-    `all_or_nothing`: where the project's policy refuses one of them, it refuses the request.
+    `request` is what the service is asked: the dialect fills its `entry` with the valid events, in order, and sets
+    `each` where it answers for each of them; the gateway adds the rest. `places` are the events' places in the HTTP
+    request, from 0 (empty: each is at its own index). `faults` belong to the `refused` events beside them. `project` is
+    the one the client names beside its credential. `all_or_nothing`: where the project's policy refuses one of the
+    events, it refuses the request.
     """
 
-    events: Sequence[event_pb2.Event]
+    request: ingest_service_pb2.GatheredRequest
     credential: str = ""
     project: str = ""
     faults: Sequence[Fault] = ()
     refused: int = 0
     places: Sequence[int] = ()
-    request: ingest_service_pb2.GatheredRequest | None = None
     all_or_nothing: bool = False
+
+    @property
+    def events(self) -> Sequence[event_pb2.Event]:
+        return self.request.entry.events
 
 
 class Rejection(enum.StrEnum):

@@ -142,7 +142,9 @@ class PromptingCompany:
             faults.append(Fault(None, "", message))
         if faults:
             raise Unparsable(Rejection.INVALID, faults, credential=credential, project=project, refused=1)
-        return Parsed([_event(value)], credential, project)
+        request = ingest_service_pb2.GatheredRequest(each=True)
+        _write(value, request.entry.events.add())
+        return Parsed(request, credential, project)
 
     def accepted(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> Answer:
         result = response.results[0]
@@ -185,8 +187,9 @@ def _credential(headers: Mapping[str, str]) -> str:
     return headers.get("x-api-key") or session_cookie.person_of(headers)
 
 
-def _event(value: dict[str, Any]) -> event_pb2.Event:
-    event = event_pb2.Event(name=value["event"], event_id=value.get("eventId", ""))
+def _write(value: dict[str, Any], event: event_pb2.Event) -> None:
+    event.name = value["event"]
+    event.event_id = value.get("eventId", "")
     moment = rfc3339(value["occurredAt"]) if "occurredAt" in value else None
     # A zone can carry a valid date-time out of the years that a Timestamp has; the receive time stands in for it.
     if moment is not None and moment.storable:
@@ -199,7 +202,6 @@ def _event(value: dict[str, Any]) -> event_pb2.Event:
     _copy(value.get("request"), _REQUEST, event.request)
     _copy(value.get("sdk"), _SDK, event.sdk)
     document.keep(event, value.get("properties") or {})
-    return event
 
 
 def _copy(given: dict[str, Any] | None, fields: Mapping[str, str], message: Message) -> None:

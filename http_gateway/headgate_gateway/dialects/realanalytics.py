@@ -8,6 +8,7 @@ from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 from headgate_gateway.dialects import document
 from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
 from headgate_gateway.dialects.moment import iso8601
+from headgate_gateway.dialects.realanalytics_usual import MAX_EVENTS, MAX_NAME, MAX_PROPERTIES, usual_request
 from headgate_gateway.dialects.refusals import (
     ERROR,
     MAX_DETAILS,
@@ -21,9 +22,6 @@ from headgate_gateway.dialects.refusals import (
 )
 
 MAX_BODY_BYTES = 1024 * 1024
-MAX_EVENTS = 100
-MAX_NAME = 100
-MAX_PROPERTIES = 100
 
 _NO_KEY = Row(401, "The key is missing, unknown, revoked, or of another kind.", error("Invalid API key"))
 _INVALID = Row(400, "An event is not valid, or the body is no event at all.", error("Validation failed", details))
@@ -73,6 +71,8 @@ class RealAnalytics:
 
     def parse(self, inbound: Inbound) -> Parsed:
         header = inbound.headers.get("x-api-key", "")
+        if header and (usual := usual_request(inbound.body)) is not None:
+            return Parsed(usual, header, all_or_nothing=True)
         root = document.read(inbound.body, credential=header)
         in_body = root.pop("apiKey", None) if isinstance(root, dict) else None
         key = header or in_body
@@ -85,11 +85,11 @@ class RealAnalytics:
             fault = Fault(None, "events", f"must hold 1 to {MAX_EVENTS} events, not {len(values)}")
             raise Unparsable(Rejection.INVALID, [fault], credential=key, refused=len(values))
         request = ingest_service_pb2.GatheredRequest()
-        events = request.events
+        events = request.entry.events
         for value in values:
             if not _write(value, events, inbound.body):
                 raise Unparsable(Rejection.INVALID, _faults(values, inbound.body), credential=key, refused=len(values))
-        return Parsed(events, key, request=request, all_or_nothing=True)
+        return Parsed(request, key, all_or_nothing=True)
 
     def accepted(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> Answer:
         return Answer(200, {"success": True, "events": len(parsed.events)})

@@ -142,7 +142,7 @@ def _require_public(key: object) -> str:
 
 def _parsed(values: list[Any], key: str, body: bytes) -> Parsed:
     request = ingest_service_pb2.GatheredRequest()
-    events = request.events
+    events = request.entry.events
     places: list[int] = []
     faults: list[Fault] = []
     for index, value in enumerate(values):
@@ -155,7 +155,7 @@ def _parsed(values: list[Any], key: str, body: bytes) -> Parsed:
     refused = len(values) - len(places)
     if not places:
         raise Unparsable(Rejection.INVALID, faults, credential=key, refused=refused)
-    return Parsed(events, key, faults=faults, refused=refused, places=places if refused else (), request=request)
+    return Parsed(request, key, faults=faults, refused=refused, places=places if refused else ())
 
 
 def _flawless(value: object, body: bytes) -> bool:

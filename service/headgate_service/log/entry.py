@@ -15,6 +15,8 @@ _COMPRESS_FROM_BYTES = 2048
 # An entry is at most a chunk, or one event that is larger; nothing that Headgate wrote expands to more.
 _MAX_EXPANDED_BYTES = 64 * 1024 * 1024
 _threads = threading.local()
+# Not for several threads at once: entries are encoded in the event loop.
+_compressor = zstandard.ZstdCompressor(level=1)
 
 
 class EntryUnreadable(Exception):
@@ -30,11 +32,17 @@ class Chunk(msgspec.Struct, frozen=True):
 
 def encode(dialect: event_pb2.Dialect, events: Sequence[event_pb2.Event]) -> list[Chunk]:
     """The entries that hold `events`, in order, each of at most 512 KiB before compression where its events allow."""
-    whole = _body(dialect, events)
+    return encode_entry(log_pb2.LogEntry(dialect=dialect, events=events))
+
+
+def encode_entry(entry: log_pb2.LogEntry) -> list[Chunk]:
+    """The same of events that stand in an entry already: copying them takes four times as long as encoding them."""
+    whole = entry.SerializeToString()
     if len(whole) <= CHUNK_BYTES:
         # Nearly always: to ask each event for its size would cost as much as the encoding.
-        return [_chunk(whole, len(events))]
-    return [_chunk(_body(dialect, part), len(part)) for part in _parts(events)]
+        return [_chunk(whole, len(entry.events))]
+    parts = ((part, log_pb2.LogEntry(dialect=entry.dialect, events=part)) for part in _parts(entry.events))
+    return [_chunk(body.SerializeToString(), len(part)) for part, body in parts]
 
 
 def decode(payload: bytes) -> tuple[log_pb2.LogEntry, int]:
@@ -58,13 +66,9 @@ def _expander() -> zstandard.ZstdDecompressor:
     return found
 
 
-def _body(dialect: event_pb2.Dialect, events: Sequence[event_pb2.Event]) -> bytes:
-    return log_pb2.LogEntry(dialect=dialect, events=events).SerializeToString()
-
-
 def _chunk(body: bytes, events: int) -> Chunk:
     if len(body) > _COMPRESS_FROM_BYTES:
-        packed = zstandard.ZstdCompressor(level=1).compress(body)
+        packed = _compressor.compress(body)
         if len(packed) < len(body):
             return Chunk(_ZSTD + packed, events)
     return Chunk(_PLAIN + body, events)

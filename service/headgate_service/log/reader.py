@@ -125,6 +125,11 @@ def timestamp(ms: int) -> Timestamp:
     return Timestamp(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000)
 
 
+def write_timestamp(timestamp: Timestamp, ms: int) -> None:
+    """The same in place, which takes a third of the time."""
+    timestamp.seconds, timestamp.nanos = ms // 1000, ms % 1000 * 1_000_000
+
+
 async def read_entries(redis: Any, keys: ProjectKeys, after: str, count: int, last: str = "+") -> list[Entry]:
     """At most `count` entries of a project's log after the id `after` (exclusive; "0-0": from its start) through
     `last` (inclusive). `redis` is a redis.asyncio client that returns bytes."""

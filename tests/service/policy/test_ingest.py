@@ -20,6 +20,7 @@ from headgate.v1.ingest_service_pb2 import (
     IngestEventsRequest,
     IngestGatheredRequest,
 )
+from headgate.v1.log_pb2 import LogEntry
 from headgate.v1.receipt_service_pb2 import GetReceiptRequest
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import DeployRow, ProjectRow
@@ -66,7 +67,9 @@ class Policied:
         )
 
     async def gathered(self, *events: Event, dialect: int = event_pb2.DIALECT_XAIKU, **request: Any) -> Any:
-        one = GatheredRequest(dialect=dialect, credential=self.service.keys["public"], events=events, **request)
+        one = GatheredRequest(
+            dialect=dialect, credential=self.service.keys["public"], entry=LogEntry(events=events), **request
+        )
         answers = await self.service.ingest.IngestGathered(
             IngestGatheredRequest(requests=[one]), metadata=[("headgate-gateway-token", TOKEN)]
         )
@@ -206,8 +209,9 @@ async def test_a_repeat_hears_the_first_answer_whatever_the_policy_has_become(po
 
 async def test_the_drops_of_requests_that_the_log_judges_together_are_all_counted(policied: Policied):
     await policied.deploy(events={"off": {"enabled": False}})
-    requests = [GatheredRequest(dialect=event_pb2.DIALECT_XAIKU, credential=policied.service.keys["public"],
-                                events=[Event(name="off"), Event(name="view"), Event(name="off")])] * 20  # fmt: skip
+    entry = LogEntry(events=[Event(name="off"), Event(name="view"), Event(name="off")])
+    key = policied.service.keys["public"]
+    requests = [GatheredRequest(dialect=event_pb2.DIALECT_XAIKU, credential=key, entry=entry)] * 20
     await policied.service.ingest.IngestGathered(
         IngestGatheredRequest(requests=requests), metadata=[("headgate-gateway-token", TOKEN)]
     )

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headgate.v1 import event_pb2 as _event_pb2
+from headgate.v1 import log_pb2 as _log_pb2
 from headgate.v1 import outcome_pb2 as _outcome_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -66,12 +67,12 @@ class IngestGatheredResponse(_message.Message):
     def __init__(self, answers: _Optional[_Iterable[_Union[GatheredAnswer, _Mapping]]] = ...) -> None: ...
 
 class GatheredRequest(_message.Message):
-    __slots__ = ("dialect", "credential", "project", "origin", "events", "idempotency_key", "body_hash", "dry_run", "refused", "refused_reason", "client_address", "all_or_nothing", "experiments")
+    __slots__ = ("dialect", "credential", "project", "origin", "entry", "idempotency_key", "body_hash", "dry_run", "refused", "refused_reason", "client_address", "all_or_nothing", "experiments", "each")
     DIALECT_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
-    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     BODY_HASH_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
@@ -80,11 +81,12 @@ class GatheredRequest(_message.Message):
     CLIENT_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     ALL_OR_NOTHING_FIELD_NUMBER: _ClassVar[int]
     EXPERIMENTS_FIELD_NUMBER: _ClassVar[int]
+    EACH_FIELD_NUMBER: _ClassVar[int]
     dialect: _event_pb2.Dialect
     credential: str
     project: str
     origin: str
-    events: _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]
+    entry: _log_pb2.LogEntry
     idempotency_key: str
     body_hash: bytes
     dry_run: bool
@@ -93,7 +95,8 @@ class GatheredRequest(_message.Message):
     client_address: str
     all_or_nothing: bool
     experiments: ExperimentsWanted
-    def __init__(self, dialect: _Optional[_Union[_event_pb2.Dialect, str]] = ..., credential: _Optional[str] = ..., project: _Optional[str] = ..., origin: _Optional[str] = ..., events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., idempotency_key: _Optional[str] = ..., body_hash: _Optional[bytes] = ..., dry_run: _Optional[bool] = ..., refused: _Optional[int] = ..., refused_reason: _Optional[_Union[_outcome_pb2.Reason, str]] = ..., client_address: _Optional[str] = ..., all_or_nothing: _Optional[bool] = ..., experiments: _Optional[_Union[ExperimentsWanted, _Mapping]] = ...) -> None: ...
+    each: bool
+    def __init__(self, dialect: _Optional[_Union[_event_pb2.Dialect, str]] = ..., credential: _Optional[str] = ..., project: _Optional[str] = ..., origin: _Optional[str] = ..., entry: _Optional[_Union[_log_pb2.LogEntry, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., body_hash: _Optional[bytes] = ..., dry_run: _Optional[bool] = ..., refused: _Optional[int] = ..., refused_reason: _Optional[_Union[_outcome_pb2.Reason, str]] = ..., client_address: _Optional[str] = ..., all_or_nothing: _Optional[bool] = ..., experiments: _Optional[_Union[ExperimentsWanted, _Mapping]] = ..., each: _Optional[bool] = ...) -> None: ...
 
 class ExperimentsWanted(_message.Message):
     __slots__ = ("ids", "test")
