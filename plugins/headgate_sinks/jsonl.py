@@ -3,6 +3,10 @@
 Each event is in the files once, whatever is killed or loses power: see `JsonlFolder`.
 """
 
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field
@@ -12,8 +16,11 @@ from headgate_sinks.batch import Batch
 from headgate_sinks.event_json import event_lines
 from headgate_sinks.jsonl_folder import BatchName, FolderHeld, FolderUnusable, JsonlFolder
 from headgate_sinks.result import Misconfigured, Outcome, Result, Retry
-from headgate_sinks.sink import Config, Limits, Repeats, Spec
-from headgate_sinks.sync_sink import SyncSink
+from headgate_sinks.sink import Config, Limits, Place, Repeats, Sink, Spec
+from headgate_sinks.sink_thread import SinkThread
+
+# So many are written together at most, but for a larger batch: the text of all of them is in memory at once.
+_EVENTS_AT_ONCE = 5000
 
 
 class JsonlConfig(Config):
@@ -27,44 +34,90 @@ class JsonlConfig(Config):
     )
 
 
-class JsonlSink(SyncSink[JsonlConfig]):
-    """Appends batches to the newest file."""
+class JsonlSink(Sink[JsonlConfig]):
+    """Appends what waits to the newest file at once, and what comes meanwhile after that.
+
+    An append costs three flushes of the disk, however many batches it holds: those of all shards close together, and
+    share them.
+    """
 
     use = "jsonl"
     Config = JsonlConfig
-    # Each write costs three flushes of the disk, however many events it holds.
     spec = Spec(
-        limits=Limits(events=5000, bytes=4 * 1024 * 1024, age=0.1),
-        concurrency=1,
+        limits=Limits(events=5000, bytes=4 * 1024 * 1024, age=0.25),
+        concurrency=64,
         repeats=Repeats.NUMBER,
         when_full="refuse",
     )
 
-    _folder: JsonlFolder
-
-    def open(self) -> None:
+    def __init__(self, config: JsonlConfig, place: Place) -> None:
+        super().__init__(config, place)
+        self._thread = SinkThread(f"sink-{place.name}")
+        self._waiting: deque[tuple[Batch, asyncio.Future[Outcome]]] = deque()
+        self._writing: asyncio.Task[None] | None = None
         self._folder = self._make_folder()
+
+    async def open(self) -> None:
         try:
-            self._folder.open()
+            await self._thread.run(self._folder.open)
         except FolderUnusable as error:
             raise Misconfigured(str(error)) from error
 
-    def check(self) -> None:
+    async def check(self) -> None:
         try:
-            self._make_folder().check()
+            await self._thread.run(self._make_folder().check)
         except FolderUnusable as error:
             raise Misconfigured(str(error)) from error
 
-    def write(self, batch: Batch) -> Outcome:
-        name = BatchName(batch.epoch, self.place.name, batch.shard, batch.number)
+    async def write(self, batch: Batch) -> Outcome:
+        said: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append((batch, said))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_waiting())
+        return await said
+
+    async def close(self) -> None:
         try:
-            self._folder.append(name, lambda: event_lines(batch.events))
+            if self._writing is not None:
+                await asyncio.wait([self._writing])
+            await self._thread.run(self._folder.close)
+        finally:
+            self._thread.end()
+
+    async def _write_waiting(self) -> None:
+        try:
+            while taken := self._take():
+                batches = [batch for batch, _ in taken]
+                outcomes = await self._thread.run(partial(self._append, batches))
+                for (_, said), outcome in zip(taken, outcomes, strict=True):
+                    if not said.done():
+                        said.set_result(outcome)
+        finally:
+            self._writing = None
+
+    def _take(self) -> list[tuple[Batch, "asyncio.Future[Outcome]"]]:
+        taken: list[tuple[Batch, asyncio.Future[Outcome]]] = []
+        events = 0
+        while self._waiting and (not taken or events + len(self._waiting[0][0].events) <= _EVENTS_AT_ONCE):
+            batch, said = self._waiting.popleft()
+            # One that was given up before it was begun is not begun.
+            if not said.done():
+                taken.append((batch, said))
+                events += len(batch.events)
+        return taken
+
+    def _append(self, batches: Sequence[Batch]) -> Sequence[Outcome]:
+        try:
+            named = [(BatchName(one.epoch, self.place.name, one.shard, one.number), one.events) for one in batches]
+            self._folder.append(*((name, event_lines(events)) for name, events in named))
         except FolderHeld as error:
-            return Retry(str(error), after=1.0)
-        return Result()
-
-    def close(self) -> None:
-        self._folder.close()
+            return [Retry(str(error), after=1.0)] * len(batches)
+        # All of them come again; where it is one batch that cannot be written, it is not to hold up the others.
+        except Exception as error:  # noqa: BLE001
+            if len(batches) > 1 and not isinstance(error, OSError):
+                return [outcome for one in batches for outcome in self._append([one])]
+            return [Retry(f"{type(error).__name__}: {error}")] * len(batches)
+        return [Result()] * len(batches)
 
     def _make_folder(self) -> JsonlFolder:
         path = self.place.data_dir / (self.config.path or "events")

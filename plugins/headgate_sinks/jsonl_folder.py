@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 RECORD = "state.json"
 _UNFINISHED_RECORD = "state.json.new"
 _FILES = "events-*.jsonl"
@@ -73,7 +75,7 @@ class Record:
 
     def to_json(self) -> bytes:
         value = {"version": 1, "file": self.file, "length": self.length, "written": self.written}
-        return json.dumps(value).encode() + b"\n"
+        return orjson.dumps(value) + b"\n"
 
 
 def record_from_json(text: bytes) -> Record:
@@ -104,7 +106,7 @@ def is_full(file: str, length: int, now: float, rotate_bytes: int) -> bool:
 
 
 class JsonlFolder:
-    """Appends batches. Not for two threads at once.
+    """Appends batches, several in one step. Not for two threads at once.
 
     `on_step` is called after each step on disk with its name, for tests that stop there.
     """
@@ -150,22 +152,27 @@ class JsonlFolder:
             os.close(self._directory)
             self._directory = -1
 
-    def append(self, batch: BatchName, lines: Callable[[], bytes]) -> bool:
-        """Writes a batch's lines, which end with a line's end, and returns when they are on disk; False: they were.
+    def append(self, *batches: tuple[BatchName, bytes]) -> list[BatchName]:
+        """Writes batches' lines, which end with a line's end, and returns when they are on disk: which were not there
+        before.
 
-        Raises FolderHeld, OSError.
+        Raises FolderHeld, OSError: then none of them is.
         """
         with self._locked():
             self._catch_up()
-            if self._record.holds(batch):
-                return False
-            # Whatever fails from here on, the next append starts from what is on disk.
-            self._seen = None
             file, length = self._target()
-            data = lines()
-            self._write(file, length, data)
-            self._save(self._record.after(batch, file, length + len(data)))
-            return True
+            record, parts, fresh = self._record, [], []
+            for name, lines in batches:
+                if not record.holds(name):
+                    parts.append(lines)
+                    fresh.append(name)
+                    record = record.after(name, file, length + sum(map(len, parts)))
+            if fresh:
+                # Whatever fails from here on, the next append starts from what is on disk.
+                self._seen = None
+                self._write(file, length, b"".join(parts))
+                self._save(record)
+            return fresh
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

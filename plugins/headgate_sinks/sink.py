@@ -37,7 +37,8 @@ class Limits:
     """How large a batch may get and how long it may gather: whatever is reached first closes it.
 
     `bytes` are of the events in protobuf form; an event that is larger alone makes a batch of its own. `age` is in
-    seconds, from when the first event of the batch was noticed.
+    seconds, from when the first event of the batch was noticed; batches of all shards close in the same moments, most
+    of them sooner.
     """
 
     events: int = 500

@@ -57,27 +57,27 @@ def content(path) -> bytes:
 def test_a_batch_is_written_once_wherever_the_process_ended(tmp_path, step, first, rotate_bytes):
     expected = b"two\n" if first else b"one\ntwo\n"
     if not first:
-        folder(tmp_path, rotate_bytes).append(named(1), lambda: b"one\n")
+        folder(tmp_path, rotate_bytes).append((named(1), b"one\n"))
     dying = JsonlFolder(tmp_path, rotate_bytes, lambda: NOON)
     dying.open()
     dying._on_step = Stop(step)
     with pytest.raises(Stopped):
-        dying.append(named(2), lambda: b"two\n")
+        dying.append((named(2), b"two\n"))
     dying.close()
     next_life = folder(tmp_path, rotate_bytes)
-    next_life.append(named(2), lambda: b"two\n")
+    next_life.append((named(2), b"two\n"))
     assert content(tmp_path) == expected
-    next_life.append(named(3), lambda: b"three\n")
+    next_life.append((named(3), b"three\n"))
     assert content(tmp_path) == expected + b"three\n"
 
 
 @pytest.mark.parametrize("tail", [b"garbage", b'{"half": ', b"two\n" * 3, b"\0" * 5000])
 def test_a_torn_or_foreign_tail_is_cut(tmp_path, tail):
-    folder(tmp_path).append(named(1), lambda: b"one\n")
+    folder(tmp_path).append((named(1), b"one\n"))
     with (tmp_path / files(tmp_path)[0]).open("ab") as file:
         file.write(tail)
     (tmp_path / "events-20991231T000000Z-000009.jsonl").write_bytes(b"never recorded\n")
-    assert folder(tmp_path).append(named(2), lambda: b"two\n")
+    assert folder(tmp_path).append((named(2), b"two\n"))
     assert content(tmp_path) == b"one\ntwo\n"
 
 
@@ -87,49 +87,49 @@ def test_a_failed_write_leaves_nothing_and_can_be_repeated(tmp_path):
             raise OSError(28, "No space left on device")
 
     broken = folder(tmp_path)
-    broken.append(named(1), lambda: b"one\n")
+    broken.append((named(1), b"one\n"))
     broken._on_step = fail
     with pytest.raises(OSError, match="No space"):
-        broken.append(named(2), lambda: b"two\n")
+        broken.append((named(2), b"two\n"))
     broken._on_step = lambda step: None
-    assert broken.append(named(2), lambda: b"two\n")
+    assert broken.append((named(2), b"two\n"))
     assert content(tmp_path) == b"one\ntwo\n"
 
 
 def test_a_record_that_finds_room_for_a_part_of_it_replaces_nothing(tmp_path):
     of_many = folder(tmp_path)
     for number in range(20):
-        of_many.append(named(1, sink=f"sink-{number}"), lambda: b".\n")
+        of_many.append((named(1, sink=f"sink-{number}"), b".\n"))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     # As on a full disk, the first part of a write succeeds.
     resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
     try:
         with pytest.raises(OSError, match="too large"):
-            of_many.append(named(2), lambda: b"two\n")
+            of_many.append((named(2), b"two\n"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert folder(tmp_path).append(named(1, sink="sink-3"), lambda: b"again\n") is False
-    assert of_many.append(named(2), lambda: b"two\n")
+    assert folder(tmp_path).append((named(1, sink="sink-3"), b"again\n")) == []
+    assert of_many.append((named(2), b"two\n"))
     assert content(tmp_path) == b".\n" * 20 + b"two\n"
 
 
 def test_repeats_are_known_by_epoch_sink_shard_and_number(tmp_path):
     one = folder(tmp_path)
-    assert one.append(named(5), lambda: b"a\n")
-    assert not one.append(named(5), lambda: b"a\n")
-    assert not one.append(named(4), lambda: b"a\n")
-    assert one.append(named(1, shard=1), lambda: b"b\n")
-    assert one.append(named(1, epoch="f"), lambda: b"c\n")
-    assert one.append(named(1, sink="other"), lambda: b"d\n")
-    assert not folder(tmp_path).append(named(5), lambda: b"a\n")
+    assert one.append((named(5), b"a\n"))
+    assert not one.append((named(5), b"a\n"))
+    assert not one.append((named(4), b"a\n"))
+    assert one.append((named(1, shard=1), b"b\n"))
+    assert one.append((named(1, epoch="f"), b"c\n"))
+    assert one.append((named(1, sink="other"), b"d\n"))
+    assert not folder(tmp_path).append((named(5), b"a\n"))
     assert content(tmp_path) == b"a\nb\nc\nd\n"
 
 
 def test_two_processes_share_a_folder(tmp_path):
     one, other = folder(tmp_path, rotate_bytes=6), folder(tmp_path, rotate_bytes=6)
     for number in range(1, 9):
-        assert (one, other)[number % 2].append(named(number), lambda number=number: b"%d\n" % number)
-        assert not (other, one)[number % 2].append(named(number), lambda: b"again\n")
+        assert (one, other)[number % 2].append((named(number), b"%d\n" % number))
+        assert not (other, one)[number % 2].append((named(number), b"again\n"))
     assert content(tmp_path) == b"".join(b"%d\n" % number for number in range(1, 9))
     assert len(files(tmp_path)) == 3
 
@@ -139,36 +139,36 @@ def test_a_folder_whose_lock_is_held_says_so(tmp_path):
     holder = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
     with pytest.raises(FolderHeld, match=str(tmp_path)):
-        waiting.append(named(1), lambda: b"x\n")
+        waiting.append((named(1), b"x\n"))
     os.close(holder)
-    assert waiting.append(named(1), lambda: b"x\n")
+    assert waiting.append((named(1), b"x\n"))
 
 
 def test_a_lost_record_keeps_every_whole_line(tmp_path):
     one = folder(tmp_path)
-    one.append(named(1), lambda: b"one\n")
+    one.append((named(1), b"one\n"))
     with (tmp_path / files(tmp_path)[0]).open("ab") as file:
         file.write(b'{"half')
     (tmp_path / "state.json").unlink()
-    folder(tmp_path).append(named(2), lambda: b"two\n")
+    folder(tmp_path).append((named(2), b"two\n"))
     assert content(tmp_path) == b"one\ntwo\n"
 
 
 def test_a_record_nobody_can_read_is_kept_aside(tmp_path):
-    folder(tmp_path).append(named(1), lambda: b"one\n")
+    folder(tmp_path).append((named(1), b"one\n"))
     (tmp_path / "state.json").write_bytes(b"{")
-    folder(tmp_path).append(named(2), lambda: b"two\n")
+    folder(tmp_path).append((named(2), b"two\n"))
     assert content(tmp_path) == b"one\ntwo\n"
     assert list(tmp_path.glob("state.json.unreadable-*"))
 
 
 def test_a_file_that_was_moved_away_or_cut_is_left_alone(tmp_path):
     one = folder(tmp_path)
-    one.append(named(1), lambda: b"one\n")
+    one.append((named(1), b"one\n"))
     (tmp_path / files(tmp_path)[0]).unlink()
-    one.append(named(2), lambda: b"two\n")
+    one.append((named(2), b"two\n"))
     (tmp_path / files(tmp_path)[0]).write_bytes(b"tw")
-    one.append(named(3), lambda: b"three\n")
+    one.append((named(3), b"three\n"))
     assert content(tmp_path) == b"twthree\n"
     assert len(files(tmp_path)) == 2
 
@@ -189,7 +189,7 @@ def test_no_other_file_has_jsonl_in_its_name(tmp_path):
     dying = folder(tmp_path)
     dying._on_step = Stop("record_sync")
     with pytest.raises(Stopped):
-        dying.append(named(1), lambda: b"x\n")
+        dying.append((named(1), b"x\n"))
     assert all("jsonl" not in found.name or found.suffix == ".jsonl" for found in tmp_path.iterdir())
 
 
@@ -222,6 +222,40 @@ async def test_a_write_that_was_cancelled_is_not_written_again(tmp_path):
     await sink.write(batch(1, *("a",) * 100))
     await sink.close()
     assert content(tmp_path / "events").count(b"\n") == 100
+
+
+def of_shard(shard: int, *names: str, properties: bytes = b"") -> Batch:
+    events = [event_pb2.Event(name=name, properties_json=properties) for name in names]
+    return Batch(f"e-jsonl-s{shard:02d}-1", "e", shard, 1, 0, events)
+
+
+async def test_batches_that_wait_are_written_together(tmp_path):
+    jsonl = JsonlSink(JsonlConfig(), Place("jsonl", tmp_path, lambda: NOON))
+    await jsonl.open()
+    steps: list[str] = []
+    jsonl._folder._on_step = steps.append
+    batches = [of_shard(shard, f"{shard}a", f"{shard}b") for shard in range(60)]
+    assert await asyncio.gather(*map(jsonl.write, batches)) == [Result()] * 60
+    assert steps.count("sync") == 1
+    names = [json.loads(line)["name"] for line in content(tmp_path / "events").splitlines()]
+    assert names == [event.name for batch in batches for event in batch.events]
+    # Each of them is known by itself, and more than fit are not taken at once.
+    steps.clear()
+    large = [of_shard(shard, *("x",) * 4000) for shard in (61, 62)]
+    assert await asyncio.gather(*map(jsonl.write, [*batches[::7], *large])) == [Result()] * 11
+    assert steps.count("sync") == 2
+    assert content(tmp_path / "events").count(b"\n") == 120 + 8000
+    await jsonl.close()
+
+
+async def test_one_that_cannot_be_written_holds_up_no_other(tmp_path):
+    jsonl = JsonlSink(JsonlConfig(), Place("jsonl", tmp_path, lambda: NOON))
+    await jsonl.open()
+    batches = [of_shard(0, "a"), of_shard(1, "b", properties=b"{\n"), of_shard(2, "c")]
+    first, broken, last = await asyncio.gather(*map(jsonl.write, batches))
+    assert (first, type(broken), last) == (Result(), Retry, Result())
+    assert [json.loads(line)["name"] for line in content(tmp_path / "events").splitlines()] == ["a", "c"]
+    await jsonl.close()
 
 
 async def test_a_held_folder_is_retried_and_an_impossible_one_needs_a_person(tmp_path):

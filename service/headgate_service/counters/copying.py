@@ -1,7 +1,9 @@
 """Copies counters from Redis to the control DB, over and over."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import structlog
 from redis.exceptions import ResponseError
@@ -18,6 +20,8 @@ from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
 POLL_SECONDS = 1.0
 _LAST_SECONDS = 5.0
 PAGE_PROJECTS = 200
+# Redis does nothing else during a call.
+_PROJECTS_PER_CALL = 50
 
 # Held by whoever began the last copy, until the next is due: one service at a time does the work. Two at once would
 # only do it twice.
@@ -94,8 +98,8 @@ class Copying:
     async def _copy_page(self, projects: Sequence[tuple[int, str]]) -> None:
         # First: what Redis says after that is no less than what was saved, unless its data was set back.
         saved = await self._saved.seqs([project_id for _, project_id in projects])
-        read = await asyncio.gather(*(self._counted(*place) for place in projects))
-        counted = [one for one in read if one is not None]
+        read = await asyncio.gather(*(self._counted(*part) for part in _parts(projects)))
+        counted = [one for part in read for one in part]
         self._on_step("read")
         set_back = {one.shard for one in counted if one.seq < saved.get(one.project_id, 0)}
         for shard in set_back:
@@ -103,24 +107,49 @@ class Copying:
         whole = [one for one in counted if one.shard not in set_back]
         await self._saved.save(whole)
         self._on_step("save")
-        await asyncio.gather(*map(self._end, whole))
+        copied = {one.project_id: one for one in whole}
+        await asyncio.gather(
+            *(
+                self._end(shard, [copied[one] for one in project_ids])
+                for shard, project_ids in _parts([(one.shard, one.project_id) for one in whole])
+            )
+        )
         self._on_step("end")
 
-    async def _counted(self, shard: int, project_id: str) -> Counted | None:
-        """None: the epoch is another one by now."""
+    async def _counted(self, shard: int, project_ids: Sequence[str]) -> list[Counted]:
+        """None of them where the epoch is another one by now."""
         keys = shard_keys(shard)
-        project = keys.project(project_id)
-        found = await _COUNTERS.run(self._redis, [keys.epoch, project.use, project.cursors], self._epochs.name(shard))
-        return None if found is None else Counted.of(project_id, shard, *found)
+        names = [keys.epoch]
+        for project in map(keys.project, project_ids):
+            names += (project.use, project.cursors)
+        found = await _COUNTERS.run(self._redis, names, self._epochs.name(shard))
+        if found is None:
+            return []
+        ms, *read = found
+        return [Counted.of(one, shard, ms, *fields) for one, fields in zip(project_ids, read, strict=True)]
 
-    async def _end(self, counted: Counted) -> None:
-        shard = shard_keys(counted.shard)
-        over = [part for field in counted.over().items() for part in field]
-        keys = [shard.changed, shard.project(counted.project_id).use]
-        await _COPIED.run(self._redis, keys, counted.project_id, counted.ms, counted.due_ms(), *over)
+    async def _end(self, shard: int, counted: Sequence[Counted]) -> None:
+        keys = shard_keys(shard)
+        names = [keys.changed, *(keys.project(one.project_id).use for one in counted)]
+        arguments: list[str | int] = []
+        for one in counted:
+            over = one.over()
+            arguments += (one.project_id, one.ms, one.due_ms(), len(over))
+            for field in over.items():
+                arguments += field
+        await _COPIED.run(self._redis, names, *arguments)
 
     async def _set_back(self, shard: int) -> None:
         """Redis holds less than was copied from it: the data of an earlier time. It is put in order as lost data is."""
         _log.error("REDIS HOLDS THE DATA OF AN EARLIER TIME: its counters are put back", shard=shard)
         await self._redis.execute("DEL", shard_keys(shard).epoch, shard_keys(shard).restoring)
         self._epochs.lost(shard)
+
+
+def _parts(projects: Sequence[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
+    """The projects of one shard that follow one another, for one call of a script: a call each would cost more than
+    what it does."""
+    for shard, of_shard in groupby(projects, key=itemgetter(0)):
+        ids = [project_id for _, project_id in of_shard]
+        for first in range(0, len(ids), _PROJECTS_PER_CALL):
+            yield shard, ids[first : first + _PROJECTS_PER_CALL]

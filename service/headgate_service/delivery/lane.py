@@ -214,7 +214,7 @@ class Lane:
                 return
         if self._news and not self._more and self._outlet.limits.age > 0:
             since = loop.time() if self._news_since is None else self._news_since
-            await self._sleep(since + self._outlet.limits.age - loop.time())
+            await self._sleep(self._outlet.closes(since) - loop.time())
 
     async def _deliver(self) -> None:
         """Writes what is promised, the oldest first, until all of it is settled."""

@@ -84,6 +84,7 @@ async def serve(
     log = RedisPipeline(config.redis_url, deadline=config.redis_deadline)
     news = redis.asyncio.Redis.from_url(
         config.redis_url,
+        protocol=2,
         socket_timeout=config.redis_deadline,
         socket_connect_timeout=config.redis_deadline,
         retry=Retry(NoBackoff(), 0),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from pathlib import Path
+from zlib import crc32
 
 import structlog
 from headgate_sinks import Batch, Limits, Misconfigured, Outcome, Place, Result, WhenFull
@@ -72,6 +73,8 @@ class Outlet:
         self._slots: Slots | None = None
         self._broken: Broken | None = None
         self._held = False
+        # Thousands of projects' own sinks do not all begin in one moment.
+        self._phase = crc32(config.name.encode()) / 1000
         self.rejections = Rejections()
         self.crashes = Crashes()
         self.known = asyncio.Event() if self._sink is None else self._sink.known
@@ -122,6 +125,13 @@ class Outlet:
         if held is not self._held:
             self._held = held
             self._show()
+
+    def closes(self, since: float) -> float:
+        """When a batch that began to gather at `since` is closed, by the loop's clock: within the sink's `age`, in a
+        moment that all its shards have in common. So batches of many shards share what each would cost alone: flushes
+        of disks, the sink's and Redis's, and turns of this process."""
+        age = self.limits.age
+        return since if age <= 0 else ((since - self._phase) // age + 1) * age + self._phase
 
     def start(self) -> None:
         """Must be called before anything is written."""

@@ -12,6 +12,8 @@ from headgate_service.log.redis_pipeline import RedisUnavailable
 
 _BATCHES_PER_TRIM = 16
 _PROJECTS_AT_ONCE = 64
+# Of the time that events are kept, so small a part may pass between two looks at a project that has not too much.
+_STEPS = 64
 
 _log = structlog.get_logger(__name__)
 
@@ -58,8 +60,14 @@ class Trimmer:
 
     def moved(self, settled: Mapping[str, int]) -> None:
         """A sink is done with a project's payload bytes through so many, by project."""
+        now = asyncio.get_running_loop().time()
         for project_id, size in settled.items():
-            if (kept := self._known.get(project_id)) is not None:
+            kept = self._known.get(project_id)
+            if kept is None:
+                # There is no hurry to learn what else its log holds: many projects that come at once would cost a look
+                # each with their first events.
+                self._known[project_id] = _Kept(now + min(self._keep_ms / 1000, self._seconds), 0, size)
+            else:
                 kept.settled = max(kept.settled, size)
         self._moved.update(settled)
         self._batches += 1
@@ -103,7 +111,8 @@ class Trimmer:
 
     async def _trim_one(self, project_id: str, keep_bytes: int) -> None:
         trimmed = await self._log.trim(project_id, self._sinks_of(project_id), self._keep_ms, keep_bytes)
-        due = asyncio.get_running_loop().time() + trimmed.due_ms / 1000
+        # What is kept for a day goes in steps, and not an event at a time.
+        due = asyncio.get_running_loop().time() + max(trimmed.due_ms, self._keep_ms / _STEPS) / 1000
         kept = self._known.setdefault(project_id, _Kept(due, trimmed.gone_bytes, trimmed.gone_bytes))
         kept.due, kept.gone = due, trimmed.gone_bytes
 

@@ -3,6 +3,7 @@ one was missed."""
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import redis.asyncio
 import structlog
@@ -48,17 +49,21 @@ class Wakeup:
 
     async def _listen(self) -> None:
         while True:
+            # redis-py's own PubSub costs several times as much a message, of which there may be one an event.
+            connection: Any = self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
             try:
-                async with self._client.pubsub() as channel:
-                    await channel.subscribe(READY_CHANNEL)
-                    while True:
-                        message = await channel.get_message(ignore_subscribe_messages=True, timeout=self._seconds)
-                        if message is not None:
-                            self._tags.add(message["data"].decode())
-                            self._wake.set()
+                await connection.connect()
+                await connection.send_command("SUBSCRIBE", READY_CHANNEL)
+                while True:
+                    message = await connection.read_response(timeout=self._seconds)
+                    if message is not None and message[0] == b"message":
+                        self._tags.add(message[2].decode())
+                        self._wake.set()
             except (RedisError, OSError, TimeoutError):
                 # The look each second goes on meanwhile.
                 await asyncio.sleep(_RECONNECT_SECONDS)
+            finally:
+                await connection.disconnect(nowait=True)
 
     async def _pop(self) -> None:
         while True:

@@ -47,16 +47,19 @@ local duplicate_count = 0
 local further = {}
 
 -- Three of the four buckets can hold an id of the last 24 hours; the fourth has expired, or is the one to come: the clock
--- was set back over the boundary between them.
+-- was set back over the boundary between them. They are looked for where an event has an id.
 local bucket = math.floor(now / BUCKET_MS)
-local buckets = {}
-for back = -1, 2 do
-  local key = KEYS[6 + (bucket - back) % 4]
-  if redis.call('EXISTS', key) == 1 then
-    buckets[#buckets + 1] = key
+local buckets, bucket_new = nil, nil
+local function find_buckets()
+  buckets = {}
+  for back = -1, 2 do
+    local key = KEYS[6 + (bucket - back) % 4]
+    if redis.call('EXISTS', key) == 1 then
+      buckets[#buckets + 1] = key
+    end
   end
+  bucket_new = redis.call('EXISTS', KEYS[6 + bucket % 4]) == 0
 end
-local bucket_new = redis.call('EXISTS', KEYS[6 + bucket % 4]) == 0
 
 local function full()
   if #refusing == 0 then
@@ -77,6 +80,9 @@ end
 
 -- The record of each hash: {ms, ordinal} of the first event of that id, where it is less than 24 hours old.
 local function known(hashes)
+  if not buckets then
+    find_buckets()
+  end
   local found = {}
   for first = 1, #hashes, 1000 do
     local part = {}

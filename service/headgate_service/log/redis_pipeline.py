@@ -14,6 +14,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
+# A deadline may come early by such a part of itself.
+_TIMER_STEP = 0.05
+
 _log = structlog.get_logger()
 
 
@@ -93,23 +96,29 @@ class RedisPipeline:
                     await connection.send_packed_command(commands, check_health=False)
 
     async def _read(self, connection: Any) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             await self._sent.wait()
             self._sent.clear()
-            while len(self._waiting) > len(self._unsent):
-                reply: Any
-                try:
-                    async with asyncio.timeout(self._deadline):
+            async with asyncio.timeout(self._deadline) as limit:
+                began = loop.time()
+                while len(self._waiting) > len(self._unsent):
+                    reply: Any
+                    try:
                         reply = await connection.read_response(disconnect_on_error=False)
-                except ResponseError as error:
-                    reply = error
-                future = self._waiting.popleft()
-                if future.done():
-                    continue
-                if isinstance(reply, ResponseError):
-                    future.set_exception(reply)
-                else:
-                    future.set_result(reply)
+                    except ResponseError as error:
+                        reply = error
+                    # Replies that came together need no timer each.
+                    if (now := loop.time()) - began > self._deadline * _TIMER_STEP:
+                        began = now
+                        limit.reschedule(now + self._deadline)
+                    future = self._waiting.popleft()
+                    if future.done():
+                        continue
+                    if isinstance(reply, ResponseError):
+                        future.set_exception(reply)
+                    else:
+                        future.set_result(reply)
 
     def _fail(self, error: RedisUnavailable) -> None:
         self._unsent.clear()

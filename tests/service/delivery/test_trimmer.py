@@ -26,8 +26,8 @@ class Log:
 
 
 @contextlib.asynccontextmanager
-async def trimming(log: Log, seconds: float = 60.0, keep_bytes: int = 500):
-    trimmer = Trimmer(log, lambda _: ["s"], seconds, 0, lambda: keep_bytes, lambda step: None)
+async def trimming(log: Log, seconds: float = 60.0, keep_bytes: int = 500, keep_ms: int = 0):
+    trimmer = Trimmer(log, lambda _: ["s"], seconds, keep_ms, lambda: keep_bytes, lambda step: None)
     running = asyncio.create_task(trimmer.run())
     yield trimmer
     trimmer.stop()
@@ -78,3 +78,24 @@ async def test_every_so_often_all_that_are_due_are_looked_at():
         while log.looked.count("b") < 3:
             await asyncio.sleep(0.005)
     assert (log.looked.count("a"), log.looked.count("c")) == (1, 1)
+
+
+async def test_one_that_is_new_here_is_looked_at_when_something_may_be_too_old():
+    log = Log()
+    async with trimming(log, keep_ms=3_600_000, keep_bytes=1500) as trimmer:
+        await batches(trimmer, a=1100, b=1600)
+        assert log.looked == ["b"]
+    log.looked.clear()
+    async with trimming(log, seconds=0.01, keep_ms=3_600_000), asyncio.timeout(10):
+        while len(log.looked) < 3:
+            await asyncio.sleep(0.005)
+
+
+async def test_a_step_is_a_part_of_what_is_kept():
+    log = Log()
+    log.due_ms["a"] = 0
+    async with trimming(log, keep_ms=64_000, keep_bytes=10_000, seconds=0.01) as trimmer, asyncio.timeout(10):
+        while not log.looked:
+            await asyncio.sleep(0.005)
+        await batches(trimmer, a=1100)
+        assert log.looked.count("a") == 1
