@@ -1,11 +1,14 @@
 """Which content types are read as JSON."""
 
+from functools import lru_cache
+
 ACCEPT = "application/json, text/plain, application/x-www-form-urlencoded"
 
 _READ_AS_JSON = frozenset({"application/json", "text/plain", "application/x-www-form-urlencoded", ""})
 _UTF_8 = frozenset({"utf-8", "utf8"})
 
 
+@lru_cache(maxsize=64)
 def reads_as_json(content_type: str) -> bool:
     """Say whether a body of this Content-Type (empty: none was given) is taken.
 

@@ -51,6 +51,9 @@ class HttpConnection(HttpToolsProtocol):
         self._limits = limits
         self._head_timer: asyncio.TimerHandle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._idle_since: float | None = None
+        """When the last answer was complete; None while a request is read or answered."""
         self._status = HTTPStatus.BAD_REQUEST
         self._refused = False
         self._begun = False
@@ -72,10 +75,9 @@ class HttpConnection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        for timer in (self._head_timer, self._linger_timer):
+        for timer in (self._head_timer, self._linger_timer, self._idle_timer):
             if timer is not None:
                 timer.cancel()
-        self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -144,6 +146,33 @@ class HttpConnection(HttpToolsProtocol):
         self._in_body = False
         self.scope[WHOLE_BODY] = True  # type: ignore[literal-required]  # it is ours, not ASGI's
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        # As uvicorn's own, but for the timer of an idle connection: to set and cancel one for each request costs more
+        # than to look, when it is due, whether anything has come since.
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._close_idle()
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = None
+
+    def _close_idle(self) -> None:
+        self._idle_timer = None
+        if self._idle_since is None:
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left <= 0:
+            self.transport.close()
+        else:
+            self._idle_timer = self.loop.call_later(left, self._close_idle)
 
     def _feed(self, data: bytes) -> None:
         try:

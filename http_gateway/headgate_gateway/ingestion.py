@@ -134,9 +134,10 @@ class Ingestion:
 
     def _count(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> None:
         # The service names no results of a batch that it took whole.
-        if unnamed := len(parsed.events) - len(response.results):
+        results = response.results
+        if unnamed := len(parsed.events) - len(results):
             self._metrics.judged(self.dialect.name, outcome_pb2.OUTCOME_ACCEPTED, unnamed)
-        for result in response.results:
+        for result in results:
             self._metrics.judged(self.dialect.name, result.outcome, 1)
         if response.warned:
             self._metrics.warned(self.dialect.name, response.warned)

@@ -35,7 +35,7 @@ class GatheredRequests:
             experiments=request.experiments if request.HasField("experiments") else None,
         )
         try:
-            taken = await self._ingest.take(submission)
+            return await self._ingest.take(submission)
         except Refused as refused:
             return GatheredAnswer(refusal=refused.refusal, limits=refused.limits)
         except Exception:  # noqa: BLE001 - the outermost edge of one request: a defect must not refuse its neighbours
@@ -43,11 +43,3 @@ class GatheredRequests:
             return GatheredAnswer(
                 refusal=outcome_pb2.Refusal(cause=outcome_pb2.CAUSE_UNAVAILABLE, message="not confirmed: retry")
             )
-        if not submission.dry_run and submission.experiments is None:
-            return GatheredAnswer(response=taken.response)
-        return GatheredAnswer(
-            response=taken.response,
-            dry_run_events=taken.events,
-            dry_run_sinks=taken.sinks,
-            experiments_json=taken.experiments,
-        )

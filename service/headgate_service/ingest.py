@@ -7,13 +7,13 @@ from hashlib import blake2b
 import msgspec
 import orjson
 from headgate.v1 import event_pb2, log_pb2, outcome_pb2
-from headgate.v1.ingest_service_pb2 import ExperimentsWanted, IngestEventsResponse
+from headgate.v1.ingest_service_pb2 import ExperimentsWanted, GatheredAnswer
 
 from headgate_service.enrichment import enrich
 from headgate_service.entrance import Caller, Entrance
 from headgate_service.event_rules import complete_user
 from headgate_service.ingest_answer import IngestAnswer, add_refusals, unfit_request
-from headgate_service.limits import RateLimits, limit_state, until_next_month, until_next_window
+from headgate_service.limits import RateLimits, tell_limits, until_next_month, until_next_window
 from headgate_service.log.append import (
     Append,
     Appender,
@@ -34,6 +34,8 @@ from headgate_service.refused import Refused
 
 _RETRY_LOG = timedelta(seconds=1)
 _RETRY_FULL = timedelta(seconds=10)
+# Callers of the other APIs cannot give events ids of their own.
+_NAMING_EVENTS = frozenset({event_pb2.DIALECT_GRPC, event_pb2.DIALECT_PROMPTING_COMPANY})
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -65,16 +67,6 @@ class Submission(msgspec.Struct, frozen=True):
         return self.entry.events
 
 
-class Taken(msgspec.Struct, frozen=True):
-    """A request that was taken. `events` and `sinks` are for a dry run: what would be stored, and whom it would reach;
-    the sinks only for callers who may see them. `experiments` are those that were asked for, as JSON."""
-
-    response: IngestEventsResponse
-    events: Sequence[event_pb2.Event] = ()
-    sinks: Sequence[str] = ()
-    experiments: bytes = b""
-
-
 class Ingest:
     """Takes requests in. `reached` names the sinks that some of a project's events would reach."""
 
@@ -94,8 +86,8 @@ class Ingest:
         self._limits = limits
         self._reached = reached
 
-    async def take(self, submission: Submission) -> Taken:
-        """Raises Refused. An answer means that what it calls accepted is durable and counted."""
+    async def take(self, submission: Submission) -> GatheredAnswer:
+        """The answer, with a `response`. Raises Refused. What it calls accepted is durable and counted."""
         caller = await self._entrance.enter(
             submission.dialect, submission.credential, submission.project, submission.origin
         )
@@ -105,17 +97,17 @@ class Ingest:
             self._check(policy, submission, caller)
         if not submission.events and not submission.idempotency_key:
             self._count_beside(submission, caller)
-            return Taken(IngestEventsResponse(), experiments=_experiments(submission, policy))
+            return GatheredAnswer(response={}, experiments_json=_experiments(submission, policy))
         try:
-            taken = await self._append(submission, caller)
+            answer = await self._append(submission, caller)
         except Refused as refused:
             # Faults of events are those of schemas: what the API's own rules refuse does not come here.
             why = reason_name(outcome_pb2.REASON_SCHEMA) if refused.refusal.faults else refused.reason
             self._count_refused(submission, caller, why, len(submission.events) + submission.refused)
             raise
-        if submission.refused and not taken.response.replayed:
+        if submission.refused and not answer.response.replayed:
             self._count_beside(submission, caller)
-        return taken
+        return answer
 
     def _count_beside(self, submission: Submission, caller: Caller) -> None:
         self._count_refused(submission, caller, reason_name(submission.refused_reason), submission.refused)
@@ -135,7 +127,7 @@ class Ingest:
         self._count_refused(submission, caller, refused.reason, len(submission.events) + submission.refused)
         raise refused
 
-    async def _append(self, submission: Submission, caller: Caller) -> Taken:
+    async def _append(self, submission: Submission, caller: Caller) -> GatheredAnswer:
         policy = caller.project.policy
         entry = submission.entry
         entry.dialect = submission.dialect
@@ -148,16 +140,16 @@ class Ingest:
             if unfit and (submission.dry_run or not submission.idempotency_key):
                 return self._unfit(submission, caller, judged)
         if submission.dialect == event_pb2.DIALECT_GRPC or caller.beside is not None:
-            # The gateway has done it otherwise.
+            # Otherwise the gateway has done it.
             for event in events:
                 complete_user(event)
         if caller.marks_test:
             for event in events:
                 event.test = True
-        if unfit or len(judged.kept) < len(events):
+        if unfit or judged.dropped or judged.refused:
             kept = [] if unfit else [events[place] for place in judged.kept]
             entry = log_pb2.LogEntry(dialect=submission.dialect, events=kept)
-        event_ids = {index: event_id for index, event in enumerate(entry.events) if (event_id := event.event_id)}
+        event_ids = _event_ids(entry) if submission.dialect in _NAMING_EVENTS else {}
         project = LogProject(caller.project.id, caller.project.shard, caller.project.monthly_limit)
         rate = self._rate(submission, caller)
         append = Append(
@@ -186,39 +178,43 @@ class Ingest:
                 "not confirmed, as the log does not answer: retry with the same idempotency key or event ids",
                 _RETRY_LOG,
             ) from error
-        limits = limit_state(verdict, rate, project.monthly_limit)
         if (refused := _refused(verdict, rate, project)) is not None:
-            refused.limits = limits
+            refused.limits = outcome_pb2.LimitState()
+            tell_limits(refused.limits, verdict, rate, project.monthly_limit)
             raise refused
         replayed = verdict.status == "replay"
         if replayed:
             judged = Judged.of_note(verdict.note, len(submission.events))
         elif unfit:
             return self._unfit(submission, caller, judged)
-        response = IngestEventsResponse(limits=limits, replayed=replayed, warned=judged.warned)
-        answer = IngestAnswer(submission.events, judged, project, verdict)
-        answer.add_results(response, each=submission.each, dry_run=submission.dry_run)
+        answer = GatheredAnswer()
+        response = answer.response
+        response.replayed, response.warned = replayed, judged.warned
+        if rate is not None or project.monthly_limit is not None:
+            tell_limits(response.limits, verdict, rate, project.monthly_limit)
+        told = IngestAnswer(events, judged, project, verdict)
+        told.add_results(response, each=submission.each, dry_run=submission.dry_run)
         if submission.dry_run:
-            stored = answer.as_stored(submission.dialect)
-            return Taken(response, stored, self._reached(project.id, stored) if caller.sees_sinks else ())
-        if not submission.events:
-            # Nothing is stored but that its key was used.
-            return Taken(response)
-        receipt = answer.receipt(submission.refused)
-        response.receipt = self._receipts.make(receipt)
-        if receipt.ranges:
-            write_timestamp(response.receive_time, receipt.ms)
-        return Taken(response)
+            stored = told.as_stored(submission.dialect)
+            answer.dry_run_events.extend(stored)
+            answer.dry_run_sinks.extend(self._reached(project.id, stored) if caller.sees_sinks else ())
+        elif events:
+            receipt = told.receipt(submission.refused)
+            response.receipt = self._receipts.make(receipt)
+            if receipt.ranges:
+                write_timestamp(response.receive_time, receipt.ms)
+        # Else nothing is stored but that its key was used.
+        return answer
 
-    def _unfit(self, submission: Submission, caller: Caller, judged: Judged) -> Taken:
+    def _unfit(self, submission: Submission, caller: Caller, judged: Judged) -> GatheredAnswer:
         """The answer to a request of which the policy takes nothing: it is no success, and not remembered as one."""
         if submission.all_or_nothing:
             raise unfit_request(judged)
         for counted, events in judged.counts.items():
             self._count_refused(submission, caller, counted.removeprefix("refused:"), events)
-        response = IngestEventsResponse()
-        add_refusals(response, submission.events, judged)
-        return Taken(response)
+        answer = GatheredAnswer(response={})
+        add_refusals(answer.response, submission.events, judged)
+        return answer
 
     def _rate(self, submission: Submission, caller: Caller) -> Rate | None:
         limit = self._limits.of(submission.dialect, caller.project.rate_limit)
@@ -229,6 +225,10 @@ class Ingest:
             who = f"address:{blake2b(submission.client_address.encode(), digest_size=16).hexdigest()}"
         # A plan that sets another window is obeyed at once, not when the old window has ended.
         return Rate(f"{who}:{limit.window_ms}", limit.requests, limit.window_ms)
+
+
+def _event_ids(entry: log_pb2.LogEntry) -> dict[int, str]:
+    return {index: event_id for index, event in enumerate(entry.events) if (event_id := event.event_id)}
 
 
 def _experiments(submission: Submission, policy: Policy | None) -> bytes:

@@ -21,7 +21,7 @@ from headgate.v1.ingest_service_pb2_grpc import IngestServiceServicer
 
 from headgate_service.event_rules import EventFault, stored_form
 from headgate_service.gathered_requests import GatheredRequests
-from headgate_service.ingest import Ingest, Submission, Taken
+from headgate_service.ingest import Ingest, Submission
 from headgate_service.metadata import bearer_key, metadata_value
 from headgate_service.refused import FieldFault, Refused, rpc_status
 
@@ -81,7 +81,7 @@ class IngestServicer(IngestServiceServicer):
             await self._count_refused(request, key, project, next(iter(faults.values())).reason)
             raise _refused_whole(request, faults)
         good = [index for index in range(len(request.events)) if index not in faults]
-        taken = await self._ingest.take(
+        answer = await self._ingest.take(
             Submission(
                 dialect=event_pb2.DIALECT_GRPC,
                 entry=log_pb2.LogEntry(events=[request.events[index] for index in good]),
@@ -96,7 +96,7 @@ class IngestServicer(IngestServiceServicer):
                 all_or_nothing=request.all_or_nothing,
             )
         )
-        return _with_refused(taken, request, good, faults) if faults else taken.response
+        return _with_refused(answer.response, request, good, faults) if faults else answer.response
 
     async def _count_refused(
         self, request: IngestEventsRequest, key: str, project: str, reason: outcome_pb2.Reason
@@ -159,12 +159,12 @@ def _field_fault(index: int, fault: EventFault) -> FieldFault:
 
 
 def _with_refused(
-    taken: Taken, request: IngestEventsRequest, good: list[int], faults: dict[int, EventFault]
+    taken: IngestEventsResponse, request: IngestEventsRequest, good: list[int], faults: dict[int, EventFault]
 ) -> IngestEventsResponse:
     """The response with the refused events' results in their places."""
-    accepted = dict(zip(good, taken.response.results, strict=True))
+    accepted = dict(zip(good, taken.results, strict=True))
     response = IngestEventsResponse()
-    response.CopyFrom(taken.response)
+    response.CopyFrom(taken)
     response.ClearField("results")
     for index in range(len(request.events)):
         result = response.results.add()

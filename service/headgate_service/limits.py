@@ -29,16 +29,12 @@ class RateLimits:
         return plan or self.keys
 
 
-def limit_state(verdict: Verdict, rate: Rate | None, monthly_limit: int | None) -> outcome_pb2.LimitState | None:
-    """The limits that apply, as they stand after the verdict; None where none applies."""
-    if rate is None and monthly_limit is None:
-        return None
-    state = outcome_pb2.LimitState()
+def tell_limits(state: outcome_pb2.LimitState, verdict: Verdict, rate: Rate | None, monthly_limit: int | None) -> None:
+    """Writes the limits that apply, as they stand after the verdict."""
     if rate is not None:
         _fill(state.rate, rate.limit, verdict.rate_used, rate.window_ms, verdict.rate_left_ms)
     if monthly_limit is not None:
         _fill(state.month, monthly_limit, verdict.month_used, verdict.month_ms, verdict.month_left_ms)
-    return state
 
 
 def _fill(window: outcome_pb2.Window, limit: int, used: int, length_ms: int, left_ms: int) -> None:

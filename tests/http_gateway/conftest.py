@@ -230,6 +230,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
         proxies: Sequence[str] = (),
         service_address: str = "127.0.0.1:1",
         probe_seconds: float = 1.0,
+        keep_alive_seconds: int = 65,
     ) -> RunningGateway:
         listener = socket.create_server(("127.0.0.1", 0))
         metrics = Metrics()
@@ -252,7 +253,15 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
             clock=time.monotonic,
             new_request_id=lambda: f"id-{next(ids)}",
         )
-        config = Config("127.0.0.1", 0, service_address, TOKEN, head=head or HeadLimits(), drain_seconds=2)
+        config = Config(
+            "127.0.0.1",
+            0,
+            service_address,
+            TOKEN,
+            head=head or HeadLimits(),
+            drain_seconds=2,
+            keep_alive_seconds=keep_alive_seconds,
+        )
         ready = asyncio.Event()
         server = _Server(_uvicorn_config(config, app), ready.set)
         running.append((server, asyncio.create_task(server.serve(sockets=[listener])), channel))

@@ -223,6 +223,22 @@ class TestSlowness:
             await client.close()
 
 
+class TestAnIdleConnection:
+    async def test_it_is_closed_in_time(self, start_gateway):
+        gateway = await start_gateway(keep_alive_seconds=1)
+        assert statuses(await gateway.raw(post(LENGTH))) == [200]
+
+    async def test_one_that_is_used_stays(self, start_gateway):
+        gateway = await start_gateway(keep_alive_seconds=2)
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        for _ in range(4):
+            writer.write(post(LENGTH))
+            await asyncio.sleep(0.8)
+        answer = await asyncio.wait_for(reader.read(), 10)
+        assert statuses(answer) == [200] * 4
+        writer.close()
+
+
 class TestOneAfterAnother:
     async def test_requests_before_one_that_cannot_be_read_get_their_own_answers(self, gateway):
         answer = await gateway.raw(post(LENGTH) + post(LENGTH) + b"\x01\x02\r\n\r\n")
