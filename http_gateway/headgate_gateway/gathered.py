@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import msgspec
 import structlog
 from headgate.v1 import ingest_service_pb2
 
@@ -44,8 +45,7 @@ class Gathering:
     waiting_bytes: int = 128 * 1024 * 1024
 
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
+class _Waiting(msgspec.Struct, eq=False):
     frame: bytes
     since: float
     answer: "asyncio.Future[ingest_service_pb2.GatheredAnswer]"

@@ -104,21 +104,36 @@ local function known(hashes)
   return found
 end
 
+-- How often each rate key was used and how long its window lasts, as the requests of this call left it: nearly all of
+-- them share one.
+local rates = {}
+local unlimited = {used = 0, left = 0, fresh = 0}
+local function rate_of(key, limit, window)
+  if limit < 0 then
+    unlimited.left = window
+    return unlimited
+  end
+  local rate = rates[key]
+  if not rate then
+    local used = tonumber(redis.call('GET', key) or 0)
+    rate = {used = used, left = window, window = window, begun = used > 0, fresh = 0}
+    if rate.begun then
+      rate.left = math.max(redis.call('PTTL', key), 1)
+    end
+    rates[key] = rate
+  end
+  return rate
+end
+
 local function judge(meta, meta_at, idempotency_key, rate_key)
   local events, record_ms, rate_limit, rate_window, dry = meta[1], meta[2], meta[3], meta[4], meta[5] == 1
   local counts, indexes = meta[6], meta[7]
   local hash, note = string.sub(ARGV[meta_at + 1], 1, 32), string.sub(ARGV[meta_at + 1], 33)
   local id_hashes = ARGV[meta_at + 2]
 
-  local rate_used, rate_left = 0, rate_window
-  if rate_limit >= 0 then
-    rate_used = tonumber(redis.call('GET', rate_key) or 0)
-    if rate_used > 0 then
-      rate_left = math.max(redis.call('PTTL', rate_key), 1)
-    end
-  end
+  local rate = rate_of(rate_key, rate_limit, rate_window)
   local function answer(status, ms, base, fresh, duplicates, noted)
-    return {status, ms, base, fresh, duplicates, rate_used, rate_left, month_used, month_turned and 1 or 0, noted}
+    return {status, ms, base, fresh, duplicates, rate.used, rate.left, month_used, month_turned and 1 or 0, noted}
   end
 
   if record_ms > 0 then
@@ -196,7 +211,7 @@ local function judge(meta, meta_at, idempotency_key, rate_key)
     end
     return answer('duplicate', now, seq, 0, packed(now))
   end
-  if rate_limit >= 0 and rate_used >= rate_limit then
+  if rate_limit >= 0 and rate.used >= rate_limit then
     return answer('rate', now, seq, fresh, '')
   end
   if month_limit >= 0 and month_used + fresh > month_limit then
@@ -207,12 +222,7 @@ local function judge(meta, meta_at, idempotency_key, rate_key)
   end
 
   if rate_limit >= 0 then
-    if rate_used == 0 then
-      redis.call('SET', rate_key, '1', 'PX', string.format('%d', rate_window))
-    else
-      redis.call('INCR', rate_key)
-    end
-    rate_used = rate_used + 1
+    rate.used, rate.fresh = rate.used + 1, rate.fresh + 1
   end
   if dry then
     return answer('dry', now, seq, fresh, packed(now))
@@ -289,6 +299,15 @@ for request = 1, (#KEYS - 11) / 2 do
   at = at + 3 + #meta[6]
 end
 
+for key, rate in pairs(rates) do
+  if rate.fresh > 0 then
+    if rate.begun then
+      redis.call('INCRBY', key, string.format('%d', rate.fresh))
+    else
+      redis.call('SET', key, string.format('%d', rate.fresh), 'PX', string.format('%d', rate.window))
+    end
+  end
+end
 local hour = string.format('h:%d:', math.floor(now / 3600000))
 if seq > seq_before then
   redis.call('HSET', KEYS[2], 'seq', string.format('%d', seq), 'bytes', string.format('%d', bytes))

@@ -96,7 +96,14 @@ class Append(msgspec.Struct, frozen=True):
 
     @property
     def events(self) -> int:
-        return sum(chunk.events for chunk in self.chunks)
+        chunks = self.chunks
+        return chunks[0].events if len(chunks) == 1 else sum(chunk.events for chunk in chunks)
+
+    @property
+    def size(self) -> int:
+        """Bytes of payload."""
+        chunks = self.chunks
+        return len(chunks[0].payload) if len(chunks) == 1 else sum(len(chunk.payload) for chunk in chunks)
 
 
 class First(msgspec.Struct, frozen=True):
@@ -129,8 +136,7 @@ class Verdict(msgspec.Struct, frozen=True):
     note: bytes = b""
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(msgspec.Struct, eq=False):
     append: Append
     verdict: "asyncio.Future[Verdict]"
 
@@ -163,11 +169,16 @@ class Appender:
 
     async def append(self, project: LogProject, append: Append) -> Verdict:
         """Raises LogUnavailable where the log did not confirm."""
+        loop = asyncio.get_running_loop()
         if not self._sending and len(self._calls.get(project.id, ())) < CALLS_IN_FLIGHT:
             self._sending = True
-            asyncio.get_running_loop().call_soon(self._send)
-        waiting = _Waiting(append, asyncio.get_running_loop().create_future())
-        self._gathered.setdefault(project.id, (project, []))[1].append(waiting)
+            loop.call_soon(self._send)
+        waiting = _Waiting(append, loop.create_future())
+        gathered = self._gathered.get(project.id)
+        if gathered is None:
+            self._gathered[project.id] = (project, [waiting])
+        else:
+            gathered[1].append(waiting)
         return await waiting.verdict
 
     def _send(self) -> None:
@@ -321,10 +332,7 @@ def _verdict(reply: Sequence[Any], month: _Month) -> Verdict:
         ms,
         base,
         fresh,
-        {
-            index: First(int.from_bytes(first_ms, "big"), int.from_bytes(ordinal, "big"))
-            for index, first_ms, ordinal in _DUPLICATE.iter_unpack(duplicates)
-        },
+        _duplicates(duplicates) if duplicates else {},
         rate_used,
         rate_left_ms,
         month_used,
@@ -334,11 +342,18 @@ def _verdict(reply: Sequence[Any], month: _Month) -> Verdict:
     )
 
 
+def _duplicates(packed: bytes) -> dict[int, First]:
+    return {
+        index: First(int.from_bytes(first_ms, "big"), int.from_bytes(ordinal, "big"))
+        for index, first_ms, ordinal in _DUPLICATE.iter_unpack(packed)
+    }
+
+
 def _parts(waiting: Sequence[_Waiting]) -> list[list[_Waiting]]:
     parts: list[list[_Waiting]] = []
     size = events = 0
     for one in waiting:
-        one_size = sum(len(chunk.payload) for chunk in one.append.chunks)
+        one_size = one.append.size
         one_events = one.append.events
         if (
             not parts
