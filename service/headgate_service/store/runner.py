@@ -8,7 +8,7 @@ from typing import Any
 
 from headgate_sinks.clickhouse_literal import quoted
 
-from headgate_service.store.config import Config
+from headgate_service.store.config import MIB, Config
 from headgate_service.store.engine import Engine, EngineError, engine_errors, insert_rows
 from headgate_service.store.job import Counts, Job, JobCancelled
 
@@ -16,6 +16,10 @@ from headgate_service.store.job import Counts, Job, JobCancelled
 STREAMED_FORMS = frozenset(
     ("TabSeparated", "TSV", "CSV", "JSONEachRow", "JSONLines", "NDJSON", "JSONCompactEachRow", "Native", "RowBinary")
 )
+
+
+# What must be free for each thread of a query beyond the first.
+_MEMORY_OF_THREAD = 128 * MIB
 
 
 class Busy(Exception):
@@ -60,6 +64,8 @@ class Runner:
             "max_result_bytes": str(config.answer_bytes),
             "max_bytes_before_external_group_by": str(config.query_memory // 2),
             "max_bytes_before_external_sort": str(config.query_memory // 2),
+            # With the 1 GiB of the engine's own a query would run on one core, however many there are.
+            "max_threads_min_free_memory_per_thread": str(_MEMORY_OF_THREAD),
         }
 
     @contextlib.asynccontextmanager

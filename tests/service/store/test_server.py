@@ -67,6 +67,11 @@ def test_the_unmodified_client_of_clickhouse_works(own_store: Callable):
     assert one.query("SELECT 1").summary["read_rows"] == "1"
 
 
+async def test_a_query_runs_on_several_cores(queries: Store):
+    plan = "EXPLAIN PIPELINE SELECT max(sipHash64(number)) FROM numbers_mt(100000000)"
+    assert b"NumbersRange \xc3\x97 4" in await queries.command(plan, settings={"max_threads": "4"})
+
+
 async def test_a_statement_stands_in_the_address_or_the_body(session):
     async def ask(body: bytes | None = None, **address: str) -> tuple[int, str]:
         async with session.post("http://s/", params=address, data=body) as answer:
