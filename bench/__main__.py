@@ -13,7 +13,7 @@ from pathlib import Path
 
 from redis.exceptions import RedisError
 
-from bench import compared_rows, forwarding_rows, growth_rows, ingest_rows, query_rows, resting_rows
+from bench import arriving_rows, compared_rows, forwarding_rows, growth_rows, ingest_rows, query_rows, resting_rows
 from bench.cores import Cores
 from bench.row import Row, Void
 from bench.server import NotStarted
@@ -77,6 +77,7 @@ def _all_rows(stage: Stage, arguments: argparse.Namespace) -> list[Row]:
         *growth_rows.rows(stage, arguments.backlog, arguments.ids),
         *resting_rows.rows(stage, arguments.backlog),
         *query_rows.rows(stage, arguments.stored),
+        *arriving_rows.rows(stage, arguments.stored),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,21 +30,34 @@ class Filled:
     event_bytes: int
 
 
-def fill(redis_url: str, projects: Sequence[LogProject], events: int, *, with_ids: bool = False) -> Filled:
+def fill(
+    redis_url: str,
+    projects: Sequence[LogProject],
+    events: int,
+    *,
+    with_ids: bool = False,
+    per_second: float | None = None,
+) -> Filled:
     """Appends so many events, 100 an entry, to the projects in turn.
 
-    `with_ids`: each has a client's id of its own, so that the dedup window holds them.
+    `with_ids`: each has a client's id of its own, so that the dedup window holds them. `per_second`: no more than so
+    many.
     """
-    return asyncio.run(_fill(redis_url, projects, events // PER_ENTRY, with_ids))
+    return asyncio.run(_fill(redis_url, projects, events // PER_ENTRY, with_ids, per_second))
 
 
-async def _fill(redis_url: str, projects: Sequence[LogProject], entries: int, with_ids: bool) -> Filled:
+async def _fill(
+    redis_url: str, projects: Sequence[LogProject], entries: int, with_ids: bool, per_second: float | None
+) -> Filled:
     redis = RedisPipeline(redis_url)
     appender = Appender(redis, lambda _: (), 1 << 60, lambda: datetime.now(UTC), await _Epochs.of(redis))
     chunks = [_chunks(kind) for kind in range(_KINDS)]
     places = cycle(projects)
+    began = time.perf_counter()
     try:
         for first in range(0, entries, _WIDTH):
+            if per_second:
+                await asyncio.sleep(began + first * PER_ENTRY / per_second - time.perf_counter())
             await asyncio.gather(
                 *(
                     appender.append(project, Append(chunks[entry % _KINDS], dict(_ids(entry)) if with_ids else {}))

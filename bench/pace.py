@@ -49,7 +49,8 @@ class Pace:
         self._seconds = seconds
         self._rate = rate
         self._due: dict[Lane, float] = {}
-        self._idle: list[Lane] = []
+        # By turns: one that idles for long is closed by its server.
+        self._idle: deque[Lane] = deque()
         self._waiting: deque[float] = deque()
         self._took: list[float] = []
         self._statuses: Counter[str] = Counter()
@@ -76,12 +77,12 @@ class Pace:
         lane.send()
 
     async def run(self, lanes: Sequence[Lane]) -> Measured:
-        self._idle = list(lanes)
+        self._idle = deque(lanes)
         start, own = time.perf_counter(), time.process_time()
         self._ends = start + self._seconds
         if self._rate is None:
             while self._idle:
-                self._start(self._idle.pop(), time.perf_counter())
+                self._start(self._idle.popleft(), time.perf_counter())
             await asyncio.sleep(self._seconds)
         else:
             await self._send_when_due(start, self._rate)
@@ -100,7 +101,7 @@ class Pace:
                 await asyncio.sleep(max(left - _TIMER_SECONDS, 0))
                 continue
             if self._idle:
-                self._start(self._idle.pop(), due)
+                self._start(self._idle.popleft(), due)
             else:
                 self._waiting.append(due)
             due += gaps.expovariate(rate)

@@ -119,14 +119,18 @@ class FilledUp:
     def stop(self) -> None:
         self.up.stop()
 
+    def asked(self, question: Question) -> Mapping[str, Any]:
+        """The request that asks it of all days."""
+        dates = {"start": FIRST_DAY, "end": LAST_DAY}
+        return {"projectId": self.project_id, "dateRange": dates, "refresh": True, **question.asked}
+
     def ask(self, question: Mapping[str, Any]) -> float:
         """The seconds that the answer took."""
         began = time.perf_counter()
         status, body = self._post("/api/query", question, {"Cookie": self.cookie})
-        took = time.perf_counter() - began
         if status != 200:
             raise Void(f"{status}: {body[:300]!r}")
-        return took
+        return time.perf_counter() - began
 
     def _cookie(self) -> str:
         owner = json.loads((self.up.data / "first-start.json").read_text())["owner"]
@@ -139,6 +143,11 @@ class FilledUp:
         self.connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json", **headers})
         answer = self.connection.getresponse()
         return answer.status, answer.read()
+
+
+def filled_up(stage: Stage, events: int) -> FilledUp:
+    """The one of all rows."""
+    return stage.running("filled", FilledUp, lambda: FilledUp(stage, events))
 
 
 @dataclass
@@ -158,9 +167,8 @@ class Noted:
 
 
 def _measure(stage: Stage, events: int, question: Question) -> Figures:
-    filled = stage.running("filled", FilledUp, lambda: FilledUp(stage, events))
-    dates = {"start": FIRST_DAY, "end": LAST_DAY}
-    asked = {"projectId": filled.project_id, "dateRange": dates, "refresh": True, **question.asked}
+    filled = filled_up(stage, events)
+    asked = filled.asked(question)
     query = parse_query(asked, "UTC")
 
     async def taken() -> tuple[list[float], list[float], list[float], int]:
