@@ -50,7 +50,9 @@ def earlier(period: Period, comparison: Comparison, clock: Clock, *, by_months: 
     """
     start, end = (clock.local(ms).replace(tzinfo=None) for ms in (period.start, period.end))
     if comparison == "previous_year":
-        return Period(clock.instant(_years_later(start, -1)), clock.instant(_years_later(end, -1)))
+        first, last = (clock.instant(_years_later(local, -1)) for local in (start, end))
+        # Up to the 29th of February there may be nothing left: it lasts as long as this one, then.
+        return Period(first, last if last > first else first + period.end - period.start)
     if not (_starts_day(period.start, clock) and _starts_day(period.end, clock)):
         return Period(2 * period.start - period.end, period.start)
     if by_months and start.day == end.day == 1:
