@@ -209,7 +209,10 @@ async def _serve_core(
     project_services.add_to(operator, operators)
     deploy_grpc.add_DeployServiceServicer_to_server(DeployServicer(operators, deploys, directory, previews), operator)
     store_service_pb2_grpc.add_StoreServiceServicer_to_server(
-        StoreServicer(directory, Erasure(store) if store else None), operator
+        StoreServicer(
+            directory, Erasure(store) if store else None, queries.forget if queries else lambda project_id: None
+        ),
+        operator,
     )
     listen_on_socket(operator, config.admin_socket)
 

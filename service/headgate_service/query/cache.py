@@ -46,6 +46,11 @@ class Cache:
         while self._bytes > self._most_bytes:
             self._drop(next(iter(self._kept)))
 
+    def forget(self, project_id: str) -> None:
+        """Drops all answers about a project."""
+        for place in [place for place in self._kept if place[0] == project_id]:
+            self._drop(place)
+
     def _drop(self, place: tuple[str, bytes]) -> None:
         if place in self._kept:
             kept, _ = self._kept.pop(place)

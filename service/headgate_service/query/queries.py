@@ -1,5 +1,6 @@
 """Answers queries: parsed, looked up among the answers that are kept, or asked of the store."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -66,6 +67,7 @@ class Queries:
         self._most_memory = most_memory
         self._cache = Cache(cache_bytes, clock)
         self._at_once = AtOnce()
+        self._forgotten: Counter[str] = Counter()
 
     async def answer(self, request: object, asker: Asker) -> Answer:
         """Raises QueryInvalid, QueryOverLimit, TooManyQueries, QueryTimeout, StoreDown."""
@@ -77,11 +79,19 @@ class Queries:
         if kept:
             said["cachedAt"] = _rfc3339(kept.at_ms)
         else:
+            forgotten = self._forgotten[asker.project_id]
             kept = await self._asked(query, asker)
             seconds = FRESH_SECONDS if touches_now(query, kept.at_ms) else SETTLED_SECONDS
-            self._cache.put(asker.project_id, normal, kept, seconds)
+            # It may be of what was there before.
+            if forgotten == self._forgotten[asker.project_id]:
+                self._cache.put(asker.project_id, normal, kept, seconds)
         said |= {"elapsedMs": round((self._clock() - began) * 1000), "requestId": asker.request_id}
         return Answer(query.type, kept.results, kept.meta | said)
+
+    def forget(self, project_id: str) -> None:
+        """Events of the project were deleted: what was answered, or is being asked, is given to nobody later."""
+        self._forgotten[project_id] += 1
+        self._cache.forget(project_id)
 
     async def _asked(self, query: Query, asker: Asker) -> Kept:
         now_ms = self._now_ms()

@@ -1,5 +1,6 @@
 """StoreService over the admin socket, whose mode is the only credential."""
 
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -19,18 +20,23 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class StoreServicer(StoreServiceServicer):
-    """Translates between the wire and what acts. Without `erasure` there is no store."""
+    """Translates between the wire and what acts. Without `erasure` there is no store. `forget` is told of a project of
+    which events were deleted."""
 
-    def __init__(self, directory: Directory, erasure: Erasure | None) -> None:
+    def __init__(self, directory: Directory, erasure: Erasure | None, forget: Callable[[str], None]) -> None:
         self._directory = directory
         self._erasure = erasure
+        self._forget = forget
 
     @answered
     async def DeleteUser(self, request: wire.DeleteUserRequest, context: _Context) -> wire.DeleteUserResponse:  # noqa: N802
         project = self._project(request.project)
         if not request.user:
             raise InvalidArgument("user", "name whose events to delete, by user id or distinct id")
-        erased = await self._store.user(project.id, request.user)
+        try:
+            erased = await self._store.user(project.id, request.user)
+        finally:
+            self._forget(project.id)
         answer = wire.DeleteUserResponse(deleted=erased.events, remaining=erased.remaining)
         if erased.first and erased.last:
             answer.first_receive_time.FromDatetime(erased.first)

@@ -148,6 +148,28 @@ def test_answers_are_kept(asking, now_ms, seconds):
     assert asked.store.asked == 2
 
 
+def test_answers_do_not_outlive_what_was_deleted(asking):
+    asked = asking()
+    asked.one(METRIC)
+    asked.one(METRIC, project="another")
+    asked.queries.forget(asked.project)
+    assert not asked.meta(METRIC)["cached"]
+    assert asked.one(METRIC, project="another").meta["cached"]
+
+    async def deleted_meanwhile() -> None:
+        asked.store.held = asyncio.Event()
+        asking = asyncio.create_task(
+            asked.queries.answer(METRIC | {"refresh": True}, Asker(asked.project, "shop", "Europe/Berlin", "r1"))
+        )
+        await asyncio.sleep(0)
+        asked.queries.forget(asked.project)
+        asked.store.held.set()
+        await asking
+
+    asked.run(deleted_meanwhile())
+    assert not asked.meta(METRIC)["cached"]
+
+
 def test_what_is_not_the_same_is_asked(asking):
     asked = asking()
     asked.one(METRIC)
