@@ -119,8 +119,6 @@ def _write(value: dict[str, Any], client_time: Moment | None, event: event_pb2.E
     if client_time is not None:
         client_time.write(event.client_time)
     document.keep(event, payload or {})
-    if fitting == len(value) and document.surely_small(event, name or "", person or "", session or ""):
-        return True
     return document.oversize(value, body) is None
 
 

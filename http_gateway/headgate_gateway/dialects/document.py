@@ -12,8 +12,6 @@ from headgate_gateway.dialects.dialect import Fault, Rejection, Unparsable
 MAX_EVENTS = 10_000
 """Events in one request, of the APIs that name no lower number themselves."""
 
-_SURELY_SMALL = strict_json.MAX_STRING_BYTES // 8
-
 
 def read(body: bytes, *, credential: str | None = None, project: str = "") -> Any:
     """The JSON value of `body`; Unparsable with NOT_JSON where it is none by the strict rules of all dialects."""
@@ -27,15 +25,6 @@ def read(body: bytes, *, credential: str | None = None, project: str = "") -> An
 def oversize(event: object, body: bytes) -> str | None:
     """What is too large about `event`, a part of `body`; None where nothing is."""
     return strict_json.oversize(event) if strict_json.may_be_oversize(body) else None
-
-
-def surely_small(event: event_pb2.Event, *texts: str) -> bool:
-    """Whether an event that is nothing but the kept properties, `texts` and a few names cannot be oversize.
-
-    A character takes up to 6 bytes of JSON; so few make no text of 32 KiB. To ask this is cheaper than to encode the
-    whole event once more.
-    """
-    return len(event.properties_json) + sum(map(len, texts)) < _SURELY_SMALL
 
 
 def keep(event: event_pb2.Event, properties: Mapping[str, Any]) -> None:

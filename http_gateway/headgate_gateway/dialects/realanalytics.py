@@ -154,12 +154,7 @@ def _write(value: Any, events: Any, body: bytes) -> bool:
     moment.write(event.occur_time)
     event.distinct_id = person
     event.session_id = session
-    if len(value) == len(_FIELDS):
-        document.keep(event, properties)
-        if document.surely_small(event, name, timestamp, person, session):
-            return True
-    else:
-        document.keep(event, {key: kept for key, kept in value.items() if key not in _FIELDS} | properties)
+    document.keep(event, {key: kept for key, kept in value.items() if key not in _FIELDS} | properties)
     return document.oversize(value, body) is None
 
 
