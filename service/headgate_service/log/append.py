@@ -19,8 +19,6 @@ from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
 
 MAX_REQUESTS_PER_CALL = 64
 MAX_BYTES_PER_CALL = 4 * 1024 * 1024
-# More requests of a project gather meanwhile, and then go together: one script and one fsync for all of them.
-CALLS_IN_FLIGHT = 2
 # Redis does nothing else during a call: 10,000 events with ids of their clients' keep it for 30 ms.
 MAX_EVENTS_PER_CALL = 10_000
 IDEMPOTENCY_MS = 24 * 3600 * 1000
@@ -142,8 +140,9 @@ class _Waiting(msgspec.Struct, eq=False):
 
 
 class Appender:
-    """Gathers the appends of one turn of the event loop, and those that come while two calls of their project are in
-    flight, and sends one call per project. There is no timer: a lone request never waits.
+    """Gathers the appends of one turn of the event loop, and those that come while a call of their project is in
+    flight, and sends one call per project: one script and one fsync for all of them. There is no timer: a lone request
+    never waits.
 
     `bound_bytes` is how much of a project's log a sink of `refusing` may leave unsettled before the project's requests
     are refused with the status full.
@@ -170,7 +169,7 @@ class Appender:
     async def append(self, project: LogProject, append: Append) -> Verdict:
         """Raises LogUnavailable where the log did not confirm."""
         loop = asyncio.get_running_loop()
-        if not self._sending and len(self._calls.get(project.id, ())) < CALLS_IN_FLIGHT:
+        if not self._sending and project.id not in self._calls:
             self._sending = True
             loop.call_soon(self._send)
         waiting = _Waiting(append, loop.create_future())
@@ -183,12 +182,13 @@ class Appender:
 
     def _send(self) -> None:
         self._sending = False
-        for project_id in [one for one in self._gathered if len(self._calls.get(one, ())) < CALLS_IN_FLIGHT]:
+        for project_id in [one for one in self._gathered if one not in self._calls]:
             self._send_gathered(project_id)
 
     def _send_gathered(self, project_id: str) -> None:
         project, waiting = self._gathered.pop(project_id)
-        calls = self._calls.setdefault(project_id, set())
+        # More than one where they are too many for one.
+        calls = self._calls[project_id] = set()
         for part in _parts(waiting):
             call = asyncio.create_task(self._call(project, part))
             calls.add(call)
@@ -197,10 +197,11 @@ class Appender:
     def _done(self, project_id: str, call: "asyncio.Task[None]") -> None:
         calls = self._calls[project_id]
         calls.discard(call)
-        if project_id in self._gathered and len(calls) < CALLS_IN_FLIGHT:
+        if calls:
+            return
+        del self._calls[project_id]
+        if project_id in self._gathered:
             self._send_gathered(project_id)
-        elif not calls:
-            del self._calls[project_id]
 
     async def _call(self, project: LogProject, waiting: Sequence[_Waiting]) -> None:
         try:
