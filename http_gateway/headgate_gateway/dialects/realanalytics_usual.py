@@ -5,10 +5,12 @@ from typing import Annotated, Any
 
 import msgspec
 import orjson
+from headgate.v1.event_pb2 import Event
 from headgate.v1.ingest_service_pb2 import GatheredRequest
+from headgate.v1.log_pb2 import LogEntry
 
 from headgate_gateway import strict_json
-from headgate_gateway.dialects.moment import as_browsers_write, iso8601
+from headgate_gateway.dialects.wire import LENGTHS, tag, timestamp
 
 MAX_EVENTS = 100
 MAX_NAME = 100
@@ -39,6 +41,11 @@ _envelope = msgspec.json.Decoder(_Envelope).decode
 # A longer head is some other client's.
 _HEAD_BYTES = 32
 
+_EVENTS = tag(LogEntry, "events")
+_NAME, _TIME, _PERSON, _SESSION, _PROPERTIES = (
+    tag(Event, field) for field in ("name", "occur_time", "distinct_id", "session_id", "properties_json")
+)
+
 
 def usual_request(body: bytes) -> GatheredRequest | None:
     """The request with the events of `body`; None where anything about it is out of the ordinary, be it faulty or not:
@@ -46,7 +53,7 @@ def usual_request(body: bytes) -> GatheredRequest | None:
     try:
         events, keys = _events(body)
         return _request(events, keys, body)
-    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, TypeError, IndexError, RecursionError):
         return None
 
 
@@ -60,26 +67,28 @@ def _events(body: bytes) -> tuple[Sequence[_Event], int]:
 
 
 def _request(events: Sequence[_Event], keys: int, body: bytes) -> GatheredRequest | None:
-    request = GatheredRequest()
-    add = request.entry.events.add
     texts: list[str] = []
     objects: list[bytes] = []
+    entry: list[bytes] = []
     for one in events:
-        timestamp = one.timestamp
-        moment = as_browsers_write(timestamp)
+        moment = timestamp(one.timestamp)
         if moment is None:
-            moment = iso8601(timestamp)
-            if moment is None or not moment.storable:
-                return None
-        event = add()
-        event.name = name = one.event
-        event.distinct_id = person = one.distinctId
-        event.session_id = session = one.sessionId
-        time = event.occur_time
-        time.seconds, time.nanos = moment
-        encoded = orjson.dumps(one.properties)
-        if encoded != b"{}":
-            event.properties_json = encoded
-        objects.append(encoded)
-        texts += (name, timestamp, person, session)
-    return request if strict_json.surely_strict(body, keys + len(events) * _FIELDS, texts, objects) else None
+            return None
+        name, person, session = one.event.encode(), one.distinctId.encode(), one.sessionId.encode()
+        # fmt: off
+        event = b"".join((
+            _NAME, LENGTHS[len(name)], name, _TIME, LENGTHS[len(moment)], moment,
+            _PERSON, LENGTHS[len(person)], person, _SESSION, LENGTHS[len(session)], session,
+        ))
+        # fmt: on
+        properties = orjson.dumps(one.properties)
+        if properties != b"{}":
+            event += _PROPERTIES + LENGTHS[len(properties)] + properties
+        entry += (_EVENTS, LENGTHS[len(event)], event)
+        objects.append(properties)
+        texts += (one.event, one.timestamp, one.distinctId, one.sessionId)
+    if not strict_json.surely_strict(body, keys + len(events) * _FIELDS, texts, objects):
+        return None
+    request = GatheredRequest()
+    request.entry.ParseFromString(b"".join(entry))
+    return request
