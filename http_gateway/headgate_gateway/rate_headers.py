@@ -6,22 +6,21 @@ from headgate.v1 import outcome_pb2
 
 def rate_headers(limits: outcome_pb2.LimitState) -> dict[str, str]:
     """Word the burst window and the monthly quota, those that apply, as RateLimit-Policy and RateLimit."""
-    bursts, months = limits.HasField("rate"), limits.HasField("month")
-    if not bursts:
-        return _worded("month", limits.month, ';qu="events"') if months else {}
-    headers = _worded("burst", limits.rate, "")
-    if months:
-        for name, value in _worded("month", limits.month, ';qu="events"').items():
-            headers[name] = f"{headers[name]}, {value}"
-    return headers
+    policy = state = ""
+    if limits.HasField("rate"):
+        policy, state = _worded("burst", limits.rate, "")
+    if limits.HasField("month"):
+        monthly, left = _worded("month", limits.month, ';qu="events"')
+        policy, state = (f"{policy}, {monthly}", f"{state}, {left}") if policy else (monthly, left)
+    return {"RateLimit-Policy": policy, "RateLimit": state} if policy else {}
 
 
-def _worded(name: str, window: outcome_pb2.Window, unit: str) -> dict[str, str]:
-    limit = window.limit
-    return {
-        "RateLimit-Policy": f'"{name}";q={limit}{unit};w={whole_seconds(window.length)}',
-        "RateLimit": f'"{name}";r={max(0, limit - window.used)};t={whole_seconds(window.reset)}',
-    }
+def _worded(name: str, window: outcome_pb2.Window, unit: str) -> tuple[str, str]:
+    limit, reset = window.limit, window.reset
+    return (
+        f'"{name}";q={limit}{unit};w={window.length.seconds}',
+        f'"{name}";r={max(0, limit - window.used)};t={reset.seconds + (reset.nanos > 0)}',
+    )
 
 
 def whole_seconds(duration: Duration) -> int:
