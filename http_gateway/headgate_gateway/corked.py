@@ -1,6 +1,7 @@
-"""A transport that sends what is written within one turn of the event loop at once.
+"""A transport that sends what is written within one turn of the event loop together, at its end.
 
-uvicorn writes the head of an answer and its body apart, and each would be a system call and a packet of its own.
+Whatever answers in pieces would make a system call and a packet of each. And answers that leave at once wake their
+clients one by one, whose next requests then come one by one too: under load that doubled the kernel's share.
 """
 
 import asyncio

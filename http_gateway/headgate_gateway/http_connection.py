@@ -9,11 +9,13 @@ import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from headgate_gateway.corked import Corked
+from headgate_gateway.exchange import Exchange
 from headgate_gateway.late_body import WHOLE_BODY
 
 _FRAMING = (b"content-length", b"transfer-encoding")
@@ -120,19 +122,49 @@ class HttpConnection(HttpToolsProtocol):
             self._hosts += 1
         elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":
             self._stop(HTTPStatus.NOT_IMPLEMENTED)
-        super().on_header(name, value)
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._resuming:
             return
-        if self._hosts != 1 and not (self._hosts == 0 and self.parser.get_http_version() == "1.0"):
+        version = self.parser.get_http_version()
+        if self._hosts != 1 and not (self._hosts == 0 and version == "1.0"):
             self._stop(HTTPStatus.BAD_REQUEST)
         self._begun, self._in_body = False, True
         self._idle_bytes = 0
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-        super().on_headers_complete()
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope = self.scope
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""
+        before = self.cycle
+        self.cycle = Exchange(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            # The client did not wait for the answer before this one.
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         self._idle_bytes = 0
