@@ -97,7 +97,11 @@ def _may_be_large(headers: Mapping[str, str], wire: bytes, limits: BodyLimits) -
 
 
 async def _whole(receive: Receive, limit: int) -> bytes:
-    wire, _ = await _next_piece(receive)
+    # Without _next_piece: this is done for each request.
+    message = await receive()
+    if message["type"] != "http.request":
+        raise ClientGone
+    wire: bytes = message["body"]
     if len(wire) > limit:
         raise _too_large(limit, unread=False)
     return wire

@@ -20,6 +20,14 @@ class Exchange(RequestResponseCycle):
         self._start: Any = None
         """The start of an answer of which nothing was sent yet."""
 
+    async def receive(self) -> Any:
+        there = self.message_event.is_set() and not self.more_body
+        if not there or self.disconnected or self.response_complete or self.waiting_for_100_continue:
+            return await super().receive()
+        self.message_event.clear()
+        body, self.body = bytes(self.body), bytearray()
+        return {"type": "http.request", "body": body, "more_body": False}
+
     async def send(self, message: Any) -> None:
         if not self.response_started:
             if message["type"] == "http.response.start":

@@ -7,6 +7,7 @@ had no body, whose bytes it may then read as a request of their own.
 
 import asyncio
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +20,8 @@ from headgate_gateway.exchange import Exchange
 from headgate_gateway.late_body import WHOLE_BODY
 
 _FRAMING = (b"content-length", b"transfer-encoding")
+# Of a header beside its name and value: a colon, a space, the line's end.
+_FIELD_BYTES = 4
 _PHRASES = {
     HTTPStatus.BAD_REQUEST: b"Invalid HTTP request received.",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: b"The request's headers are too large.",
@@ -39,6 +42,22 @@ class HeadLimits:
     discard_bytes: int = 16 * 1024 * 1024
     discard_seconds: float = 5.0
     """What is read of a refused request before the connection is closed, so that the client sees the answer."""
+
+
+def _target(url: bytes) -> tuple[str, bytes, bytes]:
+    """A request's path, the same as it came, and its query. Raises HttpParserError."""
+    return _usual_target(url) if len(url) <= _USUAL_URL_BYTES else _parsed_target(url)
+
+
+def _parsed_target(url: bytes) -> tuple[str, bytes, bytes]:
+    parsed = httptools.parse_url(url)
+    path = parsed.path.decode("ascii")
+    return unquote(path) if "%" in path else path, parsed.path, parsed.query or b""
+
+
+# Clients ask for a few again and again.
+_USUAL_URL_BYTES = 64
+_usual_target = lru_cache(maxsize=256)(_parsed_target)
 
 
 class _Refused(Exception):
@@ -63,12 +82,14 @@ class HttpConnection(HttpToolsProtocol):
         self._in_body = False
         """A head is complete and its message is not."""
         self._resuming = False
-        self._bytes = 0
-        self._fields = 0
-        self._hosts = 0
+        self._trailer_bytes = 0
+        self._trailers = 0
         self._idle_bytes = 0
         """Bytes since the parser last got anywhere: a header, chunk extension or trailer without end, or blank lines.
         Where it does so within one read, the rest of that read is not counted."""
+        self._read_bytes = 0
+        self._uncounted_bytes = 0
+        """Of the read in which the message before ended, and in which this one may have begun."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -86,7 +107,8 @@ class HttpConnection(HttpToolsProtocol):
             self._discard(len(data))
             return
         self._unset_keepalive_if_required()
-        self._idle_bytes += len(data)
+        self._read_bytes = len(data)
+        self._idle_bytes += self._read_bytes
         try:
             self._feed(data)
         except httptools.HttpParserError:
@@ -101,50 +123,35 @@ class HttpConnection(HttpToolsProtocol):
         if self._resuming:
             return
         self._begun = True
-        self._bytes = self._fields = self._hosts = 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
         if not self._resuming:
-            self._count(len(url))
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._resuming:
-            return
-        self._fields += 1
-        self._count(len(name) + len(value) + 4)
-        if self._in_body:
+        if not self._in_body:
+            self.headers.append((name.lower(), value))
+        elif not self._resuming:
             # A trailer. Whoever checked the headers in front of us has not seen it.
-            return
-        name = name.lower()
-        if name == b"host":
-            self._hosts += 1
-        elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":
-            self._stop(HTTPStatus.NOT_IMPLEMENTED)
-        elif name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
+            self._trailers += 1
+            self._trailer_bytes += len(name) + len(value) + _FIELD_BYTES
+            self._bound_head(self._head_bytes() + self._trailer_bytes, self._trailers)
 
     def on_headers_complete(self) -> None:
         if self._resuming:
             return
         version = self.parser.get_http_version()
-        if self._hosts != 1 and not (self._hosts == 0 and version == "1.0"):
-            self._stop(HTTPStatus.BAD_REQUEST)
+        self._check_head(version)
         self._begun, self._in_body = False, True
-        self._idle_bytes = 0
+        self._idle_bytes = self._trailers = self._trailer_bytes = 0
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
         scope = self.scope
         scope["method"] = self.parser.get_method().decode("ascii")
         scope["http_version"] = version
-        scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"] = url.path
-        scope["query_string"] = url.query or b""
+        scope["path"], scope["raw_path"], scope["query_string"] = _target(self.url)
         before = self.cycle
         self.cycle = Exchange(
             scope=scope,
@@ -175,6 +182,7 @@ class HttpConnection(HttpToolsProtocol):
             # The parser means that the rest is of another protocol; `_read_on` says otherwise.
             return
         self._idle_bytes = 0
+        self._uncounted_bytes = self._read_bytes
         self._in_body = False
         self.scope[WHOLE_BODY] = True  # type: ignore[literal-required]  # it is ours, not ASGI's
         super().on_message_complete()
@@ -228,9 +236,27 @@ class HttpConnection(HttpToolsProtocol):
         if rest:
             self._feed(rest)
 
-    def _count(self, size: int) -> None:
-        self._bytes += size
-        if self._bytes > self._limits.size or self._fields > self._limits.fields:
+    def _check_head(self, version: str) -> None:
+        names = [name for name, _ in self.headers]
+        may_be_large = self._idle_bytes + self._uncounted_bytes > self._limits.size
+        self._bound_head(self._head_bytes() if may_be_large else 0, 0)
+        hosts = names.count(b"host")
+        if hosts != 1 and not (hosts == 0 and version == "1.0"):
+            self._stop(HTTPStatus.BAD_REQUEST)
+        if b"transfer-encoding" in names and any(
+            name == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in self.headers
+        ):
+            self._stop(HTTPStatus.NOT_IMPLEMENTED)
+        if b"expect" in names:
+            self.expect_100_continue = any(
+                name == b"expect" and value.lower() == b"100-continue" for name, value in self.headers
+            )
+
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + _FIELD_BYTES for name, value in self.headers)
+
+    def _bound_head(self, size: int, trailers: int) -> None:
+        if size > self._limits.size or len(self.headers) + trailers > self._limits.fields:
             self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _stop(self, status: HTTPStatus) -> None:

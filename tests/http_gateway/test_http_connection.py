@@ -116,6 +116,15 @@ class TestHeadSize:
         request = post(b"A: " + b"a" * (1000 - rest + over) + b"\r\n", LENGTH, CLOSE)
         assert statuses(await gateway.raw(request)) == [431 if over else 200]
 
+    @pytest.mark.parametrize("over", [0, 1])
+    async def test_so_they_are_behind_another_request(self, start_gateway, over):
+        gateway = await start_gateway(head=HeadLimits(size=1000))
+        rest = len("/plain") + len("Host: x\r\nX-Key: k\r\nConnection: close\r\nA: \r\n") + len(LENGTH)
+        requests = post(LENGTH) + post(b"A: " + b"a" * (1000 - rest + over) + b"\r\n", LENGTH, CLOSE)
+        # Where what cannot be read comes while a request is answered, the connection ends with that answer.
+        assert statuses(await gateway.raw(requests)) == ([200] if over else [200, 200])
+        assert len(gateway.client.requests) == (1 if over else 2)
+
     async def test_the_default_limits_are_64_kib_and_100(self, gateway):
         assert statuses(await gateway.raw(post(b"A: " + b"a" * 65_536 + b"\r\n", LENGTH))) == [431]
         assert statuses(await gateway.raw(post(*[b"A: b\r\n"] * 100, LENGTH))) == [431]
