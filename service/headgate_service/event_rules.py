@@ -13,6 +13,10 @@ MAX_PROPERTIES_BYTES = 64 * 1024
 MAX_STRING_BYTES = 32 * 1024
 MAX_DEPTH = 32
 
+# JSON is nowhere more than six times as long as what it is made of, a control character of a Struct or `1e15`: an event
+# this short holds nothing that is too large.
+_SURELY_SMALL = MAX_STRING_BYTES // 6
+
 # Set by the service: what a caller put there is dropped.
 _OWN_FIELDS = ("project_id", "receive_time", "sample_weight", "dialect")
 _STRINGS = ("event_id", "name", "user_id", "distinct_id", "anonymous_id", "session_id")
@@ -33,7 +37,15 @@ def stored_form(event: event_pb2.Event) -> EventFault | None:
     """Brings an event to the form that is stored, in place, or says what is wrong with it."""
     for field in _OWN_FIELDS:
         event.ClearField(field)
-    return _strings_fault(event) or _times_fault(event) or _reduce_properties(event) or _size_fault(event)
+    if not event.name:
+        return EventFault(outcome_pb2.REASON_INVALID, "name", "is required and must not be empty")
+    small = event.ByteSize() <= _SURELY_SMALL
+    return (
+        (None if small else _strings_fault(event))
+        or _times_fault(event)
+        or _reduce_properties(event)
+        or (None if small else _size_fault(event))
+    )
 
 
 def complete_user(event: event_pb2.Event) -> None:
@@ -43,8 +55,6 @@ def complete_user(event: event_pb2.Event) -> None:
 
 
 def _strings_fault(event: event_pb2.Event) -> EventFault | None:
-    if not event.name:
-        return EventFault(outcome_pb2.REASON_INVALID, "name", "is required and must not be empty")
     for field in _STRINGS:
         if len(getattr(event, field).encode()) > MAX_STRING_BYTES:
             return EventFault(outcome_pb2.REASON_TOO_LARGE, field, f"is over {MAX_STRING_BYTES} bytes")
@@ -53,6 +63,8 @@ def _strings_fault(event: event_pb2.Event) -> EventFault | None:
 
 def _times_fault(event: event_pb2.Event) -> EventFault | None:
     for field in _TIMES:
+        if not event.HasField(field):
+            continue
         time = getattr(event, field)
         if not (_FIRST_SECOND <= time.seconds <= _LAST_SECOND and 0 <= time.nanos < 1_000_000_000):
             return EventFault(
@@ -62,8 +74,9 @@ def _times_fault(event: event_pb2.Event) -> EventFault | None:
 
 
 def _reduce_properties(event: event_pb2.Event) -> EventFault | None:
+    given = event.properties_json
     if event.HasField("properties"):
-        if event.properties_json:
+        if given:
             return EventFault(
                 outcome_pb2.REASON_INVALID, "properties", "is given beside properties_json: give one of them"
             )
@@ -72,22 +85,21 @@ def _reduce_properties(event: event_pb2.Event) -> EventFault | None:
         except (json_format.SerializeToJsonError, RecursionError) as error:
             return EventFault(outcome_pb2.REASON_INVALID, "properties", f"is not JSON: {error}")
         event.ClearField("properties")
-    elif event.properties_json:
+        may_be_deep = True
+    elif given:
         try:
-            properties = orjson.loads(event.properties_json)
+            properties = orjson.loads(given)
         except orjson.JSONDecodeError as error:
             return EventFault(outcome_pb2.REASON_INVALID, "properties_json", f"is not JSON: {error}")
+        may_be_deep = given.count(b"{") + given.count(b"[") > MAX_DEPTH
     else:
         return None
     if type(properties) is not dict:
         return EventFault(outcome_pb2.REASON_INVALID, "properties_json", "is not a JSON object")
-    if _deeper_than(properties, MAX_DEPTH):
+    if may_be_deep and _deeper_than(properties, MAX_DEPTH):
         return EventFault(outcome_pb2.REASON_INVALID, "properties", f"is nested more than {MAX_DEPTH} levels deep")
-    if properties:
-        event.properties_json = orjson.dumps(properties)
-    else:
-        event.ClearField("properties_json")
-    return _property_strings_fault(properties) if len(event.properties_json) > MAX_STRING_BYTES else None
+    event.properties_json = encoded = orjson.dumps(properties) if properties else b""
+    return _property_strings_fault(properties) if len(encoded) > MAX_STRING_BYTES else None
 
 
 def _size_fault(event: event_pb2.Event) -> EventFault | None:

@@ -8,7 +8,7 @@ from headgate.v1 import event_pb2, outcome_pb2
 from headgate.v1.ingest_service_pb2 import IngestEventsResponse
 
 from headgate_service.log.append import LogProject, Verdict
-from headgate_service.log.reader import made_event_id, materialise, write_timestamp
+from headgate_service.log.reader import MadeIds, made_event_id, materialise, write_timestamp
 from headgate_service.policy.judged import Judged
 from headgate_service.receipt import Receipt, runs
 from headgate_service.refused import FieldFault, Refused
@@ -45,17 +45,20 @@ class IngestAnswer(msgspec.Struct, frozen=True):
             response.results.add(index=place, outcome=outcome_pb2.OUTCOME_ACCEPTED, warnings=warnings)
 
     def _add_kept(self, response: IngestEventsResponse, *, dry_run: bool) -> None:
+        events, duplicates, ms = self.events, self.verdict.duplicates, self.verdict.ms
+        made = MadeIds(self.project.id, ms)
+        add = response.results.add
         for rank, (place, ordinal) in enumerate(zip(self.judged.kept, self._ordinals(), strict=True)):
-            first = self.verdict.duplicates.get(rank)
-            result = response.results.add()
+            first = duplicates.get(rank)
+            result = add()
             result.index = place
             result.outcome = outcome_pb2.OUTCOME_DUPLICATE if first else outcome_pb2.OUTCOME_ACCEPTED
-            result.event_id = self.events[place].event_id
+            event_id = events[place].event_id
             if dry_run:
+                result.event_id = event_id
                 continue
-            if not result.event_id:
-                result.event_id = made_event_id(self.project.id, self.verdict.ms, ordinal)
-            write_timestamp(result.receive_time, first.ms if first else self.verdict.ms)
+            result.event_id = event_id or made.of(ordinal)
+            write_timestamp(result.receive_time, first.ms if first else ms)
 
     def _told(self, place: int) -> str:
         event = self.events[place].SerializeToString(deterministic=True)

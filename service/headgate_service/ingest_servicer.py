@@ -81,10 +81,15 @@ class IngestServicer(IngestServiceServicer):
             await self._count_refused(request, key, project, next(iter(faults.values())).reason)
             raise _refused_whole(request, faults)
         good = [index for index in range(len(request.events)) if index not in faults]
+        entry = log_pb2.LogEntry()
+        if faults:
+            entry.events.extend(request.events[index] for index in good)
+        else:
+            entry.events.MergeFrom(request.events)
         answer = await self._ingest.take(
             Submission(
                 dialect=event_pb2.DIALECT_GRPC,
-                entry=log_pb2.LogEntry(events=[request.events[index] for index in good]),
+                entry=entry,
                 credential=key,
                 project=project,
                 idempotency_key=request.idempotency_key,
