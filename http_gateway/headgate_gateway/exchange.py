@@ -5,7 +5,8 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 _FRAMING = frozenset({b"connection", b"transfer-encoding"})
-_UNSAFE = (b"\r", b"\n", b"\0")
+# All but the tab: some of them would end a header early, none stands in one.
+_CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
 
 
 class Exchange(RequestResponseCycle):
@@ -54,7 +55,7 @@ class Exchange(RequestResponseCycle):
         if not self.keep_alive:
             lines.append(b"connection: close")
         joined = b"".join(lines)
-        if any(byte in joined for byte in _UNSAFE):
+        if len(joined.translate(None, _CONTROLS)) < len(joined):
             return False
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False

@@ -82,14 +82,11 @@ class HttpConnection(HttpToolsProtocol):
         self._in_body = False
         """A head is complete and its message is not."""
         self._resuming = False
-        self._trailer_bytes = 0
-        self._trailers = 0
+        self._bytes = 0
+        self._fields = 0
         self._idle_bytes = 0
         """Bytes since the parser last got anywhere: a header, chunk extension or trailer without end, or blank lines.
         Where it does so within one read, the rest of that read is not counted."""
-        self._read_bytes = 0
-        self._uncounted_bytes = 0
-        """Of the read in which the message before ended, and in which this one may have begun."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -107,8 +104,7 @@ class HttpConnection(HttpToolsProtocol):
             self._discard(len(data))
             return
         self._unset_keepalive_if_required()
-        self._read_bytes = len(data)
-        self._idle_bytes += self._read_bytes
+        self._idle_bytes += len(data)
         try:
             self._feed(data)
         except httptools.HttpParserError:
@@ -123,20 +119,26 @@ class HttpConnection(HttpToolsProtocol):
         if self._resuming:
             return
         self._begun = True
+        self._bytes = self._fields = 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
         if not self._resuming:
+            self._bytes += len(url)
+            if self._bytes > self._limits.size:
+                self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._resuming:
+            return
+        self._fields += 1
+        self._bytes += len(name) + len(value) + _FIELD_BYTES
+        if self._bytes > self._limits.size or self._fields > self._limits.fields:
+            self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        # Else it is a trailer. Whoever checked the headers in front of us has not seen it.
         if not self._in_body:
             self.headers.append((name.lower(), value))
-        elif not self._resuming:
-            # A trailer. Whoever checked the headers in front of us has not seen it.
-            self._trailers += 1
-            self._trailer_bytes += len(name) + len(value) + _FIELD_BYTES
-            self._bound_head(self._head_bytes() + self._trailer_bytes, self._trailers)
 
     def on_headers_complete(self) -> None:
         if self._resuming:
@@ -144,7 +146,7 @@ class HttpConnection(HttpToolsProtocol):
         version = self.parser.get_http_version()
         self._check_head(version)
         self._begun, self._in_body = False, True
-        self._idle_bytes = self._trailers = self._trailer_bytes = 0
+        self._idle_bytes = 0
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
@@ -182,7 +184,6 @@ class HttpConnection(HttpToolsProtocol):
             # The parser means that the rest is of another protocol; `_read_on` says otherwise.
             return
         self._idle_bytes = 0
-        self._uncounted_bytes = self._read_bytes
         self._in_body = False
         self.scope[WHOLE_BODY] = True  # type: ignore[literal-required]  # it is ours, not ASGI's
         super().on_message_complete()
@@ -238,8 +239,6 @@ class HttpConnection(HttpToolsProtocol):
 
     def _check_head(self, version: str) -> None:
         names = [name for name, _ in self.headers]
-        may_be_large = self._idle_bytes + self._uncounted_bytes > self._limits.size
-        self._bound_head(self._head_bytes() if may_be_large else 0, 0)
         hosts = names.count(b"host")
         if hosts != 1 and not (hosts == 0 and version == "1.0"):
             self._stop(HTTPStatus.BAD_REQUEST)
@@ -251,13 +250,6 @@ class HttpConnection(HttpToolsProtocol):
             self.expect_100_continue = any(
                 name == b"expect" and value.lower() == b"100-continue" for name, value in self.headers
             )
-
-    def _head_bytes(self) -> int:
-        return len(self.url) + sum(len(name) + len(value) + _FIELD_BYTES for name, value in self.headers)
-
-    def _bound_head(self, size: int, trailers: int) -> None:
-        if size > self._limits.size or len(self.headers) + trailers > self._limits.fields:
-            self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _stop(self, status: HTTPStatus) -> None:
         self._status = status

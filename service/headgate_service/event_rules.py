@@ -82,7 +82,7 @@ def _reduce_properties(event: event_pb2.Event) -> EventFault | None:
             )
         try:
             properties = json_format.MessageToDict(event.properties)
-        except (json_format.SerializeToJsonError, RecursionError) as error:
+        except (json_format.SerializeToJsonError, ValueError, RecursionError) as error:
             return EventFault(outcome_pb2.REASON_INVALID, "properties", f"is not JSON: {error}")
         event.ClearField("properties")
         may_be_deep = True

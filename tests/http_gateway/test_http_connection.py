@@ -125,6 +125,14 @@ class TestHeadSize:
         assert statuses(await gateway.raw(requests)) == ([200] if over else [200, 200])
         assert len(gateway.client.requests) == (1 if over else 2)
 
+    @pytest.mark.parametrize("before", [b"", post(LENGTH)], ids=["first", "behind another request"])
+    @pytest.mark.parametrize("fields", [b"a:\r\n" * 101, b"a: %s\r\n" % (b"a" * 2600) * 26], ids=["fields", "bytes"])
+    async def test_they_are_counted_before_the_head_is_complete(self, start_gateway, before, fields):
+        gateway = await start_gateway(head=HeadLimits(discard_seconds=0.1))
+        answer = await gateway.raw(before + b"POST /plain HTTP/1.1\r\nHost: x\r\n" + fields)
+        assert statuses(answer) == ([200] if before else [431])
+        assert len(gateway.client.requests) == bool(before)
+
     async def test_the_default_limits_are_64_kib_and_100(self, gateway):
         assert statuses(await gateway.raw(post(b"A: " + b"a" * 65_536 + b"\r\n", LENGTH))) == [431]
         assert statuses(await gateway.raw(post(*[b"A: b\r\n"] * 100, LENGTH))) == [431]

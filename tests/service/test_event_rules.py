@@ -78,6 +78,13 @@ def test_properties_may_be_32_levels_deep(form):
     assert fault(with_depth(MAX_DEPTH + 1)) == (outcome_pb2.REASON_INVALID, "properties")
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_struct_holds_only_numbers_that_json_has(number):
+    properties = Struct()
+    properties.fields["a"].number_value = number
+    assert fault(of(properties=properties)) == (outcome_pb2.REASON_INVALID, "properties")
+
+
 def test_brackets_in_strings_are_no_levels():
     assert fault(of(properties_json=orjson.dumps({"a": "{[" * 40}))) is None
 

@@ -188,8 +188,9 @@ class Appender:
     def _send_gathered(self, project_id: str) -> None:
         project, waiting = self._gathered.pop(project_id)
         # More than one where they are too many for one.
+        parts = _parts(waiting)
         calls = self._calls[project_id] = set()
-        for part in _parts(waiting):
+        for part in parts:
             call = asyncio.create_task(self._call(project, part))
             calls.add(call)
             call.add_done_callback(partial(self._done, project_id))
@@ -208,6 +209,7 @@ class Appender:
             month = self._month_now()
             command = self._command(project, waiting, month)
             replies = await self._evaluate(command)
+            verdicts = [_verdict(reply, month) for _, reply in zip(waiting, replies, strict=True)]
         except (RedisUnavailable, ResponseError) as error:
             if str(error).startswith(_EPOCH_ERROR):
                 self._epochs.lost(project.shard)
@@ -218,9 +220,9 @@ class Appender:
         except Exception as error:  # noqa: BLE001 - a defect here must reach the callers, who would wait for ever
             _fail(waiting, error)
             return
-        for one, reply in zip(waiting, replies, strict=True):
+        for one, verdict in zip(waiting, verdicts, strict=True):
             if not one.verdict.done():
-                one.verdict.set_result(_verdict(reply, month))
+                one.verdict.set_result(verdict)
 
     def _month_now(self) -> "_Month":
         now = self._now()
