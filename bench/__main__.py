@@ -53,13 +53,16 @@ def main() -> int:
 
 
 def measure(results: Results, rounds: int, ends: float) -> None:
-    """Every row once a round, until the rounds or the time are over. A row that is void once is measured no more."""
+    """Every row once a round, every other round from the last to the first, until the rounds or the time are over. A row
+    that is void once is measured no more."""
     for number in range(1, rounds + 1):
-        for row in results.rows:
+        for row in results.rows if number % 2 else results.rows[::-1]:
             if row.id in results.void or number > row.rounds:
                 continue
             if time.monotonic() > ends:
                 return
+            # What the row before has written would go to the disk during this one, and each fsync would wait for it.
+            os.sync()
             began = time.monotonic()
             try:
                 results.rounds.setdefault(row.id, []).append(row.measure())
