@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from bench import arriving_rows, compared_rows, forwarding_rows, growth_rows, ingest_rows, query_rows, resting_rows
 from bench.cores import Cores
+from bench.pauses import pauses
 from bench.row import Row, Void
 from bench.server import NotStarted
 from bench.stage import Stage
@@ -33,6 +34,7 @@ def main() -> int:
     if not rows:
         raise SystemExit(f"no row is called {' or '.join(arguments.rows)}: --list names them")
     about = machine()
+    about["pauses of the machine"] = pauses(sorted(_numbers(arguments.server_cores) | _numbers(arguments.load_cores)))
     about["command"] = f"python -m bench {' '.join(sys.argv[1:])}"
     results = Results(rows)
     # Also where it runs in the background, which ignores the one, and where it is ended from outside.
@@ -53,8 +55,10 @@ def main() -> int:
 
 
 def measure(results: Results, rounds: int, ends: float) -> None:
-    """Every row once a round, every other round from the last to the first, until the rounds or the time are over. A row
-    that is void once is measured no more."""
+    """Every row once a round, every other round from the last to the first, until the rounds or the time are over.
+
+    A row that is void once is measured no more.
+    """
     for number in range(1, rounds + 1):
         for row in results.rows if number % 2 else results.rows[::-1]:
             if row.id in results.void or number > row.rounds:
