@@ -97,8 +97,8 @@ def document(
         "info": {
             "title": "Headgate",
             "version": "1",
-            "description": "An event gateway: four documented ingestion APIs, receipts, queries, and what projects and their "
-            "people are set up by.",
+            "description": "An event gateway: four documented ingestion APIs, receipts, queries, and the setting up of "
+            "projects and their people.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
