@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 DRAIN_SECONDS = 20.0
-# Not measured of a load at a fixed rate: a server accepts 128 connections meanwhile, and what waited for that makes a
-# queue, all of which would be the p99 of a load of two seconds.
+# Not measured of a load at a fixed rate: a server accepts 128 connections meanwhile, and what waited for that would
+# stand in the p99 of a load of two seconds.
 WARM_UP_SECONDS = 0.3
 # A timer of the event loop is late by up to this; nearer than it, the loop spins.
 _TIMER_SECONDS = 0.002

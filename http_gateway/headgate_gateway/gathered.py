@@ -17,9 +17,11 @@ import msgspec
 import structlog
 from headgate.v1 import ingest_service_pb2
 
+from headgate_gateway.dialects.wire import tag, varint
 from headgate_gateway.ingest_client import RequestTooLarge, ServiceUnavailable
 
 METHOD = "/headgate.v1.IngestService/IngestGathered"
+_REQUESTS = tag(ingest_service_pb2.IngestGatheredRequest, "requests")
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -189,10 +191,4 @@ class GatheredIngestClient:
 
 def _frame(encoded: bytes) -> bytes:
     """Put the tag of IngestGatheredRequest.requests and the length before an encoded GatheredRequest."""
-    head = bytearray((ingest_service_pb2.IngestGatheredRequest.REQUESTS_FIELD_NUMBER << 3 | 2,))
-    left = len(encoded)
-    while left > 0x7F:
-        head.append(left & 0x7F | 0x80)
-        left >>= 7
-    head.append(left)
-    return bytes(head) + encoded
+    return _REQUESTS + varint(len(encoded)) + encoded
