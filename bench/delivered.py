@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from headgate_service.log.names import SHARDS, ProjectKeys, shard_keys
+from headgate_service.redis.keys import SHARDS, ProjectKeys, shard_keys
 from redis import Redis
 
 

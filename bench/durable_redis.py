@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from headgate_cli.embedded_redis import EmbeddedRedis, find_server
+from headgate_cli.run.embedded_redis import EmbeddedRedis, find_server
 from redis import Redis
 
 from bench.cores import Cores

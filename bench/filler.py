@@ -11,8 +11,8 @@ from itertools import cycle, islice
 from headgate.v1 import event_pb2
 from headgate_service.log.append import Append, Appender, LogProject
 from headgate_service.log.entry import Chunk, encode
-from headgate_service.log.names import SHARDS, shard_keys
-from headgate_service.log.redis_pipeline import RedisPipeline
+from headgate_service.redis.keys import SHARDS, shard_keys
+from headgate_service.redis.pipeline import RedisPipeline
 
 PER_ENTRY = 100
 # Requests under way at once.

@@ -6,9 +6,8 @@ import time
 
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import KeyRow, OrganisationRow, ProjectRow
-from headgate_service.key_kind import KeyKind
-from headgate_service.keys import key_hash, lookup_prefix, make_key
-from headgate_service.log.names import SHARDS
+from headgate_service.model.key import KeyKind, key_hash, lookup_prefix, make_key
+from headgate_service.redis.keys import SHARDS
 from sqlalchemy import insert, select
 
 from bench.headgate_up import HeadgateUp

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from headgate_service.query.answering import answered
+from headgate_service.query.answer import answered
+from headgate_service.query.group_sql import Scope
 from headgate_service.query.query import parse_query
-from headgate_service.query.scope import Scope
 from headgate_service.store.client import Store
 from headgate_service.store.schema import TABLE
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headgate_cli.embedded_redis import dotted, find_server
+from headgate_cli.run.embedded_redis import dotted, find_server
 
 from bench.row import Figures, Row
 

@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from headgate_cli import setting_values
 from headgate_cli.main import app
-from headgate_cli.section import Section, section_of
-from headgate_cli.settings import ENVIRONMENT, Settings
-from headgate_cli.sink_settings import DEFAULT_SINKS, STORE_SINK
+from headgate_cli.settings import values as setting_values
+from headgate_cli.settings.section import Section, section_of
+from headgate_cli.settings.settings import ENVIRONMENT, Settings
+from headgate_cli.settings.sinks import DEFAULT_SINKS, STORE_SINK
 from headgate_gateway.metrics import Metrics as GatewayMetrics
-from headgate_service.counters.metrics import CounterMetrics
+from headgate_service.counters.keeper import CounterMetrics
 from headgate_service.delivery.metrics import DeliveryMetrics
 from headgate_service.policy.headgate_yaml import HeadgateYaml, compiled_schema, yaml_schema
 from headgate_service.store.metrics import StoreMetrics
-from headgate_sinks import Config, host
-from headgate_sinks.http_target import HttpConfig
+from headgate_sinks import Config
+from headgate_sinks.sdk import host
+from headgate_sinks.transport.http import HttpConfig
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, ByteSize
 from pydantic.fields import FieldInfo
@@ -105,7 +106,7 @@ def settings_page() -> str:
     lines = [
         "# headgate.toml",
         "",
-        "*This page is written by `python docs/reference_pages.py` from the schema in `cli/headgate_cli/settings.py`.*",
+        "*This page is written by `python docs/reference_pages.py` from the schema in `cli/headgate_cli/settings/`.*",
         "",
         "Every process reads one file: `--config FILE`, else `headgate.toml` in the folder it is started in; without"
         " one, the defaults hold. An unknown setting is refused by name. Flags come before the environment, the"

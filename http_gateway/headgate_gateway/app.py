@@ -15,22 +15,21 @@ from headgate.v1 import event_pb2
 from headgate_gateway.app_api.resource import Plumbing
 from headgate_gateway.app_api.routes import app_api_routes
 from headgate_gateway.app_api.streaming import Streams
-from headgate_gateway.body import BodyLimits
-from headgate_gateway.client_address import Network
-from headgate_gateway.config_schemas import SCHEMAS, ConfigSchemaResource
 from headgate_gateway.dialects.dialect import Dialect
-from headgate_gateway.experiments import ExperimentsResource
-from headgate_gateway.ingest_client import IngestClient
-from headgate_gateway.ingest_resource import IngestResource
-from headgate_gateway.ingestion import Ingestion
-from headgate_gateway.late_body import LateBody
-from headgate_gateway.methods import Methods
+from headgate_gateway.http.body import BodyLimits
+from headgate_gateway.http.client_address import Network
+from headgate_gateway.http.problem import Methods, problem
+from headgate_gateway.http.worker_thread import WorkerThread
+from headgate_gateway.http_server.deferred_body import DeferredBody
+from headgate_gateway.ingest.client import IngestClient
+from headgate_gateway.ingest.ingestion import Ingestion
+from headgate_gateway.ingest.resource import IngestResource
 from headgate_gateway.metrics import Metrics, MetricsResource
-from headgate_gateway.openapi import OpenApiResource, document
-from headgate_gateway.probes import LivenessResource, ReadinessResource
-from headgate_gateway.problem import problem
-from headgate_gateway.receipts import ReceiptResource
-from headgate_gateway.side_thread import SideThread
+from headgate_gateway.resources.experiments import ExperimentsResource
+from headgate_gateway.resources.openapi import OpenApiResource, document
+from headgate_gateway.resources.probes import LivenessResource, ReadinessResource
+from headgate_gateway.resources.receipts import ReceiptResource
+from headgate_gateway.resources.schemas import SCHEMAS, ConfigSchemaResource
 
 
 class Resource(Protocol):
@@ -50,7 +49,7 @@ def create_app(
     client: IngestClient,
     channel: grpc.aio.Channel,
     metrics: Metrics,
-    side: SideThread,
+    side: WorkerThread,
     streams: Streams,
     limits: BodyLimits,
     gateway_token: str,
@@ -59,7 +58,7 @@ def create_app(
     probe_seconds: float,
     clock: Callable[[], float],
     new_request_id: Callable[[], str],
-) -> LateBody:
+) -> DeferredBody:
     """Wire the application; it opens nothing. `channel` is the service's, `clock` is monotonic seconds."""
 
     def ingest(dialect: Dialect) -> IngestResource:
@@ -94,7 +93,7 @@ def create_app(
     for path, resource in routes.items():
         app.add_route(path, resource)
     _word_errors(app, new_request_id)
-    return LateBody(app)
+    return DeferredBody(app)
 
 
 def _word_errors(app: "falcon.asgi.App[Any, Any]", new_request_id: Callable[[], str]) -> None:

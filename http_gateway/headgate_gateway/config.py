@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 
-from headgate_gateway.body import BodyLimits
-from headgate_gateway.client_address import Network
-from headgate_gateway.gathered import Gathering
-from headgate_gateway.http_connection import HeadLimits
+from headgate_gateway.http.body import BodyLimits
+from headgate_gateway.http.client_address import Network
+from headgate_gateway.http_server.connection import HeadLimits
+from headgate_gateway.ingest.client import Gathering
 
 
 @dataclass(frozen=True, slots=True)

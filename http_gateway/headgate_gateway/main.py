@@ -21,11 +21,10 @@ from headgate_gateway.app import create_app
 from headgate_gateway.app_api.streaming import Streams
 from headgate_gateway.config import Config, ServiceTls
 from headgate_gateway.dialects import DIALECTS
-from headgate_gateway.gathered import CHANNEL_OPTIONS, GatheredIngestClient
-from headgate_gateway.http_connection import HttpConnection
-from headgate_gateway.ingest_client import IngestClient
+from headgate_gateway.http.worker_thread import WorkerThread
+from headgate_gateway.http_server.connection import HttpConnection
+from headgate_gateway.ingest.client import CHANNEL_OPTIONS, GatheredIngestClient, IngestClient
 from headgate_gateway.metrics import Metrics
-from headgate_gateway.side_thread import SideThread
 
 _BACKLOG = 2048
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -37,7 +36,7 @@ async def serve(config: Config, own: IngestClient | None = None) -> None:
     `own` takes requests in where this process can do so itself; without it they go to the service.
     """
     metrics = Metrics()
-    side, streams = SideThread(), Streams()
+    side, streams = WorkerThread(), Streams()
     async with _channel(config) as channel:
         client = own or GatheredIngestClient(channel, config.gateway_token, config.gathering, metrics.gathered)
         app = create_app(

@@ -2,12 +2,27 @@
 
 import pluggy
 
-from headgate_sinks.batch import Batch
-from headgate_sinks.event_json import event_json, event_line
-from headgate_sinks.result import Misconfigured, Outcome, Reject, Result, Retry, TooLarge
-from headgate_sinks.secret import SecretMissing
-from headgate_sinks.sink import Config, Limits, Place, Repeats, Sink, Spec, WhenFull
-from headgate_sinks.sync_sink import AnySink, SyncSink, running
+from headgate_sinks.formats.event_json import event_json, event_line
+from headgate_sinks.sdk.secret import SecretMissing
+from headgate_sinks.sdk.sink import (
+    AnySink,
+    Batch,
+    Config,
+    Limits,
+    Misconfigured,
+    Outcome,
+    Place,
+    Reject,
+    Repeats,
+    Result,
+    Retry,
+    Sink,
+    Spec,
+    SyncSink,
+    TooLarge,
+    WhenFull,
+    running,
+)
 
 ENTRY_POINTS = "headgate.sinks.v1"
 

@@ -14,11 +14,19 @@ from headgate.v1 import event_pb2
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from headgate_sinks import hookimpl
-from headgate_sinks.batch import Batch
-from headgate_sinks.event_json import event_line
-from headgate_sinks.result import Misconfigured, Outcome, Reject, Result, Retry
-from headgate_sinks.sink import Config, Repeats, Spec
-from headgate_sinks.sync_sink import SyncSink
+from headgate_sinks.formats.event_json import event_line
+from headgate_sinks.sdk.sink import (
+    Batch,
+    Config,
+    Misconfigured,
+    Outcome,
+    Reject,
+    Repeats,
+    Result,
+    Retry,
+    Spec,
+    SyncSink,
+)
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Producer

@@ -17,16 +17,14 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from yarl import URL
 
 from headgate_sinks import hookimpl
-from headgate_sinks.batch import Batch
-from headgate_sinks.event_json import event_json
-from headgate_sinks.flat_event import at, event_uuid, flat_properties
-from headgate_sinks.http_target import WRITE_SECONDS, Answer, HttpConfig, HttpTarget, checked_url, outcome
-from headgate_sinks.result import Outcome, Reject, Result, Retry, TooLarge
-from headgate_sinks.sink import Limits, Repeats, Sink, Spec
+from headgate_sinks.formats.event_json import event_json
+from headgate_sinks.formats.flat_event import at, event_uuid, flat_properties
+from headgate_sinks.sdk.sink import Batch, Limits, Outcome, Reject, Repeats, Result, Retry, Sink, Spec, TooLarge
+from headgate_sinks.transport.http import WRITE_SECONDS, Answer, HttpConfig, HttpTarget, checked_url, outcome
 
 # Of one request, by Mixpanel's documentation; the bytes before compression.
-_MOST_EVENTS = 2000
-_LARGEST_BODY_BYTES = 10 * 1000 * 1000
+_MAX_EVENTS = 2000
+_MAX_BODY_BYTES = 10 * 1000 * 1000
 # Room for a record about each of so many events.
 _ANSWER_BYTES = 4 * 1024 * 1024
 # Names that Mixpanel reads for itself: a client's property must not speak for the request.
@@ -55,7 +53,7 @@ class MixpanelConfig(HttpConfig):
     secret: SecretStr | None = Field(
         None, description="The service account's secret: `env:NAME`, `file:PATH` or the secret itself."
     )
-    max_events: int | None = Field(None, ge=1, le=_MOST_EVENTS, description="Events a batch holds at most.")
+    max_events: int | None = Field(None, ge=1, le=_MAX_EVENTS, description="Events a batch holds at most.")
 
     @field_validator("host")
     @classmethod
@@ -75,7 +73,7 @@ class MixpanelSink(Sink[MixpanelConfig]):
 
     use = "mixpanel"
     Config = MixpanelConfig
-    spec = Spec(limits=Limits(events=_MOST_EVENTS), repeats=Repeats.EVENT_ID, write_seconds=WRITE_SECONDS)
+    spec = Spec(limits=Limits(events=_MAX_EVENTS), repeats=Repeats.EVENT_ID, write_seconds=WRITE_SECONDS)
 
     _target: HttpTarget
     _headers: dict[str, str]
@@ -125,7 +123,7 @@ def packed(events: Sequence[event_pb2.Event], seal_time_ms: int) -> bytes | None
     """The request's body, or None where it would be too large."""
     records = [record(event, seal_time_ms) for event in events]
     body = json.dumps(records, ensure_ascii=False, separators=(",", ":")).encode()
-    return None if len(body) > _LARGEST_BODY_BYTES else gzip.compress(body, 3, mtime=0)
+    return None if len(body) > _MAX_BODY_BYTES else gzip.compress(body, 3, mtime=0)
 
 
 def record(event: event_pb2.Event, otherwise_ms: int) -> dict[str, Any]:

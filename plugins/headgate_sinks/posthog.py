@@ -13,15 +13,25 @@ from headgate.v1 import event_pb2
 from pydantic import Field, SecretStr, field_validator
 
 from headgate_sinks import hookimpl
-from headgate_sinks.batch import Batch
-from headgate_sinks.event_json import event_json
-from headgate_sinks.flat_event import at, event_uuid, flat_properties
-from headgate_sinks.http_target import WRITE_SECONDS, Answer, HttpConfig, HttpTarget, checked_url, outcome
-from headgate_sinks.result import Misconfigured, Outcome, Reject, Result, Retry, TooLarge
-from headgate_sinks.sink import Limits, Repeats, Sink, Spec
+from headgate_sinks.formats.event_json import event_json
+from headgate_sinks.formats.flat_event import at, event_uuid, flat_properties
+from headgate_sinks.sdk.sink import (
+    Batch,
+    Limits,
+    Misconfigured,
+    Outcome,
+    Reject,
+    Repeats,
+    Result,
+    Retry,
+    Sink,
+    Spec,
+    TooLarge,
+)
+from headgate_sinks.transport.http import WRITE_SECONDS, Answer, HttpConfig, HttpTarget, checked_url, outcome
 
 # Of a request's body, by PostHog's documentation.
-_LARGEST_BODY_BYTES = 20 * 1000 * 1000
+_MAX_BODY_BYTES = 20 * 1000 * 1000
 # Names that PostHog reads for itself: a client's property must not speak for the request.
 _RESERVED = ("token", "api_key", "distinct_id")
 _OWN = (
@@ -79,7 +89,7 @@ class PosthogSink(Sink[PosthogConfig]):
     async def write(self, batch: Batch) -> Outcome:
         # A large batch takes a while to put into JSON.
         body = await asyncio.to_thread(self._body, batch.events)
-        if len(body) > _LARGEST_BODY_BYTES:
+        if len(body) > _MAX_BODY_BYTES:
             return TooLarge("PostHog takes no request of more than 20 MB")
         answer = await self._target.post(body, {"content-type": "application/json", "user-agent": "headgate-posthog/1"})
         return told(answer, self.place.clock(), len(batch.events))

@@ -15,10 +15,8 @@ from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 
 from headgate_sinks import hookimpl
-from headgate_sinks.batch import Batch
-from headgate_sinks.event_json import event_line
-from headgate_sinks.result import Misconfigured, Outcome, Result, Retry
-from headgate_sinks.sink import Config, Repeats, Sink, Spec
+from headgate_sinks.formats.event_json import event_line
+from headgate_sinks.sdk.sink import Batch, Config, Misconfigured, Outcome, Repeats, Result, Retry, Sink, Spec
 
 _REFUSED = "the Redis refuses the user or password in `url`, or what that user does: correct `url` or its rights"
 _NO_STREAM = "the key of `stream`, or the record beside it, holds something else: choose another `stream`"

@@ -13,17 +13,15 @@ from headgate.v1 import event_pb2
 from pydantic import Field, SecretStr, field_validator
 
 from headgate_sinks import hookimpl
-from headgate_sinks.batch import Batch
-from headgate_sinks.event_json import event_json
-from headgate_sinks.flat_event import at, event_uuid, flat_properties
-from headgate_sinks.http_target import WRITE_SECONDS, Answer, HttpConfig, HttpTarget, checked_url, outcome
-from headgate_sinks.result import Misconfigured, Outcome, Reject, Result, TooLarge
-from headgate_sinks.sink import Limits, Repeats, Sink, Spec
+from headgate_sinks.formats.event_json import event_json
+from headgate_sinks.formats.flat_event import at, event_uuid, flat_properties
+from headgate_sinks.sdk.sink import Batch, Limits, Misconfigured, Outcome, Reject, Repeats, Result, Sink, Spec, TooLarge
+from headgate_sinks.transport.http import WRITE_SECONDS, Answer, HttpConfig, HttpTarget, checked_url, outcome
 
 # By Segment's documentation: of one call, of one request, and calls in a request.
-_LARGEST_CALL_BYTES = 32 * 1024
-_LARGEST_BODY_BYTES = 500 * 1000
-_MOST_EVENTS = 2500
+_MAX_CALL_BYTES = 32 * 1024
+_MAX_BODY_BYTES = 500 * 1000
+_MAX_EVENTS = 2500
 _CONTEXT = (
     ("ip", "request.clientIp"),
     ("userAgent", "request.userAgent"),
@@ -48,7 +46,7 @@ class SegmentConfig(HttpConfig):
         " workspace in the EU.",
     )
     write_key: SecretStr = Field(description="The source's write key: `env:NAME`, `file:PATH` or the key itself.")
-    max_events: int | None = Field(None, ge=1, le=_MOST_EVENTS, description="Events a batch holds at most.")
+    max_events: int | None = Field(None, ge=1, le=_MAX_EVENTS, description="Events a batch holds at most.")
 
     @field_validator("host")
     @classmethod
@@ -82,13 +80,13 @@ class SegmentSink(Sink[SegmentConfig]):
     async def write(self, batch: Batch) -> Outcome:
         # A large batch takes a while to put into JSON.
         calls = await asyncio.to_thread(written_calls, batch.events)
-        large = tuple(place for place, call in enumerate(calls) if len(call) >= _LARGEST_CALL_BYTES)
+        large = tuple(place for place, call in enumerate(calls) if len(call) >= _MAX_CALL_BYTES)
         rejected = (Reject(large, "too_large", "Segment takes no call of 32 KB or more"),) if large else ()
-        sent = [call for call in calls if len(call) < _LARGEST_CALL_BYTES]
+        sent = [call for call in calls if len(call) < _MAX_CALL_BYTES]
         if not sent:
             return Result(rejected)
         body = b'{"batch":[' + b",".join(sent) + b"]}"
-        if len(body) > _LARGEST_BODY_BYTES:
+        if len(body) > _MAX_BODY_BYTES:
             return TooLarge("Segment takes no request of more than 500 KB")
         answer = await self._target.post(body, self._headers)
         return told(answer, self.place.clock(), len(batch.events), rejected)

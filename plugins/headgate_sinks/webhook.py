@@ -14,13 +14,11 @@ from pydantic import Field, SecretStr, field_validator
 from standardwebhooks.webhooks import Webhook
 
 from headgate_sinks import hookimpl
-from headgate_sinks.batch import Batch
-from headgate_sinks.event_json import event_line
-from headgate_sinks.http_target import WRITE_SECONDS, HttpConfig, HttpTarget, checked_url, outcome
-from headgate_sinks.result import Misconfigured, Outcome
-from headgate_sinks.sink import Repeats, Sink, Spec
+from headgate_sinks.formats.event_json import event_line
+from headgate_sinks.sdk.sink import Batch, Misconfigured, Outcome, Repeats, Sink, Spec
+from headgate_sinks.transport.http import WRITE_SECONDS, HttpConfig, HttpTarget, checked_url, outcome
 
-_SHORTEST_KEY_BYTES = 16
+_MIN_KEY_BYTES = 16
 _OWN_HEADERS = frozenset({"content-type", "content-length", "host", "transfer-encoding"})
 
 
@@ -108,9 +106,9 @@ def signing_key(secret: str) -> bytes:
         key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except ValueError:
         key = b""
-    if encoded == secret or len(key) < _SHORTEST_KEY_BYTES:
+    if encoded == secret or len(key) < _MIN_KEY_BYTES:
         raise Misconfigured(
-            f"`secret` is no signing secret: it must be whsec_ and the base64 of {_SHORTEST_KEY_BYTES} bytes or more"
+            f"`secret` is no signing secret: it must be whsec_ and the base64 of {_MIN_KEY_BYTES} bytes or more"
         )
     return key
 

@@ -1,18 +1,108 @@
 """What a service process is told at its start; it reads nothing else of the world around it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from headgate.v1 import event_pb2
 
-from headgate_service.access.jwt_issuer import JwtIssuer
-from headgate_service.accounts.attempt_limits import AttemptLimits
-from headgate_service.accounts.terms import SessionTerms
-from headgate_service.entrance import PublicRoute
-from headgate_service.limits import RateLimits
-from headgate_service.policy.tenant_rules import TenantRules
-from headgate_service.route import Route, RouteFailed, RouteInvalid
+from headgate_service.model.jwt_issuer import JwtIssuer
+from headgate_service.model.rate_limit import RateLimit
+from headgate_service.model.route import Route, RouteFailed, RouteInvalid
+
+
+@dataclass(frozen=True, slots=True)
+class PublicRoute:
+    """Where events of the API without credentials go: the project of the Origin's host, else the default one.
+
+    Projects are named by slug or id.
+    """
+
+    project: str
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def project_for(self, origin: str) -> str:
+        try:
+            host = urlsplit(origin).hostname or ""
+        except ValueError:
+            # What is no origin at all is no origin of the map either.
+            host = ""
+        return self.origins.get(host, self.project)
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """Which rate limit applies where. None: none.
+
+    `keys` is for the HTTP APIs that take a key, unless the project's plan sets another; `codcompass` is per client
+    address, as that API knows no one; `grpc` is for internal callers.
+    """
+
+    keys: RateLimit | None = None
+    codcompass: RateLimit | None = None
+    grpc: RateLimit | None = None
+
+    def of(self, dialect: event_pb2.Dialect, plan: RateLimit | None) -> RateLimit | None:
+        if dialect == event_pb2.DIALECT_CODCOMPASS:
+            return self.codcompass
+        if dialect == event_pb2.DIALECT_GRPC:
+            return self.grpc
+        return plan or self.keys
+
+
+_MINUTE_MS = 60_000
+_HOUR_MS = 60 * _MINUTE_MS
+_DAY_MS = 24 * _HOUR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTerms:
+    """Milliseconds. A session ends `idle_ms` after its last use, and `longest_ms` after its start in any case; a CLI's
+    access token `cli_ms` after its making. `once_ms` is how long a one-time token waits to be used."""
+
+    idle_ms: int = _DAY_MS
+    longest_ms: int = 14 * _DAY_MS
+    cli_ms: int = 90 * _DAY_MS
+    once_ms: int = 10 * _MINUTE_MS
+
+    @property
+    def note_ms(self) -> int:
+        """How old the noted time of the last use may be: each note is a write."""
+        return min(5 * _MINUTE_MS, self.idle_ms // 10)
+
+
+_QUARTER_HOUR_MS = 15 * 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLimits:
+    """Failed attempts in a window, in milliseconds, that starts with the first one."""
+
+    account: int = 10
+    account_window_ms: int = _QUARTER_HOUR_MS
+    address: int = 50
+    address_window_ms: int = _QUARTER_HOUR_MS
+
+
+HTTP_SINKS = frozenset({"webhook", "posthog", "mixpanel", "segment"})
+"""Kinds that do nothing but post to a URL, behind the address guard."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSinkRules:
+    """`kinds` are those that projects may use, of HTTP_SINKS; `allow_private` lets their sinks connect to private
+    networks, loopback included. Raises ValueError."""
+
+    kinds: frozenset[str] = frozenset({"webhook"})
+    allow_private: bool = False
+
+    def __post_init__(self) -> None:
+        if unsafe := sorted(self.kinds - HTTP_SINKS):
+            raise ValueError(
+                f"{', '.join(unsafe)}: no sink that projects may be let use; these are {', '.join(sorted(HTTP_SINKS))}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +169,7 @@ class Config:
     limits: RateLimits = field(default_factory=RateLimits)
     public_route: PublicRoute = field(default_factory=lambda: PublicRoute("default"))
     sinks: tuple[SinkRule, ...] = ()
-    tenant_rules: TenantRules = field(default_factory=lambda: TenantRules(frozenset()))
+    project_sink_rules: ProjectSinkRules = field(default_factory=lambda: ProjectSinkRules(frozenset()))
     secrets_keys: tuple[bytes, ...] = field(default=(), repr=False)
     log_bound_bytes: int = 256 * 1024 * 1024
     copy_seconds: float = 9.0

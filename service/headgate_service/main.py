@@ -5,7 +5,10 @@ import secrets
 import signal
 import time
 import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import grpc
 import redis.asyncio as redis_asyncio
@@ -19,7 +22,9 @@ from headgate.v1 import (
     ingest_service_pb2,
     ingest_service_pb2_grpc,
     project_delivery_service_pb2,
+    project_delivery_service_pb2_grpc,
     project_service_pb2,
+    project_service_pb2_grpc,
     query_service_pb2,
     query_service_pb2_grpc,
     receipt_service_pb2,
@@ -33,54 +38,102 @@ from headgate.v1 import deploy_service_pb2_grpc as deploy_grpc
 from prometheus_client import CollectorRegistry, start_http_server
 from redis.exceptions import ResponseError
 
-from headgate_service.access.operator_access import OperatorAccess
-from headgate_service.access.origin import UNKNOWN_ORIGIN, CallOrigins
-from headgate_service.accounts.core import AccountCore
-from headgate_service.admin_servicer import AdminServicer
+from headgate_service.api.account_core import AccountCore
+from headgate_service.api.admin import AdminServicer
+from headgate_service.api.callers import Callers, OperatorAccess
+from headgate_service.api.deploys import DeployServicer
+from headgate_service.api.ingest import IngestServicer
+from headgate_service.api.project_sinks import ProjectDeliveryServicer
+from headgate_service.api.projects import ProjectServicer
+from headgate_service.api.queries import QueryServicer
+from headgate_service.api.receipts import ReceiptServicer, names_for_callers, names_for_operator
+from headgate_service.api.serving import CONTROL_DB, COUNTERS, REDIS, Health, listen, listen_on_socket
+from headgate_service.api.sinks import DeliveryServicer
+from headgate_service.api.store import StoreServicer
+from headgate_service.auth.audit import UNKNOWN_ORIGIN, CallOrigins
+from headgate_service.auth.audit_log import AuditLog
 from headgate_service.config import Config
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.schema import migrate
-from headgate_service.control_db.secret_box import SecretBox
-from headgate_service.control_db.secrets import TENANT_SINK_HASHING, Secrets
+from headgate_service.control_db.secret_box import PROJECT_SINK_HASHING, SecretBox, Secrets
 from headgate_service.counters.epochs import Epochs
 from headgate_service.counters.keeper import Keeper
-from headgate_service.delivery_control.dead_letters import DeadLetters
-from headgate_service.delivery_control.delivery_servicer import DeliveryServicer
-from headgate_service.delivery_control.replays import Replays
-from headgate_service.delivery_control.sink_tests import SinkTests
-from headgate_service.delivery_control.sinks import Sinks
-from headgate_service.directory import Directory
-from headgate_service.first_start import FirstStart
-from headgate_service.garbage import spare_collections
-from headgate_service.health import CONTROL_DB, COUNTERS, REDIS, Health
-from headgate_service.ingest_core import IngestCore
-from headgate_service.ingest_servicer import IngestServicer
-from headgate_service.keyring import Keyring
-from headgate_service.listening import listen, listen_on_socket
-from headgate_service.log.durability import warn_of_shortfalls
-from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
-from headgate_service.own_sinks import OwnSinks
-from headgate_service.owner_file import write_owner_file
-from headgate_service.policy.deploy_servicer import DeployServicer
-from headgate_service.policy.deploys import Deploys
-from headgate_service.policy.previews import Previews
-from headgate_service.policy.tenant_secrets import TenantSecrets, encrypt_anew
-from headgate_service.project_control.callers import Callers
-from headgate_service.project_control.removal import Removal
-from headgate_service.project_control.services import ProjectServices
-from headgate_service.project_control.stored_events import StoredEvents
-from headgate_service.projects import Projects
-from headgate_service.query.limited_store import MOST_MEMORY
+from headgate_service.counters.saved import SavedCounters
+from headgate_service.deploys.deploys import Deploys
+from headgate_service.deploys.preview import Previews
+from headgate_service.directory.directory import Directory
+from headgate_service.errors import RedisUnavailable
+from headgate_service.ingest.core import IngestCore
+from headgate_service.log.tail import LogTail, Tail, Watchers
+from headgate_service.model.rate_limit import RateLimit
+from headgate_service.process import freeze_gc, write_owner_file
+from headgate_service.project_sinks.secrets import ProjectSecrets, encrypt_anew
+from headgate_service.project_sinks.serving import ActiveProjectSinks
+from headgate_service.projects.catalogue import Catalogue
+from headgate_service.projects.cleanup import Cleanup, StoredEvents
+from headgate_service.projects.keyring import Keyring
+from headgate_service.projects.members import Members
+from headgate_service.projects.projects import FirstStart, Projects
+from headgate_service.projects.usage import Usages
+from headgate_service.query.limited_store import MAX_MEMORY
 from headgate_service.query.queries import Queries
-from headgate_service.query.query_servicer import QueryServicer
-from headgate_service.receipt_lookup import ReceiptLookup
-from headgate_service.receipt_servicer import ReceiptServicer, names_for_callers, names_for_operator
+from headgate_service.redis.durability import warn_of_shortfalls
+from headgate_service.redis.pipeline import RedisPipeline
+from headgate_service.sink_control.dead_letters import DeadLetters
+from headgate_service.sink_control.receipt_lookup import ReceiptLookup
+from headgate_service.sink_control.replays import Replays
+from headgate_service.sink_control.sinks import Sinks, SinkTests
 from headgate_service.store.client import Store
-from headgate_service.store.erasure import Erasure
+from headgate_service.store.retention import Erasure, Upkeep
 from headgate_service.store.schema import TABLE
-from headgate_service.store.store_servicer import StoreServicer
-from headgate_service.store.upkeep import Upkeep
-from headgate_service.tail import LogTail
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectServices:
+    """What they stand on. `default_rate` is the operator's; `now_ms` is milliseconds since 1970.
+
+    `has_store`: there is an analytics store. Whoever watches events is let go at `stopped`.
+    """
+
+    database: ControlDb
+    redis: RedisPipeline
+    projects: Projects
+    keyring: Keyring
+    directory: Directory
+    sinks: Sinks
+    tail: Tail
+    default_rate: RateLimit | None
+    has_store: bool
+    now_ms: Callable[[], int]
+    stopped: asyncio.Event
+
+    def add_to(self, server: Any, callers: Callers) -> None:
+        """Serves them on a gRPC server to those whom `callers` lets in."""
+        project_service_pb2_grpc.add_ProjectServiceServicer_to_server(
+            ProjectServicer(
+                callers,
+                self.projects,
+                self.keyring,
+                Members(self.database, self.now_ms),
+                Catalogue(self.database),
+                AuditLog(self.database),
+                Usages(self.redis, SavedCounters(self.database)),
+                self.directory,
+                self.sinks,
+                self.redis,
+                self.default_rate,
+                self.has_store,
+                self.now_ms,
+            ),
+            server,
+        )
+        project_delivery_service_pb2_grpc.add_ProjectDeliveryServiceServicer_to_server(
+            ProjectDeliveryServicer(
+                callers, self.sinks, DeadLetters(self.redis), self.tail, self.now_ms, self.stopped, Watchers()
+            ),
+            server,
+        )
+
 
 # A gathered call carries whatever one HTTP request may hold; the 4 MiB of the other calls are checked by the servicer.
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
@@ -145,7 +198,9 @@ async def _serve_core(
     tail_redis = redis_asyncio.Redis.from_url(config.redis_url)
     tail, sinks = (
         LogTail(tail_redis),
-        Sinks(pipeline, config.sinks, project=directory.project, own=OwnSinks.under(config.tenant_rules)),
+        Sinks(
+            pipeline, config.sinks, project=directory.project, own=ActiveProjectSinks.under(config.project_sink_rules)
+        ),
     )
     project_services = ProjectServices(
         *(database, pipeline, projects, keyring, directory, sinks, tail, config.limits.keys),
@@ -179,7 +234,7 @@ async def _serve_core(
     stored = StoredEvents(store) if store else None
     queries = _queries(config, store) if store else None
     query_service_pb2_grpc.add_QueryServiceServicer_to_server(QueryServicer(callers, queries), public)
-    deploys = Deploys(database, _now_ms, config.tenant_rules, await _tenant_secrets(database, config))
+    deploys = Deploys(database, _now_ms, config.project_sink_rules, await _project_secrets(database, config))
     previews = Previews(deploys, pipeline)
     deploy_grpc.add_DeployServiceServicer_to_server(DeployServicer(callers, deploys, directory, previews), public)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, public)
@@ -221,7 +276,7 @@ async def _serve_core(
             tasks.create_task(core.run(), name="ingest-core"),
             tasks.create_task(health.run(), name="health"),
             tasks.create_task(warn_of_shortfalls(pipeline), name="redis-durability"),
-            tasks.create_task(Removal(pipeline, config.sinks, directory.deleted, stored).run(), name="removal"),
+            tasks.create_task(Cleanup(pipeline, config.sinks, directory.deleted, stored).run(), name="removal"),
         ]
         await core.prepare()
         await keeper.prepare()
@@ -238,7 +293,7 @@ async def _serve_core(
         if config.ready_file is not None:
             write_owner_file(config.ready_file, {"grpc": f"{config.grpc_host}:{port}"})
         _log.info("service listens", grpc=f"{config.grpc_host}:{port}")
-        spare_collections()
+        freeze_gc()
         await stopped.wait()
         _log.info("service drains")
         await health.drain()
@@ -254,19 +309,19 @@ async def _serve_core(
         await store.close()
 
 
-async def _tenant_secrets(database: ControlDb, config: Config) -> TenantSecrets | None:
+async def _project_secrets(database: ControlDb, config: Config) -> ProjectSecrets | None:
     """None where no project may have sinks of its own."""
     if not config.secrets_keys:
         return None
     box = SecretBox(config.secrets_keys, secrets.token_bytes)
     if renewed := await encrypt_anew(database, box):
         _log.info("secrets of projects' sinks are encrypted with the first key now", secrets=renewed)
-    return TenantSecrets(box, await Secrets(database, secrets.token_bytes).get(TENANT_SINK_HASHING))
+    return ProjectSecrets(box, await Secrets(database, secrets.token_bytes).get(PROJECT_SINK_HASHING))
 
 
 def _queries(config: Config, store: Store) -> Queries:
     embedded = (config.store_url or "").startswith("unix:")
-    most_memory = None if embedded else MOST_MEMORY
+    most_memory = None if embedded else MAX_MEMORY
     return Queries(store, TABLE, clock=time.monotonic, now_ms=_now_ms, most_memory=most_memory)
 
 

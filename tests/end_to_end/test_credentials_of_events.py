@@ -8,8 +8,8 @@ import httpx
 import pytest
 from headgate.v1 import user_service_pb2 as users
 from headgate.v1.user_service_pb2_grpc import UserServiceStub
-from headgate_cli.admin_socket import admin_channel
-from headgate_gateway.app_api.rendering import ROLES
+from headgate_cli.api.admin_socket import admin_channel
+from headgate_gateway.app_api.operation import ROLES
 from joserfc import jwt
 from joserfc.jwk import OctKey
 

@@ -21,8 +21,8 @@ from headgate.v1 import user_service_pb2 as user
 from headgate.v1 import user_service_pb2_grpc as users_grpc
 from headgate.v1.event_pb2 import Event
 from headgate_cli.main import app
-from headgate_gateway.app_api.rendering import KEY_KIND_NAMES as KINDS
-from headgate_gateway.app_api.rendering import ROLES
+from headgate_gateway.app_api.operation import KEY_KIND_NAMES as KINDS
+from headgate_gateway.app_api.operation import ROLES
 from typer.testing import CliRunner
 
 CONFIG = """

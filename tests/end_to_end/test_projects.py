@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from headgate.v1 import user_service_pb2 as users
 from headgate.v1.user_service_pb2_grpc import UserServiceStub
-from headgate_cli.login_file import VARIABLE
+from headgate_cli.api.http_api import VARIABLE
 from headgate_cli.main import app
 from typer.testing import CliRunner
 

@@ -21,7 +21,7 @@ import redis
 import trustme
 from headgate.v1 import event_pb2, ingest_service_pb2
 from headgate.v1.ingest_service_pb2_grpc import IngestServiceStub
-from headgate_cli.embedded_redis import find_server
+from headgate_cli.run.embedded_redis import find_server
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "operating.md"
 PASSWORD = "a-password-of-redis"

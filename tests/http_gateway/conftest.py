@@ -23,18 +23,18 @@ from headgate.v1 import (
     receipt_service_pb2,
     receipt_service_pb2_grpc,
 )
-from headgate_gateway import strict_json
 from headgate_gateway.app import create_app
 from headgate_gateway.app_api.streaming import Streams
-from headgate_gateway.body import BodyLimits
 from headgate_gateway.config import Config
 from headgate_gateway.dialects import DIALECTS
 from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
-from headgate_gateway.http_connection import HeadLimits
-from headgate_gateway.ingest_client import IngestClient
+from headgate_gateway.http import strict_json
+from headgate_gateway.http.body import BodyLimits
+from headgate_gateway.http.worker_thread import WorkerThread
+from headgate_gateway.http_server.connection import HeadLimits
+from headgate_gateway.ingest.client import IngestClient
 from headgate_gateway.main import _Server, _uvicorn_config
 from headgate_gateway.metrics import Metrics
-from headgate_gateway.side_thread import SideThread
 
 TOKEN = "the-gateway-token"
 
@@ -198,7 +198,7 @@ class RunningGateway:
     client: FakeIngestClient
     metrics: Metrics
     plain: PlainDialect
-    side: SideThread
+    side: WorkerThread
 
     async def raw(self, *pieces: bytes) -> bytes:
         """Send bytes as they are, and read until the gateway closes."""
@@ -236,7 +236,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
         metrics = Metrics()
         channel = grpc.aio.insecure_channel(service_address)
         client = client or FakeIngestClient()
-        side = SideThread(waiting=1)
+        side = WorkerThread(waiting=1)
         plain = PlainDialect()
         app = create_app(
             dialects=(*DIALECTS, plain),

@@ -15,12 +15,12 @@ import uvicorn
 from headgate.v1 import ingest_service_pb2
 from headgate_gateway.app import create_app
 from headgate_gateway.app_api.streaming import Streams
-from headgate_gateway.body import BodyLimits
 from headgate_gateway.dialects import DIALECTS
-from headgate_gateway.http_connection import HeadLimits, HttpConnection
-from headgate_gateway.late_body import WHOLE_BODY
+from headgate_gateway.http.body import BodyLimits
+from headgate_gateway.http.worker_thread import WorkerThread
+from headgate_gateway.http_server.connection import HeadLimits, HttpConnection
+from headgate_gateway.http_server.deferred_body import WHOLE_BODY
 from headgate_gateway.metrics import Metrics
-from headgate_gateway.side_thread import SideThread
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -85,7 +85,7 @@ async def test_a_request_calls_few_functions(
             client=TakesAll(),
             channel=channel,
             metrics=Metrics(),
-            side=SideThread(),
+            side=WorkerThread(),
             streams=Streams(),
             gateway_token="token",
             limits=BodyLimits(),

@@ -18,8 +18,8 @@ import pytest
 from aiohttp import web
 from headgate.v1 import event_pb2
 from headgate_sinks import Batch, Misconfigured, Place, Result, Retry, TooLarge
-from headgate_sinks.clickhouse import ClickhouseConfig, ClickhouseSink, outcome, read_answer
-from headgate_sinks.clickhouse_table import EventTable, forgetful, insert_body
+from headgate_sinks.clickhouse.sink import ClickhouseConfig, ClickhouseSink, outcome, read_answer
+from headgate_sinks.clickhouse.table import EventTable, forgetful, insert_body
 from headgate_sinks.conformance import (
     AnswerLost,
     Fault,
@@ -34,7 +34,7 @@ from headgate_sinks.conformance import (
     Target,
     Unavailable,
 )
-from headgate_sinks.event_row import COLUMNS
+from headgate_sinks.formats.event_row import COLUMNS
 from pydantic import ValidationError
 
 NOW = 1795262400.0

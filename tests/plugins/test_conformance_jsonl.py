@@ -19,7 +19,7 @@ from headgate_sinks.conformance import (
     Target,
     Unavailable,
 )
-from headgate_sinks.jsonl import JsonlSink
+from headgate_sinks.jsonl.sink import JsonlSink
 
 
 class Folder(Target):

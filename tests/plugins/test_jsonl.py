@@ -9,8 +9,8 @@ import resource
 import pytest
 from headgate.v1 import event_pb2
 from headgate_sinks import Batch, Misconfigured, Place, Result, Retry, running
-from headgate_sinks.jsonl import JsonlConfig, JsonlSink
-from headgate_sinks.jsonl_folder import BatchName, FolderHeld, JsonlFolder, file_name, is_full
+from headgate_sinks.jsonl.folder import BatchName, FolderHeld, JsonlFolder, file_name, is_full
+from headgate_sinks.jsonl.sink import JsonlConfig, JsonlSink
 
 NOON = 1795262400.0  # 2026-11-21T12:00:00Z
 STEPS = ("create", "write", "sync", "record_write", "record_sync", "record_rename", "record")

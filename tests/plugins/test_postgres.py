@@ -28,9 +28,9 @@ from headgate_sinks.conformance import (
     Target,
     Unavailable,
 )
-from headgate_sinks.event_row import COLUMNS
-from headgate_sinks.postgres import PostgresConfig, PostgresSink, outcome_of, postgres_row
-from headgate_sinks.postgres_table import EventTable
+from headgate_sinks.formats.event_row import COLUMNS
+from headgate_sinks.postgres.sink import PostgresConfig, PostgresSink, outcome_of, postgres_row
+from headgate_sinks.postgres.table import EventTable
 from pydantic import ValidationError
 
 NOW = 1795262400.0

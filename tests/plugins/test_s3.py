@@ -35,10 +35,10 @@ from headgate_sinks.conformance import (
     Target,
     Unavailable,
 )
-from headgate_sinks.event_file import event_file
-from headgate_sinks.event_row import COLUMNS
-from headgate_sinks.s3 import S3Config, S3Sink, object_key, outcome
-from headgate_sinks.s3_bucket import Answer, BucketAddress
+from headgate_sinks.formats.event_file import event_file
+from headgate_sinks.formats.event_row import COLUMNS
+from headgate_sinks.s3.bucket import Answer, BucketAddress
+from headgate_sinks.s3.sink import S3Config, S3Sink, object_key, outcome
 from moto.server import ThreadedMotoServer
 from pyarrow import parquet
 from pydantic import ValidationError

@@ -26,9 +26,9 @@ from headgate_sinks.conformance import (
     Target,
     Unavailable,
 )
-from headgate_sinks.store import StoreConfig, StoreSink
-from headgate_sinks.store_address import StoreAddress
-from headgate_sinks.store_rows import COLUMNS, milliseconds
+from headgate_sinks.store.rows import COLUMNS, milliseconds
+from headgate_sinks.store.sink import StoreConfig, StoreSink
+from headgate_sinks.transport.clickhouse import StoreAddress
 from pydantic import ValidationError
 
 NOW = 1795262400.0

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from headgate.v1 import event_pb2
 from headgate_sinks import Batch, Misconfigured, Outcome, Place, Reject, Result, Retry, TooLarge
-from headgate_sinks.http_target import Answer, outcome, wait_seconds
+from headgate_sinks.transport.http import Answer, outcome, wait_seconds
 from headgate_sinks.webhook import WebhookConfig, WebhookSink, batch_body
 from pydantic import ValidationError
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError

@@ -20,16 +20,15 @@ from headgate.v1 import (
     receipt_service_pb2_grpc,
     user_service_pb2_grpc,
 )
-from headgate_service.config import Config, SinkRule
+from headgate_service.config import Config, RateLimits, SinkRule
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.schema import migrate
-from headgate_service.keyring import Keyring
-from headgate_service.limits import RateLimits
 from headgate_service.main import serve_until
-from headgate_service.project_fields import RateLimit
-from headgate_service.projects import Projects
+from headgate_service.model.rate_limit import RateLimit
+from headgate_service.projects.keyring import Keyring
+from headgate_service.projects.projects import Projects
 from headgate_service.store.engine import Engine
-from headgate_service.store.migration import migrate as migrate_store
+from headgate_service.store.schema import migrate as migrate_store
 
 TOKEN = "gateway-token-of-the-tests"
 

@@ -7,8 +7,7 @@ from headgate.v1 import account_service_pb2 as wire
 from headgate.v1.account_service_pb2_grpc import AccountServiceStub
 
 from headgate_gateway.app_api.fields import Field
-from headgate_gateway.app_api.operation import Operation
-from headgate_gateway.app_api.rendering import rfc3339
+from headgate_gateway.app_api.operation import Operation, rfc3339
 
 _KINDS = {wire.SESSION_KIND_SESSION: "session", wire.SESSION_KIND_CLI: "cli"}
 

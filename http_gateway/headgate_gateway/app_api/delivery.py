@@ -7,10 +7,9 @@ from headgate.v1 import project_delivery_service_pb2 as wire
 from headgate.v1.project_delivery_service_pb2_grpc import ProjectDeliveryServiceStub
 
 from headgate_gateway.app_api.fields import Field, Kind
-from headgate_gateway.app_api.operation import Operation
+from headgate_gateway.app_api.operation import Operation, rfc3339
 from headgate_gateway.app_api.projects import PROJECT
-from headgate_gateway.app_api.rendering import rfc3339
-from headgate_gateway.event_json import event_json
+from headgate_gateway.http.event_json import event_json
 
 LETTERS = f"{PROJECT}/dead-letters"
 # Of as many letters, or events that wait, as there may be.

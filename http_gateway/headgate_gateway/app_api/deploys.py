@@ -7,8 +7,7 @@ from headgate.v1 import deploy_service_pb2 as wire
 from headgate.v1.deploy_service_pb2_grpc import DeployServiceStub
 
 from headgate_gateway.app_api.fields import MAX_INTEGER, Field, FieldInvalid, Kind
-from headgate_gateway.app_api.operation import Asked, Operation
-from headgate_gateway.app_api.rendering import rfc3339
+from headgate_gateway.app_api.operation import Asked, Operation, rfc3339
 
 DEPLOYS = "/api/deploys"
 DEPLOY_VERSION = f"{DEPLOYS}/{{version}}"

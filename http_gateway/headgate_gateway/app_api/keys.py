@@ -8,9 +8,8 @@ from headgate.v1 import project_service_pb2 as wire
 from headgate.v1.project_service_pb2_grpc import ProjectServiceStub
 
 from headgate_gateway.app_api.fields import Field, FieldInvalid, Kind
-from headgate_gateway.app_api.operation import Asked, Operation
+from headgate_gateway.app_api.operation import KEY_KIND_NAMES, KEY_KINDS, Asked, Operation, rfc3339
 from headgate_gateway.app_api.projects import PROJECT
-from headgate_gateway.app_api.rendering import KEY_KIND_NAMES, KEY_KINDS, rfc3339
 
 KEYS = f"{PROJECT}/keys"
 KEY = f"{KEYS}/{{key}}"

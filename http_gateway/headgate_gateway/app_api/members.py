@@ -6,9 +6,8 @@ from headgate.v1 import project_service_pb2 as wire
 from headgate.v1.project_service_pb2_grpc import ProjectServiceStub
 
 from headgate_gateway.app_api.fields import Field, FieldInvalid
-from headgate_gateway.app_api.operation import Asked, Operation
+from headgate_gateway.app_api.operation import ROLE_NAMES, ROLES, Asked, Operation, rfc3339
 from headgate_gateway.app_api.projects import PROJECT
-from headgate_gateway.app_api.rendering import ROLE_NAMES, ROLES, rfc3339
 
 MEMBERS = f"{PROJECT}/members"
 MEMBER = f"{MEMBERS}/{{user}}"

@@ -7,8 +7,7 @@ from headgate.v1 import project_service_pb2 as wire
 from headgate.v1.project_service_pb2_grpc import ProjectServiceStub
 
 from headgate_gateway.app_api.fields import Field
-from headgate_gateway.app_api.operation import Operation
-from headgate_gateway.app_api.rendering import KEY_KIND_NAMES, ROLE_NAMES, rate, rfc3339
+from headgate_gateway.app_api.operation import KEY_KIND_NAMES, ROLE_NAMES, Operation, rate, rfc3339
 
 PROJECTS = "/api/projects"
 PROJECT = f"{PROJECTS}/{{project}}"

@@ -8,13 +8,12 @@ from falcon.asgi import Request, Response
 from headgate.v1 import query_service_pb2 as wire
 from headgate.v1.query_service_pb2_grpc import QueryServiceStub
 
-from headgate_gateway.app_api.caller import caller_of
-from headgate_gateway.app_api.failure import Failure
+from headgate_gateway.app_api.caller import Failure, caller_of
 from headgate_gateway.app_api.fields import FieldInvalid
 from headgate_gateway.app_api.operation import Operation
 from headgate_gateway.app_api.resource import OperationsResource, Plumbing
-from headgate_gateway.problem import problem
-from headgate_gateway.request_headers import request_headers
+from headgate_gateway.http.headers import request_headers
+from headgate_gateway.http.problem import problem
 
 CSV = "text/csv"
 _ANY = ("*/*", "application/*", "application/json", "text/json")

@@ -8,21 +8,20 @@ import grpc.aio
 import orjson
 from falcon.asgi import Request, Response
 
-from headgate_gateway.app_api.caller import Metadata, caller_of, check_origin
-from headgate_gateway.app_api.failure import Failure, failure_of
+from headgate_gateway.app_api.caller import Failure, Metadata, caller_of, check_origin, failure_of
 from headgate_gateway.app_api.fields import FieldInvalid, read_query
 from headgate_gateway.app_api.openapi import described
 from headgate_gateway.app_api.operation import Asked, Operation
 from headgate_gateway.app_api.streaming import NDJSON, SSE, Streams
-from headgate_gateway.body import BodyFault, BodyLimits, ClientGone, answer_then_discard, bears_body, read_body
-from headgate_gateway.client_address import Network, client_address
 from headgate_gateway.dialects.dialect import Rejection
-from headgate_gateway.late_body import receive_of
-from headgate_gateway.problem import problem
-from headgate_gateway.request_headers import request_headers
-from headgate_gateway.session_cookie import over_tls, set_cookie
-from headgate_gateway.side_thread import SideThread, SideThreadBusy
-from headgate_gateway.strict_json import Malformed, loads
+from headgate_gateway.http.body import BodyFault, BodyLimits, ClientGone, answer_then_discard, bears_body, read_body
+from headgate_gateway.http.client_address import Network, client_address
+from headgate_gateway.http.headers import request_headers
+from headgate_gateway.http.origin import over_tls, set_cookie
+from headgate_gateway.http.problem import problem
+from headgate_gateway.http.strict_json import Malformed, loads
+from headgate_gateway.http.worker_thread import WorkerThread, WorkerThreadBusy
+from headgate_gateway.http_server.deferred_body import receive_of
 
 WIRE_LIMIT = 1024 * 1024
 _BODY_FAULTS: dict[Rejection, tuple[int, str]] = {
@@ -41,7 +40,7 @@ class Plumbing:
 
     channel: grpc.aio.Channel
     limits: BodyLimits
-    side: SideThread
+    side: WorkerThread
     streams: Streams
     trusted_proxies: Sequence[Network]
     gateway_token: str
@@ -122,7 +121,7 @@ class OperationsResource:
         limits, side = self._plumbing.limits, self._plumbing.side
         try:
             return await read_body(headers, receive_of(req.scope), WIRE_LIMIT, limits, side)
-        except SideThreadBusy:
+        except WorkerThreadBusy:
             raise Failure(503, "unavailable", "Too much waits: retry.", headers={"Retry-After": "1"}) from None
         except ClientGone:
             raise BodyFault(Rejection.SLOW, "the body did not arrive", unread=False) from None

@@ -7,8 +7,8 @@ from typing import Any
 import grpc.aio
 import orjson
 
-from headgate_gateway.app_api.failure import Failure, failure_of
-from headgate_gateway.body import Receive
+from headgate_gateway.app_api.caller import Failure, failure_of
+from headgate_gateway.http.body import Receive
 
 NDJSON, SSE = "application/x-ndjson", "text/event-stream"
 

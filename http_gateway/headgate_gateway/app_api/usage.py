@@ -7,9 +7,8 @@ from headgate.v1 import project_service_pb2 as wire
 from headgate.v1.project_service_pb2_grpc import ProjectServiceStub
 
 from headgate_gateway.app_api.fields import Field, FieldInvalid, Kind
-from headgate_gateway.app_api.operation import Asked, Operation
+from headgate_gateway.app_api.operation import Asked, Operation, rate, rfc3339
 from headgate_gateway.app_api.projects import PROJECT
-from headgate_gateway.app_api.rendering import rate, rfc3339
 
 STEPS = {"hour": wire.LEDGER_STEP_HOUR, "day": wire.LEDGER_STEP_DAY}
 

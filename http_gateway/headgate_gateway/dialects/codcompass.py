@@ -10,7 +10,7 @@ from headgate_gateway.dialects.codcompass_usual import usual_request
 from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
 from headgate_gateway.dialects.moment import Moment, iso8601, unix
 from headgate_gateway.dialects.refusals import ERROR, MONTH_FULL, Cause, Refusals, Row, error
-from headgate_gateway.session_cookie import person_of
+from headgate_gateway.http.origin import person_of
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 

@@ -6,9 +6,9 @@ import msgspec
 import orjson
 from headgate.v1.ingest_service_pb2 import GatheredRequest
 
-from headgate_gateway import strict_json
 from headgate_gateway.dialects import document
 from headgate_gateway.dialects.moment import iso8601
+from headgate_gateway.http import strict_json
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=strict_json.SHORT_TEXT)]
 

@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 from headgate.v1 import event_pb2
 
-from headgate_gateway import strict_json
 from headgate_gateway.dialects.dialect import Fault, Rejection, Unparsable
+from headgate_gateway.http import strict_json
 
 MAX_EVENTS = 10_000
 """Events in one request, of the APIs that name no lower number themselves."""

@@ -9,8 +9,8 @@ from headgate.v1.event_pb2 import Event
 from headgate.v1.ingest_service_pb2 import GatheredRequest
 from headgate.v1.log_pb2 import LogEntry
 
-from headgate_gateway import strict_json
 from headgate_gateway.dialects.wire import LENGTHS, tag, timestamp
+from headgate_gateway.http import strict_json
 
 MAX_EVENTS = 100
 MAX_NAME = 100

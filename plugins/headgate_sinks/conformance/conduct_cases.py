@@ -25,7 +25,7 @@ from headgate_sinks.conformance.fault import (
 from headgate_sinks.conformance.harness import Harness
 from headgate_sinks.conformance.loop_watch import watched
 from headgate_sinks.conformance.workbench import Workbench
-from headgate_sinks.result import Result
+from headgate_sinks.sdk.sink import Result
 
 _SECRET_NAME = re.compile(r"password|passwd|secret|token|api_?key|credential", re.IGNORECASE)
 _SHOWN = (

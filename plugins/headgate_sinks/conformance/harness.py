@@ -11,8 +11,7 @@ import pytest
 from headgate_sinks.conformance.fault import Fault, KeepsContent
 from headgate_sinks.conformance.target import Target
 from headgate_sinks.conformance.workbench import Workbench
-from headgate_sinks.sink import Repeats
-from headgate_sinks.sync_sink import AnySink
+from headgate_sinks.sdk.sink import AnySink, Repeats
 
 Case = Callable[[Workbench], Awaitable[None]]
 

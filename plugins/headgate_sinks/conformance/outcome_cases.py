@@ -16,7 +16,7 @@ from headgate_sinks.conformance.fault import (
 )
 from headgate_sinks.conformance.harness import Harness
 from headgate_sinks.conformance.workbench import Workbench
-from headgate_sinks.result import Misconfigured, Result, Retry
+from headgate_sinks.sdk.sink import Misconfigured, Result, Retry
 
 _CODE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 

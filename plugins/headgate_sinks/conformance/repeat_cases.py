@@ -10,9 +10,7 @@ from headgate_sinks.conformance.fault import AnswerLost, Silent
 from headgate_sinks.conformance.harness import Harness
 from headgate_sinks.conformance.loop_watch import watched
 from headgate_sinks.conformance.workbench import Workbench
-from headgate_sinks.result import Result, Retry
-from headgate_sinks.sink import Repeats
-from headgate_sinks.sync_sink import SyncSink
+from headgate_sinks.sdk.sink import Repeats, Result, Retry, SyncSink
 
 
 class RepeatCases(Harness):

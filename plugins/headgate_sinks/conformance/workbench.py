@@ -10,13 +10,23 @@ from typing import Any
 
 from headgate.v1 import event_pb2
 
-from headgate_sinks.batch import Batch
 from headgate_sinks.conformance.fault import Fault
 from headgate_sinks.conformance.loop_watch import LoopBlocked, watched
 from headgate_sinks.conformance.target import Target
-from headgate_sinks.result import Misconfigured, Outcome, Reject, Result, Retry, TooLarge
-from headgate_sinks.sink import Place, Repeats, Sink
-from headgate_sinks.sync_sink import AnySink, running
+from headgate_sinks.sdk.sink import (
+    AnySink,
+    Batch,
+    Misconfigured,
+    Outcome,
+    Place,
+    Reject,
+    Repeats,
+    Result,
+    Retry,
+    Sink,
+    TooLarge,
+    running,
+)
 
 _ATTEMPTS = 50
 _MENDING_LOOKS = 50

@@ -3,16 +3,49 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event, update
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from headgate_service.control_db.models import ChangeCounter
+from headgate_service.errors import ControlDbUnavailable
+
+# By the name that a URL may begin with: the driver, and the package to install for it where Headgate has no need of it.
+_DRIVERS = {
+    "sqlite": ("sqlite+aiosqlite", "aiosqlite", "headgate"),
+    "postgresql": ("postgresql+asyncpg", "asyncpg", "headgate[postgres]"),
+    "postgres": ("postgresql+asyncpg", "asyncpg", "headgate[postgres]"),
+}
+
+
+class DatabaseUrlInvalid(Exception):
+    """No control DB can be had by this URL. The message says why, and shows nothing of the URL."""
+
+
+def driven(text: str) -> str:
+    """The URL with its driver: `postgresql://...` means asyncpg. Raises DatabaseUrlInvalid."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise DatabaseUrlInvalid("this is no URL: write postgresql://USER:PASSWORD@HOST/DATABASE") from None
+    backend, _, driver = url.drivername.partition("+")
+    if backend not in _DRIVERS:
+        raise DatabaseUrlInvalid(f"{backend} is no database that Headgate knows: use PostgreSQL or SQLite")
+    name, module, package = _DRIVERS[backend]
+    if driver and f"+{driver}" != name[name.index("+") :]:
+        raise DatabaseUrlInvalid(f"the driver {driver} is not used here: begin the URL with {name}://")
+    if find_spec(module) is None:
+        raise DatabaseUrlInvalid(f"its driver is not installed: pip install '{package}'")
+    if backend == "sqlite" and url.database in (None, "", ":memory:"):
+        raise DatabaseUrlInvalid("SQLite needs a file: write sqlite:////absolute/path/control.db")
+    return url.set(drivername=name).render_as_string(hide_password=False)
+
 
 READ_SECONDS = 2.0
 CHANGE_SECONDS = 10.0
@@ -24,10 +57,6 @@ _POOL = 5
 # Of a deadline, how much may go by waiting for a locked file: the wait then ends in SQLite's own error, where the
 # deadline alone would leave a thread behind.
 _BUSY_SHARE = 0.8
-
-
-class ControlDbUnavailable(Exception):
-    """The control DB did not answer, or not in time. Nothing was changed, but for a commit whose answer was lost."""
 
 
 class ControlDb:

@@ -183,7 +183,7 @@ class SecretRow(Model):
     value: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class TenantSecretRow(Model):
+class ProjectSecretRow(Model):
     """A secret of a project's own sinks, encrypted; `hash` is what configs name it by. It stays as long as a version
     that names it might be activated again: as long as the project."""
 

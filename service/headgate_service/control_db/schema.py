@@ -14,7 +14,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from headgate_service.control_db.database import ControlDb, ControlDbUnavailable, write_ahead
+from headgate_service.control_db.database import ControlDb, write_ahead
+from headgate_service.errors import ControlDbUnavailable
 
 LOCK_SECONDS = 60.0
 

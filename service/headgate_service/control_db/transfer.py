@@ -4,9 +4,10 @@ from sqlalchemy import Integer, Table, func, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from headgate_service.control_db.database import ControlDb, ControlDbUnavailable
+from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import ChangeCounter, Model
 from headgate_service.control_db.schema import migrate
+from headgate_service.errors import ControlDbUnavailable
 
 _ROWS_AT_ONCE = 500
 

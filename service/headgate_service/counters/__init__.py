@@ -1,1 +1,1 @@
-"""What Redis counts, kept in SQL too: copied there all the time, and put back where Redis was emptied."""
+"""Usage counters: backed up from Redis to SQL, and restored where Redis was emptied."""

@@ -5,11 +5,11 @@ import asyncio
 import structlog
 from redis.exceptions import ResponseError
 
-from headgate_service.control_db.database import ControlDbUnavailable
-from headgate_service.counters.saved_counters import Epoch, SavedCounters
-from headgate_service.counters.whole import whole
-from headgate_service.log.names import SHARDS, shard_keys
-from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
+from headgate_service.counters.saved import Epoch, SavedCounters
+from headgate_service.counters.uninterrupted import run_uninterrupted
+from headgate_service.errors import ControlDbUnavailable, RedisUnavailable
+from headgate_service.redis.keys import SHARDS, shard_keys
+from headgate_service.redis.pipeline import RedisPipeline
 
 LOOK_SECONDS = 0.5
 
@@ -53,7 +53,7 @@ class Epochs:
     async def run(self) -> None:
         """Looks until cancelled."""
         while True:
-            await whole(self.look())
+            await run_uninterrupted(self.look())
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._look_now.wait()

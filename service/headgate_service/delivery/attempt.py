@@ -1,12 +1,34 @@
 """Runs a plugin's code and turns whatever happens into an outcome."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from headgate_sinks import Misconfigured, Outcome, Result, Retry, TooLarge
+from headgate_sinks import Misconfigured, Outcome, Place, Result, Retry, Sink, TooLarge, running
+from headgate_sinks.sdk.host import Broken, Loaded
+from pydantic import ValidationError
 
-LONGEST_ERROR = 300
+
+def make_sink(use: str, settings: Mapping[str, Any], loaded: Loaded, place: Place) -> Sink[Any] | Broken:
+    """The sink, or why there is none. `settings` is its `[sinks.config]`."""
+    if use in loaded.broken:
+        return loaded.broken[use]
+    kind = loaded.sinks[use]
+    try:
+        return running(kind(kind.Config.model_validate(dict(settings)), place))
+    except ValidationError as error:
+        # What was given may be a secret: only the names of the fields are shown.
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            for fault in error.errors(include_input=False, include_context=False, include_url=False)
+        )
+        return Broken(use, f"`config` of the sink {place.name!r} is wrong: {faults}")
+    # A plugin's constructor runs here and may raise anything: it must not keep the other sinks from starting.
+    except Exception as error:  # noqa: BLE001
+        return Broken(use, f"the sink {place.name!r} cannot be made: {type(error).__name__}: {error}")
+
+
+MAX_ERROR_CHARACTERS = 300
 
 
 class Crashed(Retry):
@@ -24,7 +46,7 @@ async def attempt(call: Awaitable[Any], seconds: float | None) -> Any:
         return Retry(f"the sink did not finish within {seconds:g} s" if seconds else f"TimeoutError: {error}")
     # A plugin's code runs here and may raise anything: whatever it is, the batch comes again.
     except Exception as error:  # noqa: BLE001
-        return Retry(f"{type(error).__name__}: {error}"[:LONGEST_ERROR])
+        return Retry(f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARACTERS])
 
 
 def checked(outcome: Any, events: int) -> Outcome:

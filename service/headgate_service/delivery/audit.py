@@ -8,13 +8,12 @@ from itertools import chain
 import structlog
 from redis.exceptions import ResponseError
 
+from headgate_service.delivery.books import Books, Ledger
 from headgate_service.delivery.metrics import DeliveryMetrics
-from headgate_service.delivery.outlets import Outlets
 from headgate_service.delivery.shard import Shard
-from headgate_service.delivery_control.books import Books
-from headgate_service.delivery_control.ledger import Ledger
-from headgate_service.log.names import ShardKeys
-from headgate_service.log.redis_pipeline import RedisUnavailable
+from headgate_service.delivery.sink_runners import SinkRunners
+from headgate_service.errors import RedisUnavailable
+from headgate_service.redis.keys import ShardKeys
 
 # Of a bound; the highest that is passed is told, once.
 ALERTS = (0.8, 0.5)
@@ -32,14 +31,14 @@ class Audit:
     def __init__(
         self,
         ledger: Ledger,
-        outlets: Outlets,
+        runners: SinkRunners,
         shards: Mapping[str, Shard],
         metrics: DeliveryMetrics,
         seconds: float,
         backlog_bytes: int,
     ) -> None:
         self._ledger = ledger
-        self._outlets = outlets
+        self._runners = runners
         self._shards = shards
         self._metrics = metrics
         self._seconds = seconds
@@ -76,7 +75,7 @@ class Audit:
         self._metrics.audited(differences, backlogs)
 
     async def _books(self, keys: ShardKeys, project_id: str) -> list[Books]:
-        sinks = [outlet.name for outlet in self._outlets.serving(project_id)]
+        sinks = [runner.name for runner in self._runners.serving(project_id)]
         found = await self._ledger.books(keys, project_id, sinks) if sinks else []
         for books in found:
             if books.difference:
@@ -97,8 +96,8 @@ class Audit:
         place = books.sink, books.project_id
         passed = next((alert for alert in ALERTS if backlog >= alert), 0.0)
         if passed > self._told.get(place, 0.0):
-            outlet = self._outlets.named(books.sink)
-            expires = outlet is not None and outlet.expires
+            runner = self._runners.named(books.sink)
+            expires = runner is not None and runner.expires
             _log.warning(
                 "a backlog comes near its bound",
                 sink=books.sink,

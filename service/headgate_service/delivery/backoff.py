@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-LONGEST_RETRY_AFTER = 3600.0
-_SHORTEST = 0.05
+MAX_RETRY_AFTER = 3600.0
+_MIN_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,6 @@ class Backoff:
     def seconds(self, attempt: int, after: float | None = None) -> float:
         """The pause after the `attempt`-th failure, from 1. What the target asked for is honoured up to an hour."""
         if after is not None:
-            return min(max(after, _SHORTEST), LONGEST_RETRY_AFTER)
+            return min(max(after, _MIN_SECONDS), MAX_RETRY_AFTER)
         bound = min(self.longest, self.first * 2.0 ** min(attempt - 1, 30))
-        return float(max(self.random() * bound, _SHORTEST))
+        return float(max(self.random() * bound, _MIN_SECONDS))

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headgate_sinks.sink import WhenFull
+from headgate_sinks.sdk.sink import WhenFull
 
-from headgate_service.fields import Fields
-from headgate_service.route import Route
+from headgate_service.model.event_view import Fields
+from headgate_service.model.route import Route
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 # A project's own sink has the project's slug before its name.

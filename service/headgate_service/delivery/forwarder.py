@@ -10,14 +10,37 @@ import structlog
 from redis.exceptions import ResponseError
 
 from headgate_service.delivery.lease import Lease, fair_share, take
-from headgate_service.delivery.names import FORWARDERS
-from headgate_service.delivery.script import Fenced, Script
 from headgate_service.delivery.shard import Shard
-from headgate_service.log.names import SHARDS, shard_keys
-from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
+from headgate_service.errors import RedisUnavailable
+from headgate_service.redis.keys import FORWARDERS, SHARDS, shard_keys
+from headgate_service.redis.pipeline import RedisPipeline
+from headgate_service.redis.script import Fenced, Script
+
+
+class ProjectCount:
+    """Counts the projects that ever had an entry, every `seconds`; `projects` is at least 1."""
+
+    def __init__(self, redis: RedisPipeline, seconds: float) -> None:
+        self._redis = redis
+        self._seconds = seconds
+        self.projects = 1
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                counts = await asyncio.gather(
+                    *(self._redis.execute("SCARD", shard_keys(shard).projects) for shard in range(SHARDS))
+                )
+                self.projects = max(1, sum(counts))
+            except (RedisUnavailable, ResponseError):
+                # The last count will do until Redis is back.
+                pass
+            await asyncio.sleep(self._seconds)
+
 
 _TICK_SECONDS = 0.5
-_JOIN = Script("join")
+_JOIN = Script("join", __package__)
 
 _log = structlog.get_logger(__name__)
 

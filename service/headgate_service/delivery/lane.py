@@ -14,15 +14,11 @@ from headgate_sinks import Misconfigured, Outcome, Reject, Result, Retry, TooLar
 
 from headgate_service.delivery.attempt import Crashed
 from headgate_service.delivery.backoff import Backoff
-from headgate_service.delivery.crashes import MOST_GIVEN_UP, PLUGIN_CRASHED, Verdict
-from headgate_service.delivery.expiry import Expiry
-from headgate_service.delivery.harvest import EventCache, Harvest
+from headgate_service.delivery.batch_reader import BatchReader, EventCache
+from headgate_service.delivery.log_range import events_of, halves, without
 from headgate_service.delivery.metrics import SinkMetrics
-from headgate_service.delivery.outlet import Outlet, State
-from headgate_service.delivery.portion import events_of, halves, without
-from headgate_service.delivery.position import Position
-from headgate_service.delivery.promised import Promised, Promises
-from headgate_service.delivery.script import Fenced, Stale
+from headgate_service.delivery.safeguards import MAX_GIVEN_UP, PLUGIN_CRASHED, Verdict
+from headgate_service.delivery.sealed_batches import SealedBatch, SealedBatches
 from headgate_service.delivery.settlement import (
     BACKLOG_EXPIRED,
     LOG_LOST,
@@ -35,7 +31,11 @@ from headgate_service.delivery.settlement import (
     of_retry,
 )
 from headgate_service.delivery.shard_log import ShardLog
-from headgate_service.log.redis_pipeline import RedisUnavailable
+from headgate_service.delivery.sink_runner import SinkRunner, State
+from headgate_service.delivery.trimmer import Expiry
+from headgate_service.errors import RedisUnavailable
+from headgate_service.log.position import Position
+from headgate_service.redis.script import Fenced, Stale
 
 _log = structlog.get_logger(__name__)
 
@@ -59,7 +59,7 @@ class Lane:
 
     def __init__(
         self,
-        outlet: Outlet,
+        runner: SinkRunner,
         log: ShardLog,
         epoch: str,
         rules: LaneRules,
@@ -69,21 +69,21 @@ class Lane:
         on_step: Callable[[str], None],
         on_settled: Callable[[Mapping[str, int]], None],
     ) -> None:
-        self._outlet = outlet
-        self._sink = outlet.name
+        self._runner = runner
+        self._sink = runner.name
         self._log = log
         self._rules = rules
-        self._harvest = Harvest(log, outlet.limits, cache, outlet.config.route)
-        self._expiry = Expiry(log, cache, outlet.config.route, rules.backlog_bytes)
+        self._batch_reader = BatchReader(log, runner.limits, cache, runner.config.route)
+        self._expiry = Expiry(log, cache, runner.config.route, rules.backlog_bytes)
         self._metrics = metrics
         self._clock = clock
         self._on_step = on_step
         self._on_settled = on_settled
-        self._promises = Promises(
-            *(log, outlet.name, epoch, cache),
+        self._sealed_batches = SealedBatches(
+            *(log, runner.name, epoch, cache),
             config_version=rules.config_version,
-            spec_hash=outlet.config.spec_hash(),
-            fields=outlet.config.fields,
+            spec_hash=runner.config.spec_hash(),
+            fields=runner.config.fields,
             dead_letters=rules.dead_letters,
             on_step=on_step,
         )
@@ -99,7 +99,7 @@ class Lane:
 
     def mark(self, project_id: str) -> None:
         """There is news of a project."""
-        if self._outlet.config.serves(project_id):
+        if self._runner.config.serves(project_id):
             self._news[project_id] = None
             if self._news_since is None:
                 self._news_since = asyncio.get_running_loop().time()
@@ -136,14 +136,14 @@ class Lane:
                 except Exception as error:  # noqa: BLE001
                     failures += 1
                     reason = f"the forwarder failed: {type(error).__name__}: {error}"
-                    self._outlet.note(self._log.shard, State.RETRYING, reason)
+                    self._runner.note(self._log.shard, State.RETRYING, reason)
                     # As text: a renderer that shows local variables would show events.
                     details = traceback.format_exc()
                     _log.error("lane failed", sink=self._sink, shard=self._log.shard, details=details)
                 if failures:
                     await self._sleep(self._rules.backoff.seconds(failures))
         finally:
-            self._outlet.note(self._log.shard, State.RUNNING)
+            self._runner.note(self._log.shard, State.RUNNING)
             self._metrics.forget(self._log.shard)
 
     async def _resume(self) -> None:
@@ -154,13 +154,13 @@ class Lane:
 
     async def _load(self) -> None:
         self._positions, self._news = {}, {}
-        await self._promises.load()
+        await self._sealed_batches.load()
         await self._scan()
 
     async def _scan(self) -> None:
         """Compares every project's log with the position in it."""
         self._next_scan = asyncio.get_running_loop().time() + self._rules.scan
-        projects = [one for one in await self._log.projects() if self._outlet.config.serves(one)]
+        projects = [one for one in await self._log.projects() if self._runner.config.serves(one)]
         await self._locate(projects)
         uses = await self._log.use(projects)
         pending = 0
@@ -189,18 +189,18 @@ class Lane:
             return
         self._news_since = None
         await self._locate(list(self._news))
-        basket = await self._harvest.gather(self._news, self._positions)
-        self._more = bool(self._news) and (basket.full or bool(basket.gaps))
-        if basket.gaps:
-            await self._give_up_gaps(basket.gaps)
-        if not basket.portions:
+        builder = await self._batch_reader.gather(self._news, self._positions)
+        self._more = bool(self._news) and (builder.full or bool(builder.gaps))
+        if builder.gaps:
+            await self._give_up_gaps(builder.gaps)
+        if not builder.log_ranges:
             return
         self._on_step("read")
-        if any(portion.events for portion in basket.portions):
-            await self._promises.seal(basket.portions)
+        if any(log_range.events for log_range in builder.log_ranges):
+            await self._sealed_batches.seal(builder.log_ranges)
             await self._deliver()
         else:
-            await self._record(of_filtered(basket.portions))
+            await self._record(of_filtered(builder.log_ranges))
 
     async def _wait_for_news(self) -> None:
         """Until there is enough for a batch, or what there is has waited long enough, or a scan is due."""
@@ -212,17 +212,17 @@ class Lane:
                     await self._wake.wait()
             except TimeoutError:
                 return
-        if self._news and not self._more and self._outlet.limits.age > 0:
+        if self._news and not self._more and self._runner.limits.age > 0:
             since = loop.time() if self._news_since is None else self._news_since
-            await self._sleep(self._outlet.closes(since) - loop.time())
+            await self._sleep(self._runner.closes(since) - loop.time())
 
     async def _deliver(self) -> None:
         """Writes what is promised, the oldest first, until all of it is settled."""
-        while (promised := self._promises.oldest) is not None and not self._stopping.is_set():
+        while (promised := self._sealed_batches.oldest) is not None and not self._stopping.is_set():
             if promised.lost:
                 await self._give_up_lost(promised)
                 continue
-            if hold := self._outlet.hold_seconds:
+            if hold := self._runner.hold_seconds:
                 await self._pause(hold)
                 continue
             outcome = await self._write(promised)
@@ -237,79 +237,79 @@ class Lane:
                 case TooLarge():
                     await self._halve(promised)
                 case Misconfigured(message=message):
-                    self._outlet.note(self._log.shard, State.PAUSED, message)
+                    self._runner.note(self._log.shard, State.PAUSED, message)
                     await self._pause(self._rules.pause)
                 case Crashed():
                     await self._judge(promised, outcome)
                 case Retry(message=message, after=after, events=places):
                     self._metrics.retried()
-                    self._outlet.note(self._log.shard, State.RETRYING, message)
+                    self._runner.note(self._log.shard, State.RETRYING, message)
                     if places is not None and len(places) < len(promised.events):
                         promised = await self._keep_only(promised, places)
                     await self._pause(self._rules.backoff.seconds(promised.attempts, after))
 
-    async def _write(self, promised: Promised) -> Outcome:
+    async def _write(self, promised: SealedBatch) -> Outcome:
         promised.attempts += 1
         promised.first_ms = promised.first_ms or self._now_ms()
-        batch = self._promises.batch(promised)
+        batch = self._sealed_batches.batch(promised)
         self._metrics.oldest(self._log.shard, batch.events[0].receive_time.ToMilliseconds())
-        return await self._outlet.write(batch, alone=promised.crashes is not None)
+        return await self._runner.write(batch, alone=promised.crashes is not None)
 
-    async def _judge(self, promised: Promised, crashed: Crashed) -> None:
+    async def _judge(self, promised: SealedBatch, crashed: Crashed) -> None:
         """After the sink's process crashed with a batch."""
         self._metrics.retried()
         # The first time it may have been with any of those that it wrote.
         promised.crashes = 0 if promised.crashes is None else promised.crashes + 1
-        verdict = self._outlet.crashes.judge(
-            *(len(promised.events), promised.crashes, promised.suspect, self._outlet.config.pause_rejecting)
+        verdict = self._runner.crashes.judge(
+            *(len(promised.events), promised.crashes, promised.suspect, self._runner.config.pause_rejecting)
         )
         match verdict:
             case Verdict.HALVE:
                 await self._halve(promised)
-                for half in islice(self._promises, 2):
+                for half in islice(self._sealed_batches, 2):
                     half.crashes, half.suspect = 0, True
             case Verdict.GIVE_UP:
                 await self._settle(promised, Result((Reject((0,), PLUGIN_CRASHED, crashed.message),)))
                 return
             case Verdict.PAUSE:
-                message = f"it crashes with each of {MOST_GIVEN_UP} events in a row: {crashed.message}"
-                self._outlet.note(self._log.shard, State.PAUSED, message)
+                message = f"it crashes with each of {MAX_GIVEN_UP} events in a row: {crashed.message}"
+                self._runner.note(self._log.shard, State.PAUSED, message)
                 await self._pause(self._rules.pause)
                 return
-        self._outlet.note(self._log.shard, State.RETRYING, crashed.message)
+        self._runner.note(self._log.shard, State.RETRYING, crashed.message)
         await self._pause(self._rules.backoff.seconds(promised.attempts))
 
-    def _is_to_be_halved(self, promised: Promised, result: Result) -> bool:
+    def _is_to_be_halved(self, promised: SealedBatch, result: Result) -> bool:
         """Where all of a batch was rejected by a target that does not say which events it means."""
         count = len(promised.events)
         rejected = {place for reject in result.rejected for place in reject.events}
-        return not self._outlet.per_event and 1 < count == len(rejected)
+        return not self._runner.per_event and 1 < count == len(rejected)
 
-    async def _take(self, promised: Promised, result: Result) -> None:
+    async def _take(self, promised: SealedBatch, result: Result) -> None:
         """Settles a batch, unless the sink rejects most of what it gets: then it pauses, and nothing is given up."""
         events = len(promised.events)
-        excess = self._outlet.rejections.too_many(events, result) if self._outlet.config.pause_rejecting else None
+        excess = self._runner.rejections.too_many(events, result) if self._runner.config.pause_rejecting else None
         if excess is not None:
-            self._outlet.note(self._log.shard, State.PAUSED, excess)
+            self._runner.note(self._log.shard, State.PAUSED, excess)
             await self._pause(self._rules.pause)
             return
         await self._settle(promised, result)
-        self._outlet.rejections.add(events, result)
+        self._runner.rejections.add(events, result)
 
-    async def _settle(self, promised: Promised, result: Result) -> None:
-        settled = of_result(self._sink, promised.portions, result, self._attempts(promised))
+    async def _settle(self, promised: SealedBatch, result: Result) -> None:
+        settled = of_result(self._sink, promised.log_ranges, result, self._attempts(promised))
         await self._record(settled, promised)
-        self._outlet.observers.batch_settled(
+        self._runner.observers.batch_settled(
             sink=self._sink,
-            batch_id=self._promises.id_of(promised),
+            batch_id=self._sealed_batches.id_of(promised),
             delivered=sum(one.delivered for one in settled),
             dead=sum(one.dead for one in settled),
             attempts=promised.attempts,
         )
-        self._outlet.note(self._log.shard, State.RUNNING)
+        self._runner.note(self._log.shard, State.RUNNING)
         self._metrics.oldest(self._log.shard, None)
 
-    async def _give_up_lost(self, promised: Promised) -> None:
+    async def _give_up_lost(self, promised: SealedBatch) -> None:
         message = "the log no longer holds all events of a batch that was promised"
         _log.error(message, sink=self._sink, shard=self._log.shard, number=promised.number)
         settled = given_up(self._sink, promised.ranges, LOG_LOST, message, self._attempts(promised))
@@ -322,24 +322,24 @@ class Lane:
         lost = {project_id: GivenUp.whole(*ends) for project_id, ends in gaps.items()}
         await self._record(given_up(self._sink, lost, LOG_LOST, message, Attempts(0, now_ms, now_ms)))
 
-    async def _halve(self, promised: Promised) -> None:
-        first, second = halves(promised.portions)
-        later = [one.portions for one in self._promises if one is not promised]
-        await self._promises.replace([first, second, *later], [])
+    async def _halve(self, promised: SealedBatch) -> None:
+        first, second = halves(promised.log_ranges)
+        later = [one.log_ranges for one in self._sealed_batches if one is not promised]
+        await self._sealed_batches.replace([first, second, *later], [])
 
-    async def _keep_only(self, promised: Promised, places: Sequence[int]) -> Promised:
+    async def _keep_only(self, promised: SealedBatch, places: Sequence[int]) -> SealedBatch:
         """Settles what was written of a batch, and promises the rest as one of its own."""
-        settled, remaining = of_retry(promised.portions, places)
-        later = [one.portions for one in self._promises if one is not promised]
-        await self._promises.replace([remaining, *later], settled)
+        settled, remaining = of_retry(promised.log_ranges, places)
+        later = [one.log_ranges for one in self._sealed_batches if one is not promised]
+        await self._sealed_batches.replace([remaining, *later], settled)
         self._moved(settled)
-        rest = self._promises.oldest
+        rest = self._sealed_batches.oldest
         assert rest is not None  # noqa: S101 - it was just promised
         rest.attempts, rest.first_ms = promised.attempts, promised.first_ms
         return rest
 
-    async def _record(self, settled: list[ProjectSettlement], gone: Promised | None = None) -> None:
-        await self._promises.settle(settled, gone)
+    async def _record(self, settled: list[ProjectSettlement], gone: SealedBatch | None = None) -> None:
+        await self._sealed_batches.settle(settled, gone)
         self._moved(settled)
 
     def _moved(self, settled: list[ProjectSettlement]) -> None:
@@ -365,34 +365,34 @@ class Lane:
     async def _expire(self) -> None:
         """Gives up the oldest events of projects whose backlog is over the bound, where the sink is one that may."""
         self._next_expiry = asyncio.get_running_loop().time() + self._rules.expire_check
-        projects = [one for one in self._positions if one in self._news or self._promises.hold(one)]
+        projects = [one for one in self._positions if one in self._news or self._sealed_batches.hold(one)]
         uses = dict(zip(projects, await self._log.use(projects), strict=True))
         self._metrics.waiting(
             self._log.shard,
             sum(use.seq - self._positions[one].seq for one, use in uses.items()),
         )
-        if not self._outlet.expires:
+        if not self._runner.expires:
             return
-        promised = [portion for one in self._promises for portion in one.portions]
+        promised = [log_range for one in self._sealed_batches for log_range in one.log_ranges]
         overdue = await self._expiry.overdue(self._positions, uses, promised)
         if not overdue:
             return
-        oldest = self._promises.oldest
+        oldest = self._sealed_batches.oldest
         attempts = self._attempts(oldest) if oldest else Attempts(0, self._now_ms(), self._now_ms())
         message = f"the project's backlog went over {self._rules.backlog_bytes} bytes while the sink did not take it"
         settled = given_up(self._sink, overdue, BACKLOG_EXPIRED, message, attempts)
         expired = {project_id: one.end for project_id, one in overdue.items()}
         _log.warning("backlog expired", sink=self._sink, shard=self._log.shard, events=sum(one.dead for one in settled))
-        if any(self._promises.hold(project_id) for project_id in expired):
-            batches = [without(promised.portions, expired) for promised in self._promises]
-            await self._promises.replace([batch for batch in batches if events_of(batch)], settled)
+        if any(self._sealed_batches.hold(project_id) for project_id in expired):
+            batches = [without(promised.log_ranges, expired) for promised in self._sealed_batches]
+            await self._sealed_batches.replace([batch for batch in batches if events_of(batch)], settled)
             self._moved(settled)
-            for portion in (portion for batch in batches if not events_of(batch) for portion in batch):
-                self.mark(portion.project_id)
+            for log_range in (log_range for batch in batches if not events_of(batch) for log_range in batch):
+                self.mark(log_range.project_id)
         else:
             await self._record(settled)
 
-    def _attempts(self, promised: Promised) -> Attempts:
+    def _attempts(self, promised: SealedBatch) -> Attempts:
         now_ms = self._now_ms()
         return Attempts(promised.attempts, promised.first_ms or now_ms, now_ms)
 

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from headgate_service.delivery.script import Script
-from headgate_service.log.names import ShardKeys
-from headgate_service.log.redis_pipeline import RedisPipeline
+from headgate_service.redis.keys import ShardKeys
+from headgate_service.redis.pipeline import RedisPipeline
+from headgate_service.redis.script import Script
 
-_TAKE, _RENEW, _RELEASE = Script("lease"), Script("renew"), Script("release")
+_TAKE, _RENEW, _RELEASE = Script("lease", __package__), Script("renew", __package__), Script("release", __package__)
 
 
 @dataclass(frozen=True, slots=True)

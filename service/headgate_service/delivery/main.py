@@ -13,44 +13,41 @@ from typing import TypeVar
 import redis.asyncio
 import structlog
 from headgate.v1.delivery_pb2 import StoredReplay
-from headgate_sinks.host import load, third_party
+from headgate_sinks.sdk.host import load, third_party
 from prometheus_client import CollectorRegistry, start_http_server
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from headgate_service.delivery.audit import Audit
 from headgate_service.delivery.backoff import Backoff
-from headgate_service.delivery.census import Census
+from headgate_service.delivery.batch_reader import EventCache
+from headgate_service.delivery.books import Ledger
+from headgate_service.delivery.commands import Commands
 from headgate_service.delivery.config import Config
-from headgate_service.delivery.deployed_run import Station
-from headgate_service.delivery.deployed_sink import DeployedSink
-from headgate_service.delivery.deployed_sinks import DeployedSinks, NoDeployedSinks, SinkChangesSource
-from headgate_service.delivery.errands import Errands
-from headgate_service.delivery.expiring_lane import ExpiringLane
-from headgate_service.delivery.forwarder import Forwarder
-from headgate_service.delivery.harvest import EventCache
+from headgate_service.delivery.forwarder import Forwarder, ProjectCount
+from headgate_service.delivery.idle_lanes import ExpiringLane, WaitingLane
 from headgate_service.delivery.lane import Lane, LaneRules
-from headgate_service.delivery.late_lane import LateLane
 from headgate_service.delivery.lease import Lease
 from headgate_service.delivery.metrics import DeliveryMetrics
 from headgate_service.delivery.observers import Observers
-from headgate_service.delivery.outlet import Outlet, make_deployed_outlet, make_outlets
-from headgate_service.delivery.outlets import Outlets
 from headgate_service.delivery.plugin_worker.isolated_sink import IsolatedSink
 from headgate_service.delivery.plugin_worker.remote_plugin import HookWorkers, sink_plugins
 from headgate_service.delivery.plugin_worker.supervised_worker import Isolation
-from headgate_service.delivery.replay import ReplayLog, ReplayMetrics, ReplayOutlet
-from headgate_service.delivery.retry_lane import RetryLane
-from headgate_service.delivery.retry_queue import RetryQueue
+from headgate_service.delivery.project_sink import ProjectSink
+from headgate_service.delivery.project_sink_network import ProjectSinkResolvers
+from headgate_service.delivery.project_sink_run import RunningSink
+from headgate_service.delivery.project_sinks import NoProjectSinks, ProjectSinks, SinkChangesSource
+from headgate_service.delivery.replay import ReplayLog, ReplayMetrics, ReplayRunner
+from headgate_service.delivery.retry_lane import RetryLane, RetryQueue
 from headgate_service.delivery.shard import Shard
 from headgate_service.delivery.shard_log import ProjectLog, ShardLog
+from headgate_service.delivery.sink_runner import SinkRunner, make_project_sink_runner, make_sink_runners
+from headgate_service.delivery.sink_runners import SinkRunners
 from headgate_service.delivery.status import StatusBoard
-from headgate_service.delivery.tenant_resolver import TenantResolvers
 from headgate_service.delivery.trimmer import Trimmer
 from headgate_service.delivery.wakeup import Wakeup
-from headgate_service.delivery_control.ledger import Ledger
-from headgate_service.garbage import spare_collections
-from headgate_service.log.redis_pipeline import RedisPipeline
+from headgate_service.process import freeze_gc
+from headgate_service.redis.pipeline import RedisPipeline
 
 _OBSERVERS_SECONDS = 2.0
 _Lane = TypeVar("_Lane", bound=Lane)
@@ -100,17 +97,19 @@ async def serve(
     isolation = Isolation(
         config.data_dir, config.environment, config.plugins, config.plugin_load, config.plugin_silence, backoff
     )
-    configured = make_outlets(config.sinks, loaded, config.data_dir, config.environment, clock, observers, isolation)
+    configured = make_sink_runners(
+        config.sinks, loaded, config.data_dir, config.environment, clock, observers, isolation
+    )
     # Those of strangers are told and asked as our own are, wherever they run.
     hook_workers = HookWorkers(sorted(strangers.intersection(config.plugins) - uses), isolation)
-    isolated = [outlet.sink for outlet in configured if isinstance(outlet.sink, IsolatedSink)]
+    isolated = [runner.sink for runner in configured if isinstance(runner.sink, IsolatedSink)]
     loaded.plugins.extend([*sink_plugins(isolated), *hook_workers.plugins])
     metrics = DeliveryMetrics(registry, clock)
-    measured = {outlet.name: metrics.of(outlet) for outlet in configured}
-    outlets = Outlets(configured)
+    measured = {runner.name: metrics.of(runner) for runner in configured}
+    runners = SinkRunners(configured)
     cache = EventCache()
-    resolvers = TenantResolvers()
-    census = Census(log, config.scan)
+    resolvers = ProjectSinkResolvers()
+    project_count = ProjectCount(log, config.scan)
     rules = LaneRules(
         backoff=backoff,
         config_version=config.config_version,
@@ -130,100 +129,100 @@ async def serve(
             readers_of,
             config.trim,
             int(config.keep_seconds * 1000),
-            lambda: config.keep_bytes // census.projects,
+            lambda: config.keep_bytes // project_count.projects,
             on_step,
         )
 
-        def make(kind: type[_Lane], outlet: Outlet) -> _Lane:
-            return kind(outlet, shard_log, epoch, rules, cache, measured[outlet.name], clock, on_step, trimmer.moved)
+        def make(kind: type[_Lane], runner: SinkRunner) -> _Lane:
+            return kind(runner, shard_log, epoch, rules, cache, measured[runner.name], clock, on_step, trimmer.moved)
 
-        def make_lane(outlet: Outlet) -> Lane | LateLane:
-            if outlet.broken:
-                return make(ExpiringLane, outlet)
-            if outlet.known.is_set():
-                return make(Lane, outlet)
-            kinds = functools.partial(make, Lane, outlet), functools.partial(make, ExpiringLane, outlet)
-            return LateLane(outlet.known, *kinds)
+        def make_lane(runner: SinkRunner) -> Lane | WaitingLane:
+            if runner.broken:
+                return make(ExpiringLane, runner)
+            if runner.known.is_set():
+                return make(Lane, runner)
+            kinds = functools.partial(make, Lane, runner), functools.partial(make, ExpiringLane, runner)
+            return WaitingLane(runner.known, *kinds)
 
-        lanes = [make_lane(outlet) for outlet in configured]
+        lanes = [make_lane(runner) for runner in configured]
         retry_lanes = [
             RetryLane(
-                *(outlet, RetryQueue(log, lease, outlet.name), epoch, rules, measured[outlet.name], clock, on_step)
+                *(runner, RetryQueue(log, lease, runner.name), epoch, rules, measured[runner.name], clock, on_step)
             )
-            for outlet in configured
-            if not outlet.broken
+            for runner in configured
+            if not runner.broken
         ]
 
-        def make_station(sink: DeployedSink) -> Station:
-            outlet = make_deployed_outlet(sink, config.data_dir, clock, observers, resolvers)
-            outlet.hold(outlet.name in errands.paused)
-            outlets.add(sink.project_id, outlet)
+        def make_running_sink(sink: ProjectSink) -> RunningSink:
+            runner = make_project_sink_runner(sink, config.data_dir, clock, observers, resolvers)
+            runner.hold(runner.name in commands.paused)
+            runners.add(sink.project_id, runner)
 
             async def close() -> None:
-                outlets.remove(sink.project_id, outlet)
-                for replay_id in [one for one, made in replay_outlets.items() if made.sink is outlet.sink]:
-                    del replay_outlets[replay_id]
-                await outlet.close()
+                runners.remove(sink.project_id, runner)
+                for replay_id in [one for one, made in replay_runners.items() if made.sink is runner.sink]:
+                    del replay_runners[replay_id]
+                await runner.close()
 
             own_rules = dataclasses.replace(rules, config_version=sink.version)
-            own_metrics = metrics.of_deployed(outlet, lambda: outlets.deployed)
+            own_metrics = metrics.of_project_sink(runner, lambda: runners.deployed)
             own_log = ProjectLog(log, lease, sink.project_id)
-            kind = ExpiringLane if outlet.broken else Lane
-            lane = kind(outlet, own_log, epoch, own_rules, cache, own_metrics, clock, on_step, trimmer.moved)
-            if outlet.broken:
-                return Station(close, [lane])
-            queue = RetryQueue(log, lease, outlet.name)
-            return Station(
+            kind = ExpiringLane if runner.broken else Lane
+            lane = kind(runner, own_log, epoch, own_rules, cache, own_metrics, clock, on_step, trimmer.moved)
+            if runner.broken:
+                return RunningSink(close, [lane])
+            queue = RetryQueue(log, lease, runner.name)
+            return RunningSink(
                 close,
                 [lane],
-                [RetryLane(outlet, queue, epoch, own_rules, own_metrics, clock, on_step)],
+                [RetryLane(runner, queue, epoch, own_rules, own_metrics, clock, on_step)],
             )
 
         def make_replay(stored: StoredReplay) -> Lane | None:
-            outlet = replay_outlet(stored)
-            if outlet is None:
+            runner = replay_runner(stored)
+            if runner is None:
                 return None
             replayed = ReplayLog(log, lease, stored)
             own_epoch = f"{epoch}-{stored.id}"
-            return Lane(outlet, replayed, own_epoch, rules, cache, ReplayMetrics(), clock, on_step, trimmer.moved)
+            return Lane(runner, replayed, own_epoch, rules, cache, ReplayMetrics(), clock, on_step, trimmer.moved)
 
-        return Shard(lease, shard_log, lanes, retry_lanes, trimmer, make_replay, make_station)
+        return Shard(lease, shard_log, lanes, retry_lanes, trimmer, make_replay, make_running_sink)
 
-    replay_outlets: dict[str, ReplayOutlet] = {}
+    replay_runners: dict[str, ReplayRunner] = {}
 
-    def replay_outlet(stored: StoredReplay) -> ReplayOutlet | None:
+    def replay_runner(stored: StoredReplay) -> ReplayRunner | None:
         """One for all shards, whose rate is theirs together; None: its sink is not here, or not known yet."""
-        if stored.id not in replay_outlets:
-            outlet = outlets.named(stored.sink)
-            if outlet is not None and not outlet.broken and outlet.known.is_set():
-                replay_outlets[stored.id] = ReplayOutlet(outlet, stored, clock)
-        return replay_outlets.get(stored.id)
+        if stored.id not in replay_runners:
+            runner = runners.named(stored.sink)
+            if runner is not None and not runner.broken and runner.known.is_set():
+                replay_runners[stored.id] = ReplayRunner(runner, stored, clock)
+        return replay_runners.get(stored.id)
 
     def readers_of(project_id: str) -> list[str]:
         sinks = [sink.name if sink.enabled else f"~{sink.name}" for sink in config.sinks if sink.serves(project_id)]
-        return [*sinks, *deployed.readers(project_id), *errands.replays_of(project_id)]
+        return [*sinks, *deployed.readers(project_id), *commands.replays_of(project_id)]
 
     owner = config.owner or os.urandom(8).hex()
     forwarder = Forwarder(log, owner, config.lease, make_shard, on_step)
     wakeup = Wakeup(news, forwarder.shards, config.ready_poll, forwarder.lose)
-    errands = Errands(log, outlets, forwarder.shards, clock)
-    audit = Audit(Ledger(log), outlets, forwarder.shards, metrics, config.scan, config.backlog_bytes)
-    deployed = DeployedSinks(source or NoDeployedSinks(), forwarder.shards)
-    board = StatusBoard(log, outlets)
+    commands = Commands(log, runners, forwarder.shards, clock)
+    audit = Audit(Ledger(log), runners, forwarder.shards, metrics, config.scan, config.backlog_bytes)
+    deployed = ProjectSinks(source or NoProjectSinks(), forwarder.shards)
+    board = StatusBoard(log, runners)
     metrics_server = None
     if config.metrics_port is not None:
         metrics_server, _ = start_http_server(config.metrics_port, config.metrics_host, registry)
     showing = asyncio.create_task(board.run())
     running = [
         showing,
-        *(asyncio.create_task(part.run()) for part in (census, forwarder, wakeup, errands, audit, deployed)),
+        *(asyncio.create_task(part.run()) for part in (project_count, forwarder, wakeup, commands, audit, deployed)),
     ]
     try:
         hook_workers.start()
-        for outlet in configured:
-            outlet.start()
-        spare_collections()
-        _log.info("forwarder runs", sinks=[outlet.name for outlet in configured], owner=owner)
+        for runner in configured:
+            runner.start()
+        freeze_gc()
+        _log.info("forwarder runs", sinks=[runner.name for runner in configured], owner=owner)
         stopped = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait([stopped, *running], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
@@ -237,7 +236,7 @@ async def serve(
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await asyncio.to_thread(observers.close, _OBSERVERS_SECONDS)
-        await asyncio.gather(hook_workers.close(), *(outlet.close() for outlet in configured))
+        await asyncio.gather(hook_workers.close(), *(runner.close() for runner in configured))
         if metrics_server is not None:
             metrics_server.shutdown()
         resolvers.close()

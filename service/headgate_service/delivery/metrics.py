@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from headgate_service.delivery.outlet import Outlet, State
+from headgate_service.delivery.sink_runner import SinkRunner, State
 
 # What all sinks of projects' own are called together: there may be thousands of them, which come and go.
 DEPLOYED = "(deployed)"
@@ -66,12 +66,12 @@ class DeliveryMetrics:
             "headgate_sink_state", "0 running, 1 retrying, 2 paused, 3 broken.", labels, registry=registry
         )
 
-    def of(self, outlet: Outlet) -> "SinkMetrics":
-        made = SinkMetrics(self, outlet.name, lambda: outlet.status.state, self._clock)
-        self._sinks[outlet.name] = made
+    def of(self, runner: SinkRunner) -> "SinkMetrics":
+        made = SinkMetrics(self, runner.name, lambda: runner.status.state, self._clock)
+        self._sinks[runner.name] = made
         return made
 
-    def of_deployed(self, outlet: Outlet, deployed: Callable[[], Iterable[Outlet]]) -> "SinkMetrics":
+    def of_project_sink(self, runner: SinkRunner, deployed: Callable[[], Iterable[SinkRunner]]) -> "SinkMetrics":
         """A share in those of all projects' own sinks, which `deployed` gives."""
         if self._deployed is None:
             self._deployed = SinkMetrics(
@@ -80,7 +80,7 @@ class DeliveryMetrics:
                 lambda: max((one.status.state for one in deployed()), default=State.RUNNING),
                 self._clock,
             )
-        return DeployedMetrics(self._deployed, outlet.name)
+        return ProjectSinkMetrics(self._deployed, runner.name)
 
     def audited(self, differences: Mapping[str, int], backlogs: Mapping[str, float]) -> None:
         """What the books of the shards held here leave unexplained, and the largest backlogs as parts of their bounds,
@@ -153,7 +153,7 @@ class SinkMetrics:
         return 0.0 if oldest is None else max(0.0, self._clock() - oldest / 1000)
 
 
-class DeployedMetrics(SinkMetrics):
+class ProjectSinkMetrics(SinkMetrics):
     """One project's own sink's share in the metrics of all such sinks."""
 
     def __init__(self, together: SinkMetrics, name: str) -> None:

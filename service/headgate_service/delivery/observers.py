@@ -7,9 +7,9 @@ from threading import Thread
 from typing import Any
 
 import structlog
-from headgate_sinks.plugin import Hooked
+from headgate_sinks.sdk.host import Hooked
 
-MOST_WAITING = 10_000
+MAX_WAITING = 10_000
 
 _log = structlog.get_logger(__name__)
 
@@ -17,7 +17,7 @@ _log = structlog.get_logger(__name__)
 class Observers:
     """Calls the plugins' hooks in order, from a thread of its own. Nothing here waits for a plugin but `close`."""
 
-    def __init__(self, plugins: Sequence[Hooked] = (), most_waiting: int = MOST_WAITING) -> None:
+    def __init__(self, plugins: Sequence[Hooked] = (), most_waiting: int = MAX_WAITING) -> None:
         self._plugins = plugins
         self._waiting: Queue[tuple[str, dict[str, Any]] | None] = Queue(most_waiting)
         self._thread: Thread | None = None

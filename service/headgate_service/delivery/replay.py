@@ -9,15 +9,15 @@ from headgate_sinks import Batch, Limits, Outcome
 
 from headgate_service.delivery.lease import Lease
 from headgate_service.delivery.metrics import SinkMetrics
-from headgate_service.delivery.names import replay_sink
-from headgate_service.delivery.outlet import Outlet
 from headgate_service.delivery.shard_log import ShardLog, Use
+from headgate_service.delivery.sink_runner import SinkRunner
 from headgate_service.log.reader import Entry
-from headgate_service.log.redis_pipeline import RedisPipeline
-from headgate_service.route import narrowed
+from headgate_service.model.route import narrowed
+from headgate_service.redis.keys import replay_sink
+from headgate_service.redis.pipeline import RedisPipeline
 
 _BUSY_SECONDS = 0.05
-_LONGEST_HOLD_SECONDS = 0.5
+_MAX_HOLD_SECONDS = 0.5
 
 
 class ReplayLog(ShardLog):
@@ -39,13 +39,13 @@ class ReplayLog(ShardLog):
         return [entry for entry in entries if entry.seq <= last]
 
 
-class ReplayOutlet(Outlet):
+class ReplayRunner(SinkRunner):
     """A sink as a replay sees it: under the replay's name, for its projects, at its rate. It shares the sink's slots.
 
     With a rate the replay's batches are written one at a time, and are small enough that none takes its second over.
     """
 
-    def __init__(self, sink: Outlet, stored: delivery_pb2.StoredReplay, clock: Callable[[], float]) -> None:
+    def __init__(self, sink: SinkRunner, stored: delivery_pb2.StoredReplay, clock: Callable[[], float]) -> None:
         projects = frozenset(one.project_id for one in stored.ranges)
         route = narrowed(sink.config.route, stored.route)
         super().__init__(replace(sink.config, projects=projects, route=route), sink.sink, clock)
@@ -75,7 +75,7 @@ class ReplayOutlet(Outlet):
             return held
         if self._busy:
             return _BUSY_SECONDS
-        return min(max(0.0, self._free_at - asyncio.get_running_loop().time()), _LONGEST_HOLD_SECONDS)
+        return min(max(0.0, self._free_at - asyncio.get_running_loop().time()), _MAX_HOLD_SECONDS)
 
     async def write(self, batch: Batch, alone: bool = False) -> Outcome:
         if not self._rate:

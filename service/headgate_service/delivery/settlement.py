@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 
 from headgate_sinks import Reject, Result
 
-from headgate_service.delivery.portion import Portion
-from headgate_service.delivery.position import Position
+from headgate_service.delivery.log_range import LogRange
+from headgate_service.log.position import Position
 
 BACKLOG_EXPIRED = "backlog_expired"
 LOG_LOST = "log_lost"
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetterEntry:
     """A dead letter: fields and values in turn, and the event in protobuf where it is one event's.
 
     The fields: `sink`, `lo` and `hi` (its range of ordinals, lo exclusive), `code`, `message`, `attempts`, `first_ms`
@@ -37,7 +37,7 @@ class ProjectSettlement:
     delivered: int = 0
     dead: int = 0
     dead_ranges: Sequence[tuple[int, int]] = ()
-    letters: Sequence[Letter] = ()
+    letters: Sequence[DeadLetterEntry] = ()
     filtered: Sequence[int] = ()
     route_errors: int = 0
 
@@ -79,7 +79,7 @@ class Attempts:
         return ["attempts", self.count, "first_ms", self.first_ms, "ms", self.last_ms]
 
 
-def of_result(sink: str, portions: Sequence[Portion], result: Result, attempts: Attempts) -> list[ProjectSettlement]:
+def of_result(sink: str, log_ranges: Sequence[LogRange], result: Result, attempts: Attempts) -> list[ProjectSettlement]:
     """Of a batch that was written, but for what the result rejects."""
     reasons: dict[int, Reject] = {}
     for reject in result.rejected:
@@ -87,45 +87,45 @@ def of_result(sink: str, portions: Sequence[Portion], result: Result, attempts: 
             reasons.setdefault(index, reject)
     settled: list[ProjectSettlement] = []
     first = 0
-    for portion in portions:
-        count = len(portion.events)
+    for log_range in log_ranges:
+        count = len(log_range.events)
         dead = [index - first for index in sorted(reasons) if first <= index < first + count]
-        letters: list[Letter] = []
+        letters: list[DeadLetterEntry] = []
         for index in dead:
-            reason, ordinal = reasons[first + index], portion.ordinals[index]
+            reason, ordinal = reasons[first + index], log_range.ordinals[index]
             fields = [
                 *("sink", sink, "lo", ordinal - 1, "hi", ordinal),
                 *("code", reason.code, "message", reason.message, *attempts.fields()),
             ]
-            letters.append(Letter(fields, portion.events[index].SerializeToString(deterministic=True)))
-        ranges = _ranges([portion.ordinals[index] for index in dead])
+            letters.append(DeadLetterEntry(fields, log_range.events[index].SerializeToString(deterministic=True)))
+        ranges = _ranges([log_range.ordinals[index] for index in dead])
         settled.append(
             ProjectSettlement(
-                *(portion.project_id, portion.end, count - len(dead), len(dead), ranges, letters),
-                *(portion.filtered, portion.route_errors),
+                *(log_range.project_id, log_range.end, count - len(dead), len(dead), ranges, letters),
+                *(log_range.filtered, log_range.route_errors),
             )
         )
         first += count
     return settled
 
 
-def of_retry(portions: Sequence[Portion], places: Sequence[int]) -> tuple[list[ProjectSettlement], list[Portion]]:
+def of_retry(log_ranges: Sequence[LogRange], places: Sequence[int]) -> tuple[list[ProjectSettlement], list[LogRange]]:
     """Of a batch that was written but for the events at these places, which are what remains of it."""
     settled: list[ProjectSettlement] = []
-    remaining: list[Portion] = []
+    remaining: list[LogRange] = []
     first = 0
-    for portion in portions:
-        count = len(portion.events)
+    for log_range in log_ranges:
+        count = len(log_range.events)
         kept = [place - first for place in places if first <= place < first + count]
-        position = portion.end
+        position = log_range.end
         if kept:
-            remaining.append(portion.only(kept))
+            remaining.append(log_range.only(kept))
             position = remaining[-1].start
         settled.append(
             ProjectSettlement(
-                *(portion.project_id, position, count - len(kept)),
-                filtered=portion.filtered,
-                route_errors=portion.route_errors,
+                *(log_range.project_id, position, count - len(kept)),
+                filtered=log_range.filtered,
+                route_errors=log_range.route_errors,
             )
         )
         first += count
@@ -138,14 +138,14 @@ def given_up(
     """Of events that will not be written, in summary."""
     settled: list[ProjectSettlement] = []
     for project_id, one in projects.items():
-        letters: list[Letter] = []
+        letters: list[DeadLetterEntry] = []
         if one.dead:
             fields = [
                 *("sink", sink, "lo", one.dead[0] - 1, "hi", one.dead[-1]),
                 *("code", code, "message", message, *attempts.fields()),
                 *("events", len(one.dead), "bytes", one.payload_bytes),
             ]
-            letters.append(Letter(fields))
+            letters.append(DeadLetterEntry(fields))
         settled.append(
             ProjectSettlement(
                 *(project_id, one.end, 0, len(one.dead), _ranges(one.dead), letters),
@@ -155,11 +155,11 @@ def given_up(
     return settled
 
 
-def of_filtered(portions: Sequence[Portion]) -> list[ProjectSettlement]:
+def of_filtered(log_ranges: Sequence[LogRange]) -> list[ProjectSettlement]:
     """Of portions without an event for the sink."""
     return [
         ProjectSettlement(one.project_id, one.end, filtered=one.filtered, route_errors=one.route_errors)
-        for one in portions
+        for one in log_ranges
     ]
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import structlog
 from headgate.v1.delivery_pb2 import StoredReplay
 
-from headgate_service.delivery.deployed_run import DeployedRun, Station
-from headgate_service.delivery.deployed_sink import DeployedSink
+from headgate_service.delivery.idle_lanes import WaitingLane
 from headgate_service.delivery.lane import Lane
-from headgate_service.delivery.late_lane import LateLane
 from headgate_service.delivery.lease import Lease
+from headgate_service.delivery.project_sink import ProjectSink
+from headgate_service.delivery.project_sink_run import ProjectSinkRun, RunningSink
 from headgate_service.delivery.retry_lane import RetryLane
 from headgate_service.delivery.shard_log import ShardLog
 from headgate_service.delivery.trimmer import Trimmer
@@ -28,11 +28,11 @@ class Shard:
         self,
         lease: Lease,
         log: ShardLog,
-        lanes: Sequence[Lane | LateLane],
+        lanes: Sequence[Lane | WaitingLane],
         retry_lanes: Sequence[RetryLane],
         trimmer: Trimmer,
         make_replay: Callable[[StoredReplay], Lane | None],
-        make_station: Callable[[DeployedSink], Station],
+        make_running_sink: Callable[[ProjectSink], RunningSink],
     ) -> None:
         self.lease = lease
         self.log = log
@@ -40,11 +40,11 @@ class Shard:
         self._retry_lanes = retry_lanes
         # By id, each with the name of its sink.
         self._replays: dict[str, tuple[str, Lane]] = {}
-        self._deployed: dict[str, DeployedRun] = {}
-        self._deployed_of: dict[str, list[DeployedRun]] = {}
+        self._deployed: dict[str, ProjectSinkRun] = {}
+        self._deployed_of: dict[str, list[ProjectSinkRun]] = {}
         self._trimmer = trimmer
         self._make_replay = make_replay
-        self._make_station = make_station
+        self._make_running_sink = make_running_sink
         self._tasks: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
@@ -78,7 +78,7 @@ class Shard:
         for deployed in self._deployed.values():
             deployed.retry_soon()
 
-    def deploy(self, sinks: Mapping[str, DeployedSink]) -> None:
+    def deploy(self, sinks: Mapping[str, ProjectSink]) -> None:
         """Runs these sinks of projects' own, by name, in these versions, and no others."""
         for name, run in self._deployed.items():
             wanted = sinks.get(name)
@@ -86,7 +86,7 @@ class Shard:
                 run.want(wanted)
                 self._stop_replays_into(name)
         for name in sinks.keys() - self._deployed.keys():
-            run = DeployedRun(sinks[name], self._make_station)
+            run = ProjectSinkRun(sinks[name], self._make_running_sink)
             task = self._begin(run.run())
             if task is None:
                 return
@@ -127,7 +127,7 @@ class Shard:
         for replay_id in [replay_id for replay_id, (name, _) in self._replays.items() if name == sink]:
             self._replays.pop(replay_id)[1].stop()
 
-    def _forget(self, name: str, run: DeployedRun, task: "asyncio.Task[None]") -> None:
+    def _forget(self, name: str, run: ProjectSinkRun, task: "asyncio.Task[None]") -> None:
         del self._deployed[name]
         others = self._deployed_of[run.project_id]
         others.remove(run)

@@ -9,14 +9,13 @@ import msgspec
 from headgate.v1 import log_pb2
 
 from headgate_service.delivery.lease import Lease
-from headgate_service.delivery.position import Position, oldest
-from headgate_service.delivery.script import Script
 from headgate_service.delivery.settlement import Settlement
-from headgate_service.log.filtered_bits import KEPT_MS, filtered_bits
+from headgate_service.log.position import KEPT_MS, Position, filtered_bits, oldest
 from headgate_service.log.reader import Entry, entry
-from headgate_service.log.redis_pipeline import RedisPipeline
+from headgate_service.redis.pipeline import RedisPipeline
+from headgate_service.redis.script import Script
 
-_POP, _SEAL, _SETTLE, _TRIM = Script("pop"), Script("seal"), Script("settle"), Script("trim")
+_POP, _SEAL, _SETTLE, _TRIM = (Script(name, __package__) for name in ("pop", "seal", "settle", "trim"))
 _pack = msgspec.msgpack.Encoder().encode
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from redis.exceptions import ResponseError
 
-from headgate_service.delivery.names import sink_status
-from headgate_service.delivery.outlet import Outlet, Status
-from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
+from headgate_service.delivery.sink_runner import SinkRunner, Status
+from headgate_service.errors import RedisUnavailable
+from headgate_service.redis.keys import sink_status
+from headgate_service.redis.pipeline import RedisPipeline
 
 _LOOK_SECONDS = 0.5
 
@@ -16,9 +17,9 @@ _LOOK_SECONDS = 0.5
 class StatusBoard:
     """Writes each sink's status when it changes. Of several forwarders the one whose view changed last is shown."""
 
-    def __init__(self, redis: RedisPipeline, outlets: Iterable[Outlet]) -> None:
+    def __init__(self, redis: RedisPipeline, runners: Iterable[SinkRunner]) -> None:
         self._redis = redis
-        self._outlets = outlets
+        self._runners = runners
         self._shown: dict[str, Status] = {}
         self._epochs: dict[int, str] = {}
 
@@ -38,11 +39,11 @@ class StatusBoard:
 
     async def show(self) -> None:
         """Raises RedisUnavailable, ResponseError."""
-        for outlet in self._outlets:
-            status = outlet.status
-            if self._shown.get(outlet.name) != status:
+        for runner in self._runners:
+            status = runner.status
+            if self._shown.get(runner.name) != status:
                 await self._redis.execute(
-                    *("HSET", sink_status(outlet.name), "state", status.state.name),
+                    *("HSET", sink_status(runner.name), "state", status.state.name),
                     *("last_error", status.last_error, "since", int(status.since * 1000)),
                 )
-                self._shown[outlet.name] = status
+                self._shown[runner.name] = status

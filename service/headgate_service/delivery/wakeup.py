@@ -9,13 +9,13 @@ import redis.asyncio
 import structlog
 from redis.exceptions import RedisError, ResponseError
 
-from headgate_service.delivery.script import Fenced
 from headgate_service.delivery.shard import Shard
-from headgate_service.log.names import READY_CHANNEL
-from headgate_service.log.redis_pipeline import RedisUnavailable
+from headgate_service.errors import RedisUnavailable
+from headgate_service.redis.keys import READY_CHANNEL
+from headgate_service.redis.script import Fenced
 
 # Between two looks there is at least this long, so that a busy project costs a look for many of its entries.
-_SHORTEST_SECONDS = 0.01
+_MIN_SECONDS = 0.01
 _RECONNECT_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
@@ -77,7 +77,7 @@ class Wakeup:
             self._wake.clear()
             self._tags.clear()
             await asyncio.gather(*(self._pop_one(tag) for tag in tags))
-            await asyncio.sleep(_SHORTEST_SECONDS)
+            await asyncio.sleep(_MIN_SECONDS)
 
     async def _pop_one(self, tag: str) -> None:
         shard = self._shards.get(tag)

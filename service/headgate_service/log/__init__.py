@@ -1,1 +1,1 @@
-"""The log: where an event becomes durable, and the only place it is read back from."""
+"""The log: where an event becomes durable, and the only place it is read from."""

@@ -13,9 +13,10 @@ from typing import Any, Protocol
 import msgspec
 from redis.exceptions import NoScriptError, ResponseError
 
+from headgate_service.errors import RedisUnavailable
 from headgate_service.log.entry import Chunk
-from headgate_service.log.names import READY_CHANNEL, ProjectKeys, shard_keys
-from headgate_service.log.redis_pipeline import RedisPipeline, RedisUnavailable
+from headgate_service.redis.keys import READY_CHANNEL, ProjectKeys, shard_keys
+from headgate_service.redis.pipeline import RedisPipeline
 
 MAX_REQUESTS_PER_CALL = 64
 MAX_BYTES_PER_CALL = 4 * 1024 * 1024

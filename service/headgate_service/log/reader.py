@@ -9,11 +9,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from headgate.v1 import event_pb2
 
 from headgate_service.log.entry import decode
-from headgate_service.log.names import ProjectKeys
+from headgate_service.redis.keys import ProjectKeys
 
 CLOCK_LEEWAY_SECONDS = 24 * 3600
 # Of an id, a sampling weight and two times.
-_MOST_OTHER_BYTES = 38 + 10 + 2 * 20
+_MAX_OTHER_BYTES = 38 + 10 + 2 * 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Completion:
             project_id=project_id, dialect=dialect, receive_time=self._received
         ).SerializeToString()
         # By so many bytes an event grows at most.
-        self.most_bytes = len(self._common) + _MOST_OTHER_BYTES
+        self.most_bytes = len(self._common) + _MAX_OTHER_BYTES
 
     def complete(self, event: event_pb2.Event, ordinal: int) -> event_pb2.Event:
         """`ordinal`: the event's place among the project's accepted ones."""

@@ -1,1 +1,1 @@
-"""Project policy: what a project decided about its events, deployed as one versioned config."""
+"""Project policy: what a project decided about its events, compiled from one versioned config."""

@@ -1,7 +1,10 @@
 """The compiled config of a project, as it is deployed: one typed model, from which its JSON Schema is made."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import orjson
 from pydantic import (
@@ -16,14 +19,60 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from headgate_service.policy.canonical_field import valid_path
-from headgate_service.policy.client_ip import IpRule
+from headgate_service.errors import ConfigFault, PolicyInvalid
 from headgate_service.policy.config_faults import faults_of
 from headgate_service.policy.config_part import ConfigPart
-from headgate_service.policy.invalid import ConfigFault, PolicyInvalid
-from headgate_service.policy.origin_pattern import OriginPattern
-from headgate_service.policy.pii import PiiAction
-from headgate_service.policy.tenant_sink import TenantSink
+from headgate_service.policy.paths import valid_path
+from headgate_service.policy.pii import IpRule, PiiAction
+from headgate_service.policy.project_sink import ProjectSinkConfig
+
+_HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]|\*")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class OriginPattern:
+    """Matches the origins of a host, whatever their scheme and port where it names none.
+
+    `*.shop.example` matches every host below shop.example, not shop.example itself; `*` every host; `null` the origin
+    that browsers send for files and sandboxed frames.
+    """
+
+    scheme: str
+    host: str
+    port: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> "OriginPattern":
+        """Raises ValueError with what is wrong, for a person to read."""
+        scheme, mark, rest = text.strip().lower().rpartition("://")
+        if scheme not in ("", "http", "https") or (mark and not scheme):
+            raise ValueError("begins with a scheme that is neither http:// nor https://")
+        host, colon, port = rest.rpartition(":") if not rest.endswith("]") else (rest, "", "")
+        if not colon:
+            host = rest
+        if _HOST.fullmatch(host) is None:
+            raise ValueError("is no origin or host: write shop.example, *.shop.example or https://shop.example")
+        if colon and not (port.isdecimal() and port.isascii() and 0 < int(port) < 65536):
+            raise ValueError("has a port that is not 1 to 65535")
+        return cls(scheme, host, int(port) if colon else _DEFAULT_PORTS.get(scheme))
+
+    def matches(self, origin: str) -> bool:
+        """Whether the value of an Origin header is one of them; what is no origin never is."""
+        if origin == "null":
+            return self.host == "null" and not self.scheme
+        try:
+            parts = urlsplit(origin)
+            host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)
+        except ValueError:
+            return False
+        host = f"[{host}]" if ":" in host else host
+        if not host or (self.scheme and parts.scheme != self.scheme) or (self.port and port != self.port):
+            return False
+        if self.host.startswith("*."):
+            return host.endswith(self.host[1:])
+        return self.host in ("*", host)
+
 
 FORMAT_VERSION = 1
 MAX_BYTES = 512 * 1024
@@ -154,7 +203,7 @@ class ConfigBody(ConfigPart):
     origins: Annotated[tuple[OriginText, ...], Field(max_length=MAX_LISTED)] = Field(
         default=(), description="The origins that browsers may send from; none: all. Requests without an Origin pass."
     )
-    sinks: Annotated[tuple[TenantSink, ...], Field(max_length=MAX_SINKS)] = Field(
+    sinks: Annotated[tuple[ProjectSinkConfig, ...], Field(max_length=MAX_SINKS)] = Field(
         default=(), description="Sinks of the project's own."
     )
     experiments: Annotated[tuple[ExperimentSetting, ...], Field(max_length=MAX_LISTED)] = Field(

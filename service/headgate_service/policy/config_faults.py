@@ -2,13 +2,30 @@
 
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from headgate_service.policy.invalid import ConfigFault, pointer
-from headgate_service.policy.near_miss import did_you_mean
+from headgate_service.errors import ConfigFault
+
+
+def pointer(*steps: str | int) -> str:
+    """The JSON Pointer of keys and places from the root."""
+    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps)
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """An ending for a message, such as `; did you mean "sample"?`, or nothing where no known name is near."""
+    by_plain = {_plain(name): name for name in known}
+    near = get_close_matches(_plain(given), by_plain, n=1, cutoff=0.6)
+    return f'; did you mean "{by_plain[near[0]]}"?' if near else ""
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
 
 _KINDS = {
     "string_type": "must be a string",

@@ -4,16 +4,74 @@ import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
+from urllib.parse import quote, unquote_plus
 
 import orjson
 from headgate.v1 import event_pb2
 
-from headgate_service.event_rules import complete_user
-from headgate_service.policy.address_part import changed_address
-from headgate_service.policy.canonical_field import PROPERTIES, CanonicalField, url_of
-from headgate_service.policy.client_ip import IpRule, ruled_ip
-from headgate_service.policy.property_path import DROP, Change, change, each_leaf
+from headgate_service.model.event_rules import complete_user
+from headgate_service.policy.paths import DROP, PROPERTIES, CanonicalField, Change, change, each_leaf, url_of
+
+_FIRST_24 = 0xFFFFFF00
+_FIRST_48 = (2**48 - 1) << 80
+
+
+class IpRule(StrEnum):
+    """Keep it, keep its network, or drop it."""
+
+    KEEP = "keep"
+    TRUNCATE = "truncate"
+    DROP = "drop"
+
+
+def ruled_ip(text: str, rule: IpRule) -> str:
+    """The address as it may be stored. Truncated: the first address of its /24, or /48 for IPv6; what is no address
+    cannot be truncated and is dropped."""
+    if rule is IpRule.KEEP:
+        return text
+    if rule is IpRule.DROP:
+        return ""
+    try:
+        address = ip_address(text.strip().strip("[]").partition("%")[0])
+    except ValueError:
+        return ""
+    return _network(address)
+
+
+def _network(address: IPv4Address | IPv6Address) -> str:
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is None:
+            return str(IPv6Address(int(address) & _FIRST_48))
+        address = address.ipv4_mapped
+    return str(IPv4Address(int(address) & _FIRST_24))
+
+
+def changed_address(text: str, part: str, new: Callable[[Any], Any]) -> str:
+    """An address with a part of it replaced: `fragment`, `query` (each of its values) or `query.NAME`."""
+    rest, hash_mark, fragment = text.partition("#")
+    if part == "fragment":
+        made: Any = new(unquote_plus(fragment)) if fragment else DROP
+        return rest if made is DROP else f"{rest}#{quote(made)}"
+    before, question, query = rest.partition("?")
+    if not question:
+        return text
+    name = part.removeprefix("query").removeprefix(".")
+    pairs = [_changed_pair(pair, name, new) for pair in query.split("&")]
+    kept = "&".join(pair for pair in pairs if pair)
+    return f"{before}{question if kept else ''}{kept}{hash_mark}{fragment}"
+
+
+def _changed_pair(pair: str, name: str, new: Callable[[Any], Any]) -> str:
+    key, equals, value = pair.partition("=")
+    if name and unquote_plus(key) != name:
+        return pair
+    made = new(unquote_plus(value))
+    if made is DROP:
+        return ""
+    return f"{key}={quote(made)}" if equals else pair if name else quote(new(unquote_plus(key)))
+
 
 MASK = "***"
 HASH_CHARACTERS = 32

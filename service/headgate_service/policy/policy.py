@@ -1,32 +1,125 @@
 """A project's policy: a compiled config, ready to judge events by."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from hashlib import blake2b
+from typing import Any, Generic, TypeVar
 
 import orjson
-from headgate.v1 import event_pb2
+from headgate.v1 import event_pb2, outcome_pb2
 
-from headgate_service.event_rules import complete_user
-from headgate_service.policy.canonical_field import PROPERTIES, CanonicalField, url_of
-from headgate_service.policy.compiled_config import CompiledConfig, EventRule
-from headgate_service.policy.event_names import MAX_GLOBS, EventNames
-from headgate_service.policy.invalid import ConfigFault, PolicyInvalid, pointer
-from headgate_service.policy.judgement import (
-    IGNORED_ENVIRONMENT,
-    KEPT,
-    SAMPLED,
-    SWITCHED_OFF,
-    Judgement,
-    Kept,
-    Refused,
-)
-from headgate_service.policy.origin_pattern import OriginPattern
+from headgate_service.errors import ConfigFault, PolicyInvalid
+from headgate_service.model.event_rules import complete_user
+from headgate_service.policy.compiled_config import CompiledConfig, EventRule, OriginPattern
+from headgate_service.policy.config_faults import pointer
+from headgate_service.policy.paths import PROPERTIES, CanonicalField, holds_more, url_of, values
 from headgate_service.policy.pii import Pii, PiiRule, hash_key_of
-from headgate_service.policy.property_path import holds_more, values
 from headgate_service.policy.property_schema import PropertySchema, SchemaInvalid, patterns_in
-from headgate_service.policy.sampling import kept
+
+_WHOLE = 2**64
+
+
+def kept(event: event_pb2.Event, project_id: str, rate: float) -> bool:
+    """Whether an event is among the share `rate` (0 to 1) of its project, name and user.
+
+    A user who is kept at one rate is kept at every higher one. An event without a user is told by its id, and one
+    without an id by all it says.
+    """
+    who = event.distinct_id or event.event_id
+    told = who.encode() if who else event.SerializeToString(deterministic=True)
+    drawn = blake2b(b"%b\0%b\0%b" % (project_id.encode(), event.name.encode(), told), digest_size=8).digest()
+    return int.from_bytes(drawn, "big") < rate * _WHOLE
+
+
+Rule = TypeVar("Rule")
+# An attacker can make names up without end; what is remembered of them must end.
+MAX_REMEMBERED = 1000
+MAX_REMEMBERED_CHARACTERS = 200
+# Each is looked for in every name that is not remembered.
+MAX_GLOBS = 100
+# Of a longer name, globs are looked for in the first and the last half of so many characters.
+MAX_LOOKED_AT = 1_000
+
+
+class EventNames(Generic[Rule]):
+    """Finds the rule of a name: its own entry, else the glob with the most characters beside its `*`, else `default`.
+
+    `*` stands for any characters, none too. Of equally long globs the first by alphabet is meant.
+    """
+
+    def __init__(self, rules: Mapping[str, Rule], default: Rule) -> None:
+        self._named = {name: rule for name, rule in rules.items() if "*" not in name}
+        globs = sorted((name for name in rules if "*" in name), key=lambda glob: (-len(glob.replace("*", "")), glob))
+        self._globs = [(glob.split("*"), rules[glob]) for glob in globs]
+        self._default = default
+        self._remembered: OrderedDict[str, Rule] = OrderedDict()
+
+    def rule_of(self, name: str) -> Rule:
+        rule = self._named.get(name)
+        if rule is not None:
+            return rule
+        if not self._globs:
+            return self._default
+        rule = self._remembered.get(name)
+        if rule is None:
+            looked_at = name
+            if len(name) > MAX_LOOKED_AT:
+                looked_at = f"{name[: MAX_LOOKED_AT // 2]}\0{name[-MAX_LOOKED_AT // 2 :]}"
+            rule = next((found for parts, found in self._globs if _matches(looked_at, parts)), self._default)
+            if len(name) > MAX_REMEMBERED_CHARACTERS:
+                return rule
+            self._remembered[name] = rule
+            if len(self._remembered) > MAX_REMEMBERED:
+                self._remembered.popitem(last=False)
+        return rule
+
+
+def _matches(name: str, parts: list[str]) -> bool:
+    """Whether the parts between stars come in a name one after another; in time linear in each part's search."""
+    first, *middle, last = parts
+    if len(name) < len(first) + len(last) or not name.startswith(first) or not name.endswith(last):
+        return False
+    at, end = len(first), len(name) - len(last)
+    for part in middle:
+        at = name.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """It goes on, as the policy changed it. `warnings`: what does not fit its schema, for the sender to read."""
+
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """It ends here, and its sender hears of success."""
+
+    reason: outcome_pb2.Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It does not fit its schema. `field` is a path such as `properties.amount`."""
+
+    field: str
+    message: str
+    reason: outcome_pb2.Reason = outcome_pb2.REASON_SCHEMA
+
+
+Judgement = Kept | Dropped | Refused
+
+KEPT = Kept()
+SAMPLED = Dropped(outcome_pb2.REASON_SAMPLED)
+SWITCHED_OFF = Dropped(outcome_pb2.REASON_SWITCHED_OFF)
+IGNORED_ENVIRONMENT = Dropped(outcome_pb2.REASON_IGNORED_ENVIRONMENT)
+
 
 # Origins are the clients' to make up.
 _ORIGINS_REMEMBERED = 1_000

@@ -6,7 +6,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from headgate_service.policy.invalid import ConfigFault, pointer
+from headgate_service.errors import ConfigFault
+from headgate_service.policy.config_faults import pointer
 
 MAX_STEPS = 2_000
 # Schemas in one another, each reference followed.

@@ -1,1 +1,1 @@
-"""Questions about a project's events: what may be asked, how the store is asked, and the answers."""
+"""Queries of a project's events: the grammar, the SQL, the answers."""

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from headgate_service.query.condition import EVERYTHING, Condition, parse_condition
-from headgate_service.query.fields import Fields, integer, one_of, text
-from headgate_service.query.moment import Clock
-from headgate_service.query.refusal import invalid
+from headgate_service.errors import invalid
+from headgate_service.query.filter import EVERYTHING, Condition, parse_condition
+from headgate_service.query.request_fields import Fields, integer, one_of, text
+from headgate_service.query.time import Clock
 
 MIN_STEPS, MAX_STEPS = 2, 10
 MAX_WINDOW_DAYS = 366

@@ -4,15 +4,26 @@ import asyncio
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from headgate_service.query.refusal import QueryOverLimit
-from headgate_service.query.store import Rows
+from headgate_service.errors import QueryOverLimit, QueryTimeout, StoreDown
 from headgate_service.store import client
-from headgate_service.store.parameter import Parameter
+from headgate_service.store.client import Parameter
 
-MOST_SECONDS = 10.0
-MOST_MEMORY = 4 * 1024**3
+
+class Rows(Protocol):
+    """Runs one statement with bound parameters.
+
+    Raises StoreUnavailable, QueryTooSlow and QueryTooLarge.
+    """
+
+    async def query(
+        self, sql: str, parameters: Mapping[str, Parameter], settings: Mapping[str, str] | None = None
+    ) -> Sequence[Sequence[Any]]: ...
+
+
+MAX_SECONDS = 10.0
+MAX_MEMORY = 4 * 1024**3
 """Bytes that a query may take of a server of one's own; the embedded store sets a limit of its own."""
 # Of the way there and back; the engine ends a query in time by itself.
 _MARGIN_SECONDS = 1.0
@@ -33,20 +44,12 @@ _SETTINGS = {
 _REASON = re.compile(r"cannot compile re2: .*?, error: ([^:]{1,200})", re.DOTALL)
 
 
-class QueryTimeout(Exception):
-    """The query took longer than it may."""
-
-
-class StoreDown(Exception):
-    """The store does not answer."""
-
-
 class PatternInvalid(Exception):
     """A regular expression that the engine, whose syntax is RE2's, does not take; the message says why."""
 
 
 class LimitedStore:
-    """Asks the store for one query, of which all statements together may take `MOST_SECONDS`.
+    """Asks the store for one query, of which all statements together may take `MAX_SECONDS`.
 
     Raises QueryTimeout, StoreDown and QueryOverLimit.
     """
@@ -55,7 +58,7 @@ class LimitedStore:
         self._store = store
         self._settings = _SETTINGS | ({"max_memory_usage": str(most_memory)} if most_memory else {})
         self._clock = clock
-        self._until = clock() + MOST_SECONDS
+        self._until = clock() + MAX_SECONDS
 
     async def query(
         self, sql: str, parameters: Mapping[str, Parameter], settings: Mapping[str, str] | None = None
@@ -82,4 +85,4 @@ class LimitedStore:
 
 
 def _timeout() -> QueryTimeout:
-    return QueryTimeout(f"the query took longer than {MOST_SECONDS:.0f} s: narrow the range or the filter")
+    return QueryTimeout(f"the query took longer than {MAX_SECONDS:.0f} s: narrow the range or the filter")

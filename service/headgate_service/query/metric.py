@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from headgate_service.query.fields import Fields, one_of
-from headgate_service.query.key import Key, Kind, parse_key
-from headgate_service.query.refusal import invalid
+from headgate_service.errors import invalid
+from headgate_service.query.filter import Key, Kind, parse_key
+from headgate_service.query.request_fields import Fields, one_of
 
 Measure = Literal["count", "unique_users", "sessions", "events_per_user"]
 Aggregate = Literal["sum", "avg", "min", "max", "median", "p75", "p90", "p95", "p99", "count_distinct"]

@@ -3,15 +3,23 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from headgate_service.query.condition import Condition, check_size, parse_condition
-from headgate_service.query.fields import Fields, integer, one_of
+from headgate_service.errors import QueryOverLimit, invalid
+from headgate_service.query.filter import Condition, Key, Kind, check_size, parse_condition, parse_key
 from headgate_service.query.funnel import Funnel, parse_funnel
-from headgate_service.query.interval import INTERVALS, Interval, bucket_starts, default_interval
-from headgate_service.query.key import Key, Kind, parse_key
 from headgate_service.query.metric import COUNT, Metric, parse_metric
-from headgate_service.query.moment import Clock
-from headgate_service.query.period import COMPARISONS, Comparison, Period, earlier, parse_period
-from headgate_service.query.refusal import QueryOverLimit, invalid
+from headgate_service.query.request_fields import Fields, integer, one_of
+from headgate_service.query.time import (
+    COMPARISONS,
+    INTERVALS,
+    Clock,
+    Comparison,
+    Interval,
+    Period,
+    bucket_starts,
+    default_interval,
+    earlier,
+    parse_period,
+)
 
 Type = Literal["timeseries", "breakdown", "metric", "funnel"]
 TYPES: tuple[Type, ...] = ("timeseries", "breakdown", "metric", "funnel")

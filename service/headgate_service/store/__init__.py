@@ -1,1 +1,1 @@
-"""The analytics store: the embedded engine and its HTTP front, the schema of its table, and the client of queries."""
+"""The embedded analytics store: the engine, its HTTP server, its schema and its client."""

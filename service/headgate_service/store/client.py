@@ -6,12 +6,44 @@ from typing import Any
 
 import aiohttp
 import orjson
-from headgate_sinks.store_address import StoreAddress
+from headgate_sinks.transport.clickhouse import StoreAddress
 
-from headgate_service.store.parameter import Parameter, written
+from headgate_service.errors import StoreFailed
+
+
+class Identifier(str):
+    """The name of a column, or of a part of one, which ClickHouse reads as it stands."""
+
+    __slots__ = ()
+
+
+Parameter = str | int | float | Sequence[str] | Sequence[int] | Sequence[float]
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0", "\b": "\\b", "\f": "\\f"})
+_IN_QUOTES = _ESCAPES | {ord("'"): "\\'"}
+
+
+def written(value: Parameter) -> str:
+    """The text of `param_x`."""
+    if isinstance(value, Identifier):
+        return str(value)
+    if isinstance(value, str):
+        return value.translate(_ESCAPES)
+    if isinstance(value, Sequence):
+        return "[" + ",".join(map(_element, value)) + "]"
+    return _number(value)
+
+
+def _element(value: str | float) -> str:
+    return "'" + value.translate(_IN_QUOTES) + "'" if isinstance(value, str) else _number(value)
+
+
+def _number(value: float) -> str:
+    return repr(int(value)) if isinstance(value, bool) else repr(value)
+
 
 _CODE = re.compile(r"Code: (\d+)\. ")
-_LONGEST_MESSAGE = 500
+_MAX_MESSAGE = 500
 # ClickHouse's own numbers of its errors, from its ErrorCodes.cpp.
 _SLOW = frozenset((159, 160, 209, 394))
 _LARGE = frozenset((158, 161, 191, 241, 307, 396))
@@ -21,10 +53,6 @@ _SETTINGS = {
     "wait_end_of_query": "1",
     "output_format_json_quote_64bit_integers": "0",
 }
-
-
-class StoreFailed(Exception):
-    """The store has no answer."""
 
 
 class StoreUnavailable(StoreFailed):
@@ -114,7 +142,7 @@ def failure(status: int, headers: Mapping[str, str], text: str) -> StoreFailed:
     """What an answer that is none means."""
     given, found = headers.get("X-ClickHouse-Exception-Code", ""), _CODE.search(text)
     code = int(given) if given.isascii() and given.isdigit() else int(found[1]) if found else None
-    said = text.strip()[:_LONGEST_MESSAGE]
+    said = text.strip()[:_MAX_MESSAGE]
     if code is None or code in _UNAVAILABLE:
         return StoreUnavailable(f"the store answers {status}: {said}")
     if code in _SLOW:

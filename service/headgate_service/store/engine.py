@@ -16,10 +16,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from headgate_sinks.clickhouse_literal import quoted
-from headgate_sinks.store_address import DATABASE
+from headgate_sinks.transport.clickhouse import DATABASE, quoted
 
-from headgate_service.store.engine_package import ENGINE_WANTED
+ENGINE_WANTED = (
+    "the embedded store needs the package chdb-core, which has wheels for Linux with glibc (x86-64, ARM) and macOS: "
+    "install it where it can be had, or set [store] url to a ClickHouse server, or [store] enabled = false"
+)
+
+
+def engine_installed() -> bool:
+    """Whether there is a library to load."""
+    return importlib.util.find_spec("chdb") is not None
+
 
 _CODE = re.compile(r"Code: (\d+)\. ")
 _RTLD_DEEPBIND = 0x8

@@ -12,17 +12,16 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from headgate_service.garbage import spare_collections
-from headgate_service.owner_file import write_owner_file
+from headgate_service.process import freeze_gc, write_owner_file
 from headgate_service.store.config import MIB, Config
 from headgate_service.store.engine import Engine
 from headgate_service.store.metrics import StoreMetrics
-from headgate_service.store.migration import migrate
 from headgate_service.store.runner import Runner
+from headgate_service.store.schema import migrate
 from headgate_service.store.server import StoreServer
 
 # Statements stand in addresses, with all their parameters.
-_LONGEST_LINE = 1024 * 1024
+_MAX_LINE = 1024 * 1024
 
 _log = structlog.get_logger(__name__)
 
@@ -71,7 +70,7 @@ async def _serve(engine: Engine, config: Config, version: str, stop: asyncio.Eve
         if config.ready_file is not None:
             write_owner_file(config.ready_file, where)
         _log.info("store listens", **where)
-        spare_collections()
+        freeze_gc()
         await stop.wait()
         _log.info("store drains")
         runner.stop_queries()
@@ -90,7 +89,7 @@ async def _runner(server: StoreServer, registry: CollectorRegistry, config: Conf
         access_log=None,
         auto_decompress=False,
         handler_cancellation=True,
-        max_line_size=_LONGEST_LINE,
+        max_line_size=_MAX_LINE,
         max_field_size=64 * 1024,
         shutdown_timeout=config.drain,
     )

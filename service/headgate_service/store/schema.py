@@ -4,6 +4,7 @@ A server has no transactions over such statements: each can be run again, and a 
 of its statements are. Statements name no database: the connection's is meant.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 TABLE = "events"
@@ -117,3 +118,27 @@ _QUICKER = (
 
 MIGRATIONS = (Migration(1, (_EVENTS,)), Migration(2, (_RETENTION,)), Migration(3, _QUICKER))
 """In order of their numbers, which have no gaps."""
+
+
+Run = Callable[[str], bytes]
+"""Runs a statement and gives its answer, as TabSeparated."""
+
+_PREPARE = (
+    f"CREATE TABLE IF NOT EXISTS {MIGRATIONS_TABLE} (number UInt32, applied DateTime DEFAULT now())"
+    " ENGINE = MergeTree ORDER BY number SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
+)
+
+
+def migrate(run: Run, migrations: Sequence[Migration] = MIGRATIONS) -> int:
+    """Runs what the store lacks, and returns how many migrations that were. Any number of processes may do so at once.
+
+    Raises what `run` raises.
+    """
+    run(_PREPARE)
+    answer = run(f"SELECT max(number) FROM {MIGRATIONS_TABLE} FORMAT TabSeparated")  # noqa: S608 (a constant)
+    lacking = [migration for migration in migrations if migration.number > int(answer)]
+    for migration in lacking:
+        for statement in migration.statements:
+            run(statement)
+        run(f"INSERT INTO {MIGRATIONS_TABLE} (number) VALUES ({migration.number})")  # noqa: S608 (a number of ours)
+    return len(lacking)

@@ -1,15 +1,18 @@
 """ClickHouse's HTTP protocol in front of the embedded engine."""
 
+import base64
+import binascii
 import hmac
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 import structlog
 from aiohttp import web
+from headgate_sinks.transport.clickhouse import DATABASE
 
-from headgate_service.store.asked import USERS, Asked, credentials, read_asked
 from headgate_service.store.config import Config
 from headgate_service.store.engine import EngineError
 from headgate_service.store.http_coding import (
@@ -21,11 +24,104 @@ from headgate_service.store.http_coding import (
     chosen,
     decoded,
 )
-from headgate_service.store.http_error import Refused, status_of
-from headgate_service.store.job import Counts, Job
 from headgate_service.store.metrics import StoreMetrics
-from headgate_service.store.runner import Busy, Runner
+from headgate_service.store.runner import Busy, Counts, Job, Runner
 from headgate_service.store.statement import Statement, read_statement
+
+USERS = ("default", "headgate")
+
+# What stands beside settings in an address, and is none.
+_OWN = frozenset((
+    "query", "database", "default_format", "user", "password", "query_id", "session_id", "session_timeout",
+    "session_check", "close_session", "compress", "decompress", "buffer_size", "wait_end_of_query", "quota_key", "role",
+    "stacktrace", "client_protocol_version", "send_progress_in_http_headers", "http_headers_progress_interval_ms",
+    "enable_http_compression", "http_zlib_compression_level", "cancel_http_readonly_queries_on_client_close",
+    "http_native_compression_disable_checksumming_on_decompress", "add_http_cors_header", "async_insert",
+))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`whole`: nothing is answered before all of it is known. `compressed`: the answer may be. `native_blocks`: it
+    wants ClickHouse's own compression of blocks."""
+
+    query: str
+    database: str
+    form: str | None
+    query_id: str | None
+    whole: bool
+    compressed: bool
+    native_blocks: bool
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_asked(address: Mapping[str, str], headers: Mapping[str, str]) -> Asked:
+    """`address` are the parameters of the address, or of the form in the body over them."""
+    return Asked(
+        query=address.get("query", ""),
+        database=address.get("database") or headers.get("X-ClickHouse-Database") or DATABASE,
+        form=address.get("default_format") or headers.get("X-ClickHouse-Format"),
+        query_id=address.get("query_id"),
+        whole=_yes(address.get("wait_end_of_query")),
+        compressed=_yes(address.get("enable_http_compression")),
+        native_blocks=_yes(address.get("compress")) or _yes(address.get("decompress")),
+        parameters={name.removeprefix("param_"): value for name, value in address.items() if name.startswith("param_")},
+        settings={name: value for name, value in address.items() if name not in _OWN and not name.startswith("param_")},
+    )
+
+
+def credentials(address: Mapping[str, str], headers: Mapping[str, str]) -> tuple[str, str]:
+    """User and password, as the request gives them."""
+    if "X-ClickHouse-User" in headers or "X-ClickHouse-Key" in headers:
+        return headers.get("X-ClickHouse-User", USERS[0]), headers.get("X-ClickHouse-Key", "")
+    kind, _, given = headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "basic":
+        try:
+            user, _, password = base64.b64decode(given, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return "", ""
+        return user, password
+    return address.get("user", USERS[0]), address.get("password", "")
+
+
+def _yes(value: str | None) -> bool:
+    return value not in (None, "", "0", "false")
+
+
+UNKNOWN_FORMAT = 73
+TOO_BIG_BODY = 307
+NOT_IMPLEMENTED = 48
+READONLY = 164
+TOO_MANY_AT_ONCE = 202
+AUTHENTICATION_FAILED = 516
+SYNTAX_ERROR = 62
+
+_STATUS: dict[int, int] = {
+    **dict.fromkeys((AUTHENTICATION_FAILED, 192, 193, 194, 497), 403),
+    **dict.fromkeys((
+        6, 26, 27, 28, 29, 38, 41, 43, 44, 53, 57, 59, 62, 69, 70, 72, 77, 117, 131, 349, 376, 377, 379, 407, 441,
+        456, 457, 467, 469,
+    ), 400),
+    **dict.fromkeys((36, 46, 47, 50, 56, 60, 63, 65, UNKNOWN_FORMAT, 81, 82, 115, 1000), 404),
+    **dict.fromkeys((229, TOO_BIG_BODY, 382), 413),
+    NOT_IMPLEMENTED: 501,
+    159: 408,
+    **dict.fromkeys((TOO_MANY_AT_ONCE, 209, 210, 242, 439), 503),
+}  # fmt: skip
+
+
+def status_of(code: int) -> int:
+    return _STATUS.get(code, 500)
+
+
+class Refused(Exception):
+    """A request that never reaches the engine, for a reason that ClickHouse has a number and a name for."""
+
+    def __init__(self, code: int, name: str, message: str) -> None:
+        super().__init__(f"Code: {code}. DB::Exception: {message}. ({name})")
+        self.code = code
+
 
 # What an answer holds back, so that an error within has the status of one.
 _HELD_BACK = 1024 * 1024

@@ -15,7 +15,7 @@ from headgate.v1 import admin_service_pb2 as admin
 from headgate.v1 import event_pb2, project_delivery_service_pb2_grpc, project_service_pb2_grpc
 from headgate.v1 import project_delivery_service_pb2 as delivery
 from headgate.v1 import project_service_pb2 as wire
-from headgate_gateway.app_api.failure import STATUSES
+from headgate_gateway.app_api.caller import STATUSES
 from headgate_gateway.app_api.routes import OPERATIONS
 
 

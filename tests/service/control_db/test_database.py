@@ -6,9 +6,10 @@ import signal
 from typing import Any
 
 import pytest
-from headgate_service.control_db.database import ControlDb, ControlDbUnavailable
+from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import ChangeCounter, OrganisationRow
 from headgate_service.control_db.schema import migrate
+from headgate_service.errors import ControlDbUnavailable
 from sqlalchemy import select, text
 
 WRITERS, CHANGES = 4, 6

@@ -11,9 +11,10 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from headgate_service.control_db.database import ControlDb, ControlDbUnavailable
+from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import Model
 from headgate_service.control_db.schema import alembic_config, migrate
+from headgate_service.errors import ControlDbUnavailable
 from sqlalchemy import Connection, inspect, text
 
 TABLES = set(Model.metadata.tables)
@@ -75,7 +76,7 @@ def test_starters_in_several_processes_make_one_default_project(control_url: str
         "import asyncio, secrets, sys\n"
         "from headgate_service.control_db.database import ControlDb\n"
         "from headgate_service.control_db.schema import migrate\n"
-        "from headgate_service.projects import Projects\n"
+        "from headgate_service.projects.projects import Projects\n"
         "async def start():\n"
         "    database = ControlDb(sys.argv[1])\n"
         "    await migrate(database)\n"

@@ -2,7 +2,7 @@ import pytest
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import AuditRow, ChangeCounter, EpochRow, Model
 from headgate_service.control_db.transfer import TargetInUse, copy_all
-from headgate_service.directory_snapshot import NOTHING, ControlChanges
+from headgate_service.directory.snapshot import NOTHING, ControlChanges
 from sqlalchemy import select
 
 TO_POSTGRESQL = pytest.mark.parametrize("control_url", ["sqlite"], indirect=True)

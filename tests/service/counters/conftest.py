@@ -8,16 +8,15 @@ import pytest
 from headgate.v1 import event_pb2
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import HourRow, MonthRow
-from headgate_service.counters.copying import Copying
+from headgate_service.counters.backup import Backup
 from headgate_service.counters.epochs import Epochs
-from headgate_service.counters.putting_back import PuttingBack
-from headgate_service.counters.saved_counters import SavedCounters
-from headgate_service.delivery_control.books import Books
-from headgate_service.delivery_control.ledger import Ledger
+from headgate_service.counters.restore import Restore
+from headgate_service.counters.saved import SavedCounters
+from headgate_service.delivery.books import Books, Ledger
 from headgate_service.log.append import Append, Appender, LogProject, Verdict
 from headgate_service.log.entry import encode
-from headgate_service.log.names import SHARDS, ProjectKeys, shard_keys
-from headgate_service.log.redis_pipeline import RedisPipeline
+from headgate_service.redis.keys import SHARDS, ProjectKeys, shard_keys
+from headgate_service.redis.pipeline import RedisPipeline
 from sqlalchemy import select
 
 
@@ -32,11 +31,11 @@ class Counters:
         self.sinks = sinks
         self.places: dict[str, int] = {}
         numbers = itertools.count(id(self))
-        self.putting_back = PuttingBack(
+        self.putting_back = Restore(
             self.pipeline, self.saved, self.epochs, lambda _: self.sinks, lambda: f"{next(numbers):x}"
         )
         self.steps: list[str] = []
-        self.copying = Copying(
+        self.copying = Backup(
             self.pipeline, self.saved, self.epochs, lambda: 1, copy_seconds=1, on_step=self.steps.append
         )
         self.appender = Appender(self.pipeline, lambda _: (), 1 << 40, lambda: datetime.now(UTC), self.epochs)

@@ -13,14 +13,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 from headgate.v1 import event_pb2
+from headgate_service.delivery.books import Books, Ledger
 from headgate_service.delivery.config import Config, SinkConfig
 from headgate_service.delivery.main import serve
-from headgate_service.delivery_control.books import Books
-from headgate_service.delivery_control.ledger import Ledger
 from headgate_service.log.append import Append, Appender, EpochNames, LogProject
 from headgate_service.log.entry import encode
-from headgate_service.log.names import SHARDS, shard_keys
-from headgate_service.log.redis_pipeline import RedisPipeline
+from headgate_service.redis.keys import SHARDS, shard_keys
+from headgate_service.redis.pipeline import RedisPipeline
 from standardwebhooks.webhooks import Webhook
 
 SECRET = "whsec_" + "c2VjcmV0" * 4

@@ -13,9 +13,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from headgate_service.delivery.config import Config, SinkConfig
-from headgate_service.delivery.deployed_sink import DeployedSink, SinkChanges
 from headgate_service.delivery.main import serve
-from headgate_service.route import Route
+from headgate_service.delivery.project_sink import ProjectSink, SinkChanges
+from headgate_service.model.route import Route
 
 plan = json.loads(sys.argv[1])
 wanted, left = plan.pop("exit_after", (None, 0))
@@ -34,7 +34,7 @@ class Deployed:
         sinks = defaultdict(list)
         for project, shard, version, fields in deployed:
             config = SinkConfig(**fields, projects=frozenset({project}))
-            sinks[project].append(DeployedSink(config, project, shard, version))
+            sinks[project].append(ProjectSink(config, project, shard, version))
         return SinkChanges(since, 1, {} if since == 1 else sinks)
 
 

@@ -3,8 +3,8 @@
 import structlog
 from aiohttp import web
 from headgate.v1 import log_pb2
-from headgate_service.delivery_control.ledger import Ledger
-from headgate_service.log.names import SHARDS, shard_keys
+from headgate_service.delivery.books import Ledger
+from headgate_service.redis.keys import SHARDS, shard_keys
 from prometheus_client import CollectorRegistry
 
 A = shard_keys(ord("a") % SHARDS).project("a")

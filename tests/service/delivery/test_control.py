@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 from headgate_service.config import SinkRule
-from headgate_service.delivery_control.dead_letters import DeadLetters, DeadLetterUnknown
-from headgate_service.delivery_control.replays import Replays
-from headgate_service.delivery_control.sink_tests import SinkTests, TestUnanswered
-from headgate_service.delivery_control.sinks import Sinks
-from headgate_service.fields import Fields
-from headgate_service.log.names import SHARDS
-from headgate_service.projects import Project
-from headgate_service.route import Route, narrowed
+from headgate_service.directory.project import Project
+from headgate_service.errors import DeadLetterUnknown, TestUnanswered
+from headgate_service.model.event_view import Fields
+from headgate_service.model.route import Route, narrowed
+from headgate_service.redis.keys import SHARDS
+from headgate_service.sink_control.dead_letters import DeadLetters
+from headgate_service.sink_control.replays import Replays
+from headgate_service.sink_control.sinks import Sinks, SinkTests
 
 EXIT = 77
 
@@ -305,7 +305,7 @@ async def test_a_replay_has_a_route_of_its_own_beside_its_sinks(rig, producer, t
 
 
 async def test_a_preview_looks_at_no_more_than_a_person_waits_for(producer, replays, monkeypatch):
-    monkeypatch.setattr("headgate_service.delivery_control.replays.MOST_LOOKED_AT", 40)
+    monkeypatch.setattr("headgate_service.sink_control.replays.MAX_LOOKED_AT", 40)
     for name in "ab":
         for _ in range(60):
             await producer.append(name, 1)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from aiohttp import web
 from headgate_service.delivery.config import SinkConfig
-from headgate_service.log.names import shard_keys
+from headgate_service.redis.keys import shard_keys
 from prometheus_client import CollectorRegistry
 
 

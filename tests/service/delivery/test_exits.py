@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from headgate_cli.embedded_redis import EmbeddedRedis, find_server
-from headgate_service.log.names import shard_keys
-from headgate_service.log.redis_pipeline import RedisUnavailable
-from headgate_service.route import Route
+from headgate_cli.run.embedded_redis import EmbeddedRedis, find_server
+from headgate_service.errors import RedisUnavailable
+from headgate_service.model.route import Route
+from headgate_service.redis.keys import shard_keys
 
 EXIT = 77
 STEPS = ("lease", "read", "seal", "write", "settle", "trim")

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from aiohttp import web
-from headgate_service.fields import Fields
+from headgate_service.model.event_view import Fields
 
 
 def cut(sink, **choice):

@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 
 from aiohttp import web
-from headgate_service.delivery_control.ledger import Ledger
-from headgate_service.log.names import shard_keys
+from headgate_service.delivery.books import Ledger
+from headgate_service.redis.keys import shard_keys
 
 
 def keys_of(project: str):

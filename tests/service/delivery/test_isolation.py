@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from headgate.v1 import event_pb2
 from headgate_service.delivery.config import SinkConfig
-from headgate_service.log.names import SHARDS, shard_keys
+from headgate_service.redis.keys import SHARDS, shard_keys
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
 

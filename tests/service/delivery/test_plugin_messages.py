@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 from headgate.v1 import event_pb2, plugin_pb2
-from headgate_service.delivery.plugin_worker.messages import (
+from headgate_service.delivery.plugin_worker.channel import (
     batch_of,
     described,
     description_of,

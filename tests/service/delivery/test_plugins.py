@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.observers import Observers
-from headgate_service.log.names import shard_keys
-from headgate_service.route import Route
+from headgate_service.model.route import Route
+from headgate_service.redis.keys import shard_keys
 from headgate_sinks import Misconfigured, Reject, Result, Retry
-from headgate_sinks.plugin import Plugin
+from headgate_sinks.sdk.host import Plugin
 
 SOME = """
 from headgate_sinks import Config, Result, Retry, Sink, hookimpl

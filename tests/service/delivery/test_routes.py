@@ -6,15 +6,14 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 from headgate.v1 import event_pb2
-from headgate_service.delivery.harvest import EventCache, Harvest
-from headgate_service.delivery.position import oldest
+from headgate_service.delivery.batch_reader import BatchReader, EventCache
 from headgate_service.log.entry import encode
-from headgate_service.log.filtered_bits import BLOCK_EVENTS, count_set, filtered_bits, spans
-from headgate_service.log.names import shard_keys
+from headgate_service.log.position import BLOCK_EVENTS, count_set, filtered_bits, oldest, spans
 from headgate_service.log.reader import Entry
-from headgate_service.receipt import Receipt
-from headgate_service.receipt_lookup import ReceiptLookup
-from headgate_service.route import Route
+from headgate_service.model.receipt import Receipt
+from headgate_service.model.route import Route
+from headgate_service.redis.keys import shard_keys
+from headgate_service.sink_control.receipt_lookup import ReceiptLookup
 from headgate_sinks import Limits
 from hypothesis import given
 from hypothesis import strategies as st
@@ -173,9 +172,9 @@ class LongLog:
 
 @pytest.mark.parametrize("source", ["false", 'event.name.endsWith("000")'])
 async def test_a_batch_is_bounded_by_what_was_looked_at(source):
-    harvest = Harvest(LongLog(), Limits(events=500), EventCache(), Route(source))
-    basket = await harvest.gather({"prj_a": None}, {"prj_a": oldest(0, 0)})
-    (portion,) = basket.portions
-    assert basket.full
-    assert portion.last == 5000
-    assert len(portion.events) == len(portion.ordinals) == (5 if "000" in source else 0)
+    batch_reader = BatchReader(LongLog(), Limits(events=500), EventCache(), Route(source))
+    builder = await batch_reader.gather({"prj_a": None}, {"prj_a": oldest(0, 0)})
+    (log_range,) = builder.log_ranges
+    assert builder.full
+    assert log_range.last == 5000
+    assert len(log_range.events) == len(log_range.ordinals) == (5 if "000" in source else 0)

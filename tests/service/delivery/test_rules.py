@@ -7,11 +7,11 @@ from headgate.v1 import event_pb2
 from headgate_service.delivery.backoff import Backoff
 from headgate_service.delivery.config import Config, SinkConfig
 from headgate_service.delivery.lease import fair_share
-from headgate_service.delivery.portion import Mark, Portion
-from headgate_service.delivery.position import Position
-from headgate_service.delivery.promised import batch_id
-from headgate_service.delivery.rejections import Rejections
+from headgate_service.delivery.log_range import LogRange, Mark
+from headgate_service.delivery.safeguards import RejectionGuard
+from headgate_service.delivery.sealed_batches import batch_id
 from headgate_service.delivery.settlement import Attempts, of_result
+from headgate_service.log.position import Position
 from headgate_sinks import Reject, Result
 
 
@@ -45,9 +45,9 @@ def test_a_batch_id_fits_its_bound():
 
 
 def test_rejected_events_are_dead_by_ordinal_and_the_others_delivered():
-    def part(project: str, seq: int, count: int) -> Portion:
+    def part(project: str, seq: int, count: int) -> LogRange:
         events = [event_pb2.Event(name=f"{project}{index}") for index in range(count)]
-        return Portion.whole(project, Position("0-0", seq, 0), [Mark("1-0", seq + count, 9)], events)
+        return LogRange.whole(project, Position("0-0", seq, 0), [Mark("1-0", seq + count, 9)], events)
 
     result = Result((Reject((1, 2, 4), "bad", "no"), Reject((2,), "worse", "never")))
     first, second = of_result("hook", [part("a", 10, 4), part("b", 0, 2)], result, Attempts(3, 1, 2))
@@ -72,7 +72,7 @@ def test_a_sink_rejects_too_much_from_half_of_the_last_hundred_events_on():
     def result(*places: int) -> Result:
         return Result((Reject(places, "bad", "no"),)) if places else Result()
 
-    watch = Rejections()
+    watch = RejectionGuard()
     assert watch.too_many(99, result(*range(99))) is None
     said = watch.too_many(100, result(*range(50)))
     assert said == "it rejects too much, 50 of the last 100 events: the last with bad: no"

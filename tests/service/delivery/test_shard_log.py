@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 import pytest
 from headgate.v1 import log_pb2
 from headgate_service.delivery.lease import Lease, take
-from headgate_service.delivery.position import Position
-from headgate_service.delivery.script import Fenced, Stale
 from headgate_service.delivery.settlement import ProjectSettlement, Settlement
 from headgate_service.delivery.shard_log import ShardLog
 from headgate_service.log.append import EpochNames
-from headgate_service.log.names import shard_keys
-from headgate_service.log.redis_pipeline import RedisPipeline
+from headgate_service.log.position import Position
+from headgate_service.redis.keys import shard_keys
+from headgate_service.redis.pipeline import RedisPipeline
+from headgate_service.redis.script import Fenced, Stale
 
 KEYS = shard_keys(7)
 BATCH = log_pb2.SealedBatch(seal_time_ms=5).SerializeToString()

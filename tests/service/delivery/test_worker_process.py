@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from headgate.v1 import event_pb2, plugin_pb2
-from headgate_service.delivery.plugin_worker.messages import outcome_of, write_of
+from headgate_service.delivery.plugin_worker.channel import outcome_of, write_of
 from headgate_service.delivery.plugin_worker.process import WorkerEnded, WorkerProcess
 from headgate_sinks import Batch, Result
 

@@ -18,9 +18,9 @@ from headgate_service.log.append import (
     Verdict,
 )
 from headgate_service.log.entry import encode
-from headgate_service.log.names import shard_keys
 from headgate_service.log.reader import read_entries
-from headgate_service.log.redis_pipeline import RedisPipeline
+from headgate_service.redis.keys import shard_keys
+from headgate_service.redis.pipeline import RedisPipeline
 
 PROJECT = LogProject("prj_a", 7, None)
 KEYS = PROJECT.keys

@@ -12,7 +12,7 @@ from headgate.v1 import event_pb2
 from headgate_service.log.append import Append, Appender, First, Idempotency, LogProject, Rate, Verdict
 from headgate_service.log.entry import encode
 from headgate_service.log.reader import entry
-from headgate_service.log.redis_pipeline import RedisPipeline
+from headgate_service.redis.pipeline import RedisPipeline
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test

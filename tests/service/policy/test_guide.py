@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 from headgate.v1 import event_pb2
+from headgate_service.errors import PolicyInvalid
 from headgate_service.policy.headgate_yaml import compile_yaml
-from headgate_service.policy.invalid import PolicyInvalid
-from headgate_service.policy.judgement import IGNORED_ENVIRONMENT, KEPT, SWITCHED_OFF, Kept, Refused
-from headgate_service.policy.policy import Policy
+from headgate_service.policy.policy import IGNORED_ENVIRONMENT, KEPT, SWITCHED_OFF, Kept, Policy, Refused
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guide" / "policy.md"
 EXAMPLE = re.search(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL)

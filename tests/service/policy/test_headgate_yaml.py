@@ -5,9 +5,9 @@ import json
 import jsonschema
 import pytest
 import yaml
+from headgate_service.errors import PolicyInvalid
 from headgate_service.policy.compiled_config import CompiledConfig
 from headgate_service.policy.headgate_yaml import compile_yaml, compiled_schema, yaml_schema
-from headgate_service.policy.invalid import PolicyInvalid
 
 RICH = """
 project: shop

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 from headgate.v1 import event_pb2, outcome_pb2
-from headgate_service.policy import judged
-from headgate_service.policy.invalid import PolicyInvalid
-from headgate_service.policy.judgement import IGNORED_ENVIRONMENT, KEPT, SAMPLED, SWITCHED_OFF, Kept, Refused
-from headgate_service.policy.policy import Policy
+from headgate_service.errors import PolicyInvalid
+from headgate_service.policy import decision as judged
+from headgate_service.policy.policy import IGNORED_ENVIRONMENT, KEPT, SAMPLED, SWITCHED_OFF, Kept, Policy, Refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

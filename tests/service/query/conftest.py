@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import pytest
-from headgate_service.store.client import Store, failure
+from headgate_service.store.client import Parameter, Store, failure, written
 from headgate_service.store.engine import Engine, EngineError
-from headgate_service.store.migration import migrate
-from headgate_service.store.parameter import Parameter, written
-from headgate_service.store.schema import INSERT_SETTINGS
+from headgate_service.store.schema import INSERT_SETTINGS, migrate
 
 sys.path.insert(0, str(Path(__file__).parent))
 

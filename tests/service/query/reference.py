@@ -13,12 +13,10 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from headgate_service.query.condition import AllOf, AnyOf, Condition, Leaf, Not
-from headgate_service.query.key import Key, Kind
+from headgate_service.query.filter import AllOf, AnyOf, Condition, Key, Kind, Leaf, Not
 from headgate_service.query.metric import QUANTILES, Metric
-from headgate_service.query.moment import Moment
-from headgate_service.query.period import Period
 from headgate_service.query.query import Query
+from headgate_service.query.time import Moment, Period
 
 OTHER = object()
 NOTHING = object()

@@ -9,10 +9,10 @@ from typing import Any
 
 from agreement import agree
 from conftest import Filled
-from headgate_service.query.answering import answered
+from headgate_service.errors import QueryOverLimit
+from headgate_service.query.answer import answered
+from headgate_service.query.group_sql import Scope
 from headgate_service.query.query import parse_query
-from headgate_service.query.refusal import QueryOverLimit
-from headgate_service.query.scope import Scope
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from reference import Happened, answer

@@ -12,9 +12,9 @@ import pytest
 import reference
 from agreement import agree
 from conftest import Filled
-from headgate_service.query.answering import answered
+from headgate_service.query.answer import answered
+from headgate_service.query.group_sql import Scope
 from headgate_service.query.query import parse_query
-from headgate_service.query.scope import Scope
 from reference import Happened
 
 FOLDER = Path(__file__).parent / "golden"

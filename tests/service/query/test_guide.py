@@ -5,9 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-from headgate_service.query.condition import OPS
 from headgate_service.query.csv_text import COLUMNS
-from headgate_service.query.key import CANONICAL
+from headgate_service.query.filter import CANONICAL, OPS
 from headgate_service.query.metric import AGGREGATES, MEASURES
 from headgate_service.query.query import parse_query
 

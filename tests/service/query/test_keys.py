@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from conftest import Filled
-from headgate_service.query.answering import answered
+from headgate_service.query.answer import answered
+from headgate_service.query.group_sql import Scope
 from headgate_service.query.query import parse_query
-from headgate_service.query.scope import Scope
 from reference import Happened
 
 NOON = 1_770_033_600_000

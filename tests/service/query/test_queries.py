@@ -7,11 +7,9 @@ from typing import Any
 import orjson
 import pytest
 from conftest import Filled
-from headgate_service.query.at_once import TooManyQueries
+from headgate_service.errors import QueryInvalid, QueryOverLimit, QueryTimeout, StoreDown, TooManyQueries
 from headgate_service.query.csv_text import csv_text
-from headgate_service.query.limited_store import QueryTimeout, StoreDown
 from headgate_service.query.queries import Answer, Asker, Queries
-from headgate_service.query.refusal import QueryInvalid, QueryOverLimit
 from headgate_service.store.client import QueryTooLarge, QueryTooSlow, StoreUnavailable
 from reference import Happened
 

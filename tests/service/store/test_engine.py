@@ -5,11 +5,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from headgate_service.store.client import written
 from headgate_service.store.engine import Engine, EngineError, quoted_name
-from headgate_service.store.migration import migrate
-from headgate_service.store.parameter import written
-from headgate_service.store.schema import INSERT_SETTINGS, MIGRATIONS, Migration
-from headgate_sinks.clickhouse_literal import quoted
+from headgate_service.store.schema import INSERT_SETTINGS, MIGRATIONS, Migration, migrate
+from headgate_sinks.transport.clickhouse import quoted
 
 STRINGS = [
     "",

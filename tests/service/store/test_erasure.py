@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 from headgate_service.store.client import Store, StoreUnavailable
-from headgate_service.store.erasure import Erasure
-from headgate_service.store.upkeep import Upkeep
+from headgate_service.store.retention import Erasure, Upkeep
 
 
 @dataclass

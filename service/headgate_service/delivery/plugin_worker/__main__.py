@@ -20,14 +20,18 @@ from typing import Any
 
 from headgate.v1 import plugin_pb2
 from headgate_sinks import Batch, Outcome, Place, Result, SecretMissing, Sink
-from headgate_sinks.host import Broken, Loaded, load
-from headgate_sinks.plugin import HOOKS
+from headgate_sinks.sdk.host import HOOKS, Broken, Loaded, load
 
-from headgate_service.delivery.attempt import attempt, checked
-from headgate_service.delivery.configured_sink import make_sink
+from headgate_service.delivery.attempt import attempt, checked, make_sink
 from headgate_service.delivery.observers import Observers
-from headgate_service.delivery.plugin_worker.frame import frame, read_frame, receive_frame
-from headgate_service.delivery.plugin_worker.messages import batch_of, description_of, outcome_message
+from headgate_service.delivery.plugin_worker.channel import (
+    batch_of,
+    description_of,
+    frame,
+    outcome_message,
+    read_frame,
+    receive_frame,
+)
 
 BEAT_SECONDS = 1.0
 # Behind everything that serves clients, when there is more to do than the machine can; but a plugin that is being

@@ -9,19 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from google.protobuf.message import DecodeError
 from headgate.v1 import plugin_pb2
 from headgate_sinks import Spec
-from headgate_sinks.host import Broken
+from headgate_sinks.sdk.host import Broken
 
-from headgate_service.delivery.plugin_worker.frame import FrameUnreadable, frame, receive_frame
-from headgate_service.delivery.plugin_worker.messages import described
+from headgate_service.delivery.plugin_worker.channel import FrameUnreadable, described, frame, receive_frame
 from headgate_service.delivery.plugin_worker.process import COMMAND, step_back, without_own
 
-_MOST_AT_ONCE = 4
+_MAX_AT_ONCE = 4
 
 
 def inspect(uses: Iterable[str], seconds: float) -> dict[str, Spec | Broken]:
     """The spec of each kind, or why there is none, at the latest after so many seconds each. Blocks."""
     asked = list(dict.fromkeys(uses))
-    with ThreadPoolExecutor(_MOST_AT_ONCE) as threads:
+    with ThreadPoolExecutor(_MAX_AT_ONCE) as threads:
         return dict(zip(asked, threads.map(lambda use: _inspect(use, seconds), asked), strict=True))
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from headgate.v1 import plugin_pb2
 from headgate_sinks import Batch, Limits, Outcome, Retry, Spec, WhenFull
-from headgate_sinks.host import Broken
+from headgate_sinks.sdk.host import Broken
 
 from headgate_service.delivery.attempt import Crashed
 from headgate_service.delivery.config import SinkConfig
-from headgate_service.delivery.plugin_worker.messages import described, outcome_of, write_of
+from headgate_service.delivery.plugin_worker.channel import described, outcome_of, write_of
 from headgate_service.delivery.plugin_worker.process import WorkerEnded, WorkerProcess, without_own
 from headgate_service.delivery.plugin_worker.supervised_worker import Isolation, SupervisedWorker
 

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from headgate.v1 import plugin_pb2
 from headgate_sinks import SecretMissing
-from headgate_sinks.host import Broken
+from headgate_sinks.sdk.host import Broken
 
 from headgate_service.delivery.plugin_worker.isolated_sink import IsolatedSink
 from headgate_service.delivery.plugin_worker.process import WorkerEnded, without_own

@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 from headgate.v1 import plugin_pb2
 from headgate_sinks import Misconfigured, Outcome, Retry, WhenFull
-from headgate_sinks.host import Broken
+from headgate_sinks.sdk.host import Broken
 
 from headgate_service.delivery.backoff import Backoff
 from headgate_service.delivery.plugin_worker.process import WorkerEnded, WorkerProcess

@@ -1,0 +1,76 @@
+"""`headgate key`: makes keys, shows and replaces them, and ends them."""
+
+from typing import Annotated
+
+import typer
+from headgate_gateway.app_api import keys as api
+from headgate_service.model.key import KeyKind
+
+from headgate_cli.api.admin_socket import AsJson
+from headgate_cli.api.reach import OperatorDir, reach
+from headgate_cli.output import show_json, show_table
+
+COLUMNS = ("id", "kind", "scopes", "createdAt", "revokedAt")
+
+key_app = typer.Typer(help="Keys.", no_args_is_help=True)
+
+KeyId = Annotated[str, typer.Argument(metavar="ID", help="The key's id: key_...")]
+
+
+@key_app.command()
+def create(
+    project: Annotated[str, typer.Option(help="The project it belongs to, by slug or id.")],
+    kind: Annotated[KeyKind, typer.Option(help="What it opens.")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="What an organisation key may do; repeat for more. Default: events:write."),
+    ] = None,
+    data_dir: OperatorDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key, which is shown this once."""
+    made = reach(data_dir).call(
+        api.CREATE_KEY, {"project": project}, body={"kind": kind.value} | ({"scopes": scope} if scope else {})
+    )
+    if as_json:
+        show_json({"key": made["key"], "id": made["id"]})
+        return
+    scopes = f", scopes {' '.join(made['scopes'])}" if made["scopes"] else ""
+    typer.echo(f"Key {made['id']} ({made['kind']}{scopes}), shown this once:")
+    typer.echo(f"  {made['key']}")
+
+
+@key_app.command("list")
+def list_keys(
+    project: Annotated[str, typer.Option(help="The project, by slug or id.")],
+    data_dir: OperatorDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List a project's keys, ended ones too; never the keys themselves."""
+    found = reach(data_dir).call(api.LIST_KEYS, {"project": project})
+    if as_json:
+        show_json(found)
+    else:
+        show_table(found["keys"], COLUMNS, f"{project} has no keys")
+
+
+@key_app.command()
+def rotate(key_id: KeyId, data_dir: OperatorDir = None, as_json: AsJson = False) -> None:
+    """Make a key of the same kind and scopes. The old one goes on until it is revoked."""
+    made = reach(data_dir).call(api.ROTATE_ANY_KEY, {"key": key_id})
+    if as_json:
+        show_json({"key": made["key"], "id": made["id"], "replaces": key_id})
+        return
+    typer.echo(f"Key {made['id']} ({made['kind']}), shown this once:")
+    typer.echo(f"  {made['key']}")
+    typer.echo(f"When all use it, end the old one: headgate key revoke {key_id}")
+
+
+@key_app.command()
+def revoke(key_id: KeyId, data_dir: OperatorDir = None, as_json: AsJson = False) -> None:
+    """End a key: within 5 seconds it opens nothing."""
+    reach(data_dir).call(api.REVOKE_ANY_KEY, {"key": key_id})
+    if as_json:
+        show_json({"id": key_id, "revoked": True})
+    else:
+        typer.echo(f"Key {key_id} is revoked.")

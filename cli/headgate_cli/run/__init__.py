@@ -1,0 +1,1 @@
+"""`headgate up` and the processes that it supervises."""

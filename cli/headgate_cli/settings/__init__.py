@@ -1,0 +1,1 @@
+"""headgate.toml: its schema, its values, and where each setting goes."""

@@ -1,0 +1,128 @@
+"""What browsers on other origins may do: everything a client of the ingestion APIs does, from any origin.
+
+A preflight bears no key, so it cannot know a project: it always allows. An origin that a project does not allow is
+refused at the request itself. Errors bear these headers too: without them a page cannot read what went wrong.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from headgate_gateway.http.client_address import Network, is_trusted
+
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+def same_origin(headers: Mapping[str, str]) -> bool:
+    """Whether the headers show that it does. What shows nothing, as a request of no browser's, does not."""
+    return ("origin" in headers or "sec-fetch-site" in headers) and not foreign_origin(headers)
+
+
+def foreign_origin(headers: Mapping[str, str]) -> bool:
+    """Whether a header shows that it comes from elsewhere. A proxy in front must pass `Host` on as it came."""
+    site = headers.get("sec-fetch-site", "same-origin")
+    if site != "same-origin":
+        return True
+    return "origin" in headers and not _of_host(headers["origin"], headers.get("host", ""))
+
+
+def _of_host(origin: str, host: str) -> bool:
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    default = _DEFAULT_PORTS.get(parts.scheme)
+    # The scheme is not compared: behind a proxy that ends TLS the gateway does not see the one of the page.
+    return (
+        default is not None
+        and bool(parts.netloc)
+        and parts.netloc.lower().removesuffix(default) == host.lower().removesuffix(default)
+    )
+
+
+NAME = "better-auth.session_token"
+
+_FORWARDED_PROTO = re.compile(r'(?:^|[;,])\s*proto\s*=\s*"?([a-z]+)', re.IGNORECASE)
+
+
+def session_of(headers: Mapping[str, str]) -> str:
+    """What the cookie holds; empty where there is none."""
+    for pair in headers.get("cookie", "").split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == NAME and (value := value.strip('"')):
+            return value
+    return ""
+
+
+def person_of(headers: Mapping[str, str]) -> str:
+    """The bearer token, else the session's cookie, each marked as what it is, so that neither is taken for a key."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and (token := token.strip()):
+        return f"bearer:{token}"
+    text = session_of(headers) if "cookie" in headers else ""
+    return f"session:{text}" if text else ""
+
+
+def set_cookie(text: str, seconds: int, *, secure: bool) -> str:
+    """The header that sets it; with no text, that removes it."""
+    lasting = f"Max-Age={seconds if text else 0}"
+    return f"{NAME}={text}; Path=/; {lasting}; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
+
+
+def over_tls(scheme: str, peer: str, headers: Mapping[str, str], trusted: Sequence[Network]) -> bool:
+    """Whether the client speaks TLS: to the gateway, or to a trusted proxy that says so."""
+    if scheme == "https":
+        return True
+    if not is_trusted(peer, trusted):
+        return False
+    said = headers.get("x-forwarded-proto", "").rpartition(",")[2].strip().lower()
+    structured = _FORWARDED_PROTO.findall(headers.get("forwarded", ""))
+    return said == "https" or bool(structured and structured[-1].lower() == "https")
+
+
+ALLOWED_HEADERS = (
+    "Content-Type",
+    "Content-Encoding",
+    "Accept",
+    "X-public-key",
+    "X-API-Key",
+    "Idempotency-Key",
+    "X-experiment-ids",
+    "X-xaiku-test",
+    "Headgate-Dry-Run",
+)
+EXPOSED_HEADERS = ("Retry-After", "RateLimit", "RateLimit-Policy", "Headgate-Receipt")
+
+_ALLOWED = frozenset(name.lower() for name in ALLOWED_HEADERS)
+_EXPOSE = ", ".join(EXPOSED_HEADERS)
+_MAX_AGE_SECONDS = "7200"
+
+
+def cors_headers(request: Mapping[str, str]) -> dict[str, str]:
+    """Headers for any answer but a preflight's; `request` has lower-case names."""
+    origin = request.get("origin", "")
+    if not origin or not (origin.isascii() and origin.isprintable()):
+        return {"Vary": "Origin"}
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Credentials": "true",
+        "Access-Control-Expose-Headers": _EXPOSE,
+        "Vary": "Origin",
+    }
+
+
+def preflight_headers(request: Mapping[str, str]) -> dict[str, str]:
+    """Headers for the answer to an OPTIONS request: a preflight's where it is one."""
+    headers = cors_headers(request)
+    if "access-control-request-method" in request and "Access-Control-Allow-Origin" in headers:
+        asked = request.get("access-control-request-headers")
+        del headers["Access-Control-Expose-Headers"]
+        headers["Access-Control-Allow-Methods"] = "GET, POST"
+        headers["Access-Control-Allow-Headers"] = ", ".join(ALLOWED_HEADERS if asked is None else _allowed_of(asked))
+        headers["Access-Control-Max-Age"] = _MAX_AGE_SECONDS
+        headers["Vary"] = "Origin, Access-Control-Request-Headers"
+    return headers
+
+
+def _allowed_of(asked: str) -> list[str]:
+    return [name for name in map(str.strip, asked.split(",")) if name.lower() in _ALLOWED]

@@ -1,0 +1,1 @@
+"""The HTTP connection: everything that touches private parts of uvicorn."""

@@ -1,0 +1,74 @@
+"""An ingestion API's route."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from falcon.asgi import Request, Response
+from msgspec.structs import replace
+
+from headgate_gateway.dialects.dialect import Rejection, Unparsable
+from headgate_gateway.http.body import BodyLimits, ClientGone, answer_then_discard, bears_body
+from headgate_gateway.http.headers import request_headers
+from headgate_gateway.http.origin import cors_headers, preflight_headers
+from headgate_gateway.http_server.deferred_body import has_whole_body, receive_of
+from headgate_gateway.ingest.ingestion import Ingestion, Reply
+from headgate_gateway.metrics import Metrics
+
+
+class IngestResource:
+    """POST of one dialect, with CORS on every answer."""
+
+    methods = ("POST", "OPTIONS")
+
+    def __init__(self, ingestion: Ingestion, limits: BodyLimits, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._ingestion = ingestion
+        self._limits = limits
+        self._metrics = metrics
+        self._clock = clock
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        started = self._clock()
+        headers = request_headers(req.scope)
+        self._metrics.in_flight += 1
+        try:
+            reply = await self._ingestion.reply(
+                headers, receive_of(req.scope), _peer(req), whole=has_whole_body(req.scope)
+            )
+        except ClientGone:
+            reply = self._ingestion.rejected(Unparsable(Rejection.SLOW))
+        except Exception as defect:  # noqa: BLE001 - the edge: a defect costs one request a 503, and shows no traceback
+            reply = self._ingestion.broken(defect)
+        finally:
+            self._metrics.in_flight -= 1
+        self._write(req, resp, reply, headers)
+        self._metrics.answered(self._ingestion.dialect.name, reply.answer.status, self._clock() - started)
+
+    async def on_options(self, req: Request, resp: Response) -> None:
+        resp.status = 204
+        resp.set_headers({"Allow": ", ".join(self.methods), **preflight_headers(request_headers(req.scope))})
+
+    async def refuse_method(self, req: Request, resp: Response) -> None:
+        reply = self._ingestion.rejected(Unparsable(Rejection.METHOD))
+        headers = request_headers(req.scope)
+        allow = {"Allow": ", ".join(self.methods)}
+        self._write(req, resp, replace(reply, headers=allow, unread=bears_body(headers)), headers)
+
+    def operations(self) -> dict[str, Any]:
+        return {"post": self._ingestion.dialect.operation()}
+
+    def _write(self, req: Request, resp: Response, reply: Reply, headers: Mapping[str, str]) -> None:
+        resp.status = reply.answer.status
+        resp.set_headers({**reply.answer.headers, **reply.headers, **cors_headers(headers)})
+        data = orjson.dumps(reply.answer.body)
+        if not reply.unread or req.method == "HEAD":
+            resp.data = data
+            return
+        resp.set_header("Connection", "close")
+        resp.content_length = len(data)
+        resp.stream = answer_then_discard(data, receive_of(req.scope), self._limits)
+
+
+def _peer(req: Request) -> str:
+    client = req.scope.get("client")
+    return client[0] if client else ""

@@ -1,0 +1,1 @@
+"""Routes beside ingestion and the app API: probes, receipts, experiments, schemas, OpenAPI."""

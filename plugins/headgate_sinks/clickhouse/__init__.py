@@ -1,0 +1,1 @@
+"""The `clickhouse` sink: a row per event, through ClickHouse's HTTP interface."""

@@ -1,0 +1,1 @@
+"""How events are written: JSON lines, rows, flat objects and files."""

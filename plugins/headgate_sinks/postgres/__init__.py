@@ -1,0 +1,1 @@
+"""The `postgres` sink: a row per event in a table of PostgreSQL."""

@@ -1,0 +1,115 @@
+"""The tables of a postgres sink, and the statements that make, widen and fill them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from headgate_sinks.formats.event_row import COLUMNS, KEY, Column
+
+STAGE = "headgate_batch"
+"""The temporary table that a batch is copied into."""
+
+TYPES = {
+    "text": "text",
+    "time": "timestamptz",
+    "flag": "boolean",
+    "number": "double precision",
+    "json": "jsonb",
+}
+_NAMES = ", ".join(f'"{column.name}"' for column in COLUMNS)
+_KEY = ", ".join(f'"{name}"' for name in KEY)
+
+OPENING = f"""
+SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
+CREATE TEMPORARY TABLE IF NOT EXISTS {STAGE}
+    ({", ".join(f'"{column.name}" {TYPES[column.kind]}' for column in COLUMNS)}) ON COMMIT DELETE ROWS
+"""
+"""How each transaction begins: a commit that was reported must outlive the server, whatever its default."""
+
+EMPTY_STAGE = f"TRUNCATE pg_temp.{STAGE}"
+
+COLUMNS_OF = """
+SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
+"""
+"""The names of a table's columns; none where there is no such table. $1: the quoted name."""
+
+MAY_INSERT = "SELECT has_table_privilege(current_user, to_regclass($1), 'INSERT')"
+
+MAY_CREATE = """
+SELECT coalesce(has_schema_privilege(current_user, coalesce($1::text, current_schema()), 'CREATE'), false)
+FROM (SELECT 1 WHERE $1::text IS NULL OR to_regnamespace(quote_ident($1::text)) IS NOT NULL) AS found
+"""
+"""Whether a table can be made in the schema $1, or where that is null in the first of the search path."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventTable:
+    """A table of events, with its ledger of written batches beside it, in `schema` or the first of the search path."""
+
+    name: str
+    schema: str | None = None
+
+    @classmethod
+    def parse(cls, given: str) -> "EventTable":
+        """From `table` or `schema.table`."""
+        schema, _, name = given.rpartition(".")
+        return cls(name, schema or None)
+
+    @property
+    def quoted(self) -> str:
+        return self._quoted(self.name)
+
+    @property
+    def ledger(self) -> str:
+        return self._quoted(f"{self.name}_batches")
+
+    def _quoted(self, name: str) -> str:
+        return f'"{self.schema}"."{name}"' if self.schema else f'"{name}"'
+
+    def creation(self) -> str:
+        """Makes both tables where they are not."""
+        columns = ", ".join(_definition(column, new=True) for column in COLUMNS)
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.quoted} ({columns}, PRIMARY KEY ({_KEY}));\n"
+            f"CREATE TABLE IF NOT EXISTS {self.ledger} (batch_id text PRIMARY KEY,"
+            " write_time timestamptz NOT NULL DEFAULT now(), events integer NOT NULL, rejected jsonb)"
+        )
+
+    def widening(self, present: Collection[str]) -> str | None:
+        """Adds the columns that a table with those `present` lacks; None where it lacks none."""
+        lacking = [column for column in COLUMNS if column.name not in present]
+        if not lacking:
+            return None
+        # What is there already has no value for them, so none of them can be NOT NULL.
+        added = ", ".join(f"ADD COLUMN IF NOT EXISTS {_definition(column, new=False)}" for column in lacking)
+        return f"ALTER TABLE {self.quoted} {added}"
+
+    def claim(self) -> str:
+        """Takes down the batch $1 of $2 events; answers with a row where it had not been taken down before."""
+        return (
+            f"INSERT INTO {self.ledger} (batch_id, events) VALUES ($1, $2) ON CONFLICT (batch_id) DO NOTHING"  # noqa: S608
+            " RETURNING batch_id"
+        )
+
+    def rejected(self) -> str:
+        """What was rejected of the batch $1."""
+        return f"SELECT rejected FROM {self.ledger} WHERE batch_id = $1"  # noqa: S608
+
+    def note_rejected(self) -> str:
+        """Takes down what was rejected of the batch $1."""
+        return f"UPDATE {self.ledger} SET rejected = $2 WHERE batch_id = $1"  # noqa: S608
+
+    def forgetting(self) -> str:
+        """Removes batches from the ledger that were written more than the interval $1 ago."""
+        return f"DELETE FROM {self.ledger} WHERE write_time < now() - $1::interval"  # noqa: S608
+
+    def filling(self) -> str:
+        """Inserts what is in the stage, but for the events that the table has."""
+        return (
+            f"INSERT INTO {self.quoted} ({_NAMES}) SELECT {_NAMES} FROM pg_temp.{STAGE}"  # noqa: S608
+            f" ON CONFLICT ({_KEY}) DO NOTHING"
+        )
+
+
+def _definition(column: Column, *, new: bool) -> str:
+    required = " NOT NULL" if new and not column.nullable else ""
+    return f'"{column.name}" {TYPES[column.kind]}{required}'

@@ -1,0 +1,1 @@
+"""The `s3` sink: each batch is one object in a bucket."""

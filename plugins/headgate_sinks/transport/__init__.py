@@ -1,0 +1,1 @@
+"""How sinks reach their targets: HTTP with its outcomes, guarded addresses, ClickHouse over HTTP."""

@@ -1,1 +1,0 @@
-"""People: their accounts, how they sign in, and the tokens of their command lines."""

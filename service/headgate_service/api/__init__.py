@@ -1,0 +1,1 @@
+"""Every gRPC service. The only folder, beside the composition root, that knows gRPC."""

@@ -1,0 +1,166 @@
+"""ProjectDeliveryService: a project's sinks, dead letters and events, for its members."""
+
+import asyncio
+from asyncio import FIRST_COMPLETED
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import grpc
+from headgate.v1 import delivery_service_pb2 as delivery
+from headgate.v1 import project_delivery_service_pb2 as wire
+from headgate.v1 import project_delivery_service_pb2_grpc
+
+from headgate_service.api.callers import Callers
+from headgate_service.api.rpc_status import answered
+from headgate_service.api.sinks import LETTERS, MAX_LETTERS, dead_letter, sink_rows
+from headgate_service.config import SinkRule
+from headgate_service.directory.project import Project
+from headgate_service.errors import InvalidArgument, SinkUnknown
+from headgate_service.log.tail import Tail, Watchers
+from headgate_service.model.principal import Role
+from headgate_service.project_sinks.serving import project_sink_name
+from headgate_service.sink_control.dead_letters import DeadLetters
+from headgate_service.sink_control.sinks import Sinks, SinkView
+
+# What a JWT's scopes must hold.
+READ, WRITE = "logs:read", "projects:write"
+MAX_LAST = 1_000
+# How long one whose membership ended may go on watching.
+CHECK_SECONDS = 4.0
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryServiceServicer):
+    """Translates between the wire and what acts, once the caller is let in. `now_ms` is milliseconds since 1970."""
+
+    def __init__(
+        self,
+        callers: Callers,
+        sinks: Sinks,
+        dead_letters: DeadLetters,
+        tail: Tail,
+        now_ms: Callable[[], int],
+        stopped: asyncio.Event,
+        watchers: Watchers,
+        check_seconds: float = CHECK_SECONDS,
+    ) -> None:
+        self._callers = callers
+        self._sinks = sinks
+        self._dead_letters = dead_letters
+        self._tail = tail
+        self._now_ms = now_ms
+        self._stopped = stopped
+        self._watchers = watchers
+        self._check_seconds = check_seconds
+
+    @answered
+    async def ListProjectSinks(
+        self, request: wire.ListProjectSinksRequest, context: _Context
+    ) -> wire.ListProjectSinksResponse:
+        _, project = await self._callers.enter(context, request.project, Role.VIEWER, READ)
+        views = [view for view in await self._sinks.view([project]) if view.books]
+        now_ms = self._now_ms()
+        return wire.ListProjectSinksResponse(
+            sinks=[_discreet(row, view, project) for view in views for row in sink_rows(view, now_ms)]
+        )
+
+    @answered
+    async def ListProjectDeadLetters(
+        self, request: wire.ListProjectDeadLettersRequest, context: _Context
+    ) -> wire.ListProjectDeadLettersResponse:
+        _, project = await self._callers.enter(context, request.project, Role.VIEWER, READ)
+        if not 0 <= request.limit <= MAX_LETTERS:
+            raise InvalidArgument("limit", f"must be 1 to {MAX_LETTERS}, or absent")
+        limit = request.limit or LETTERS
+        rules = [self._rule(project, request.sink)] if request.sink else self._rules(project)
+        response = wire.ListProjectDeadLettersResponse()
+        for rule in rules:
+            async for letter in self._dead_letters.of(project, rule.name):
+                if len(response.dead_letters) == limit:
+                    return response
+                response.dead_letters.append(dead_letter(letter, with_event=False))
+        return response
+
+    @answered
+    async def GetProjectDeadLetter(
+        self, request: wire.GetProjectDeadLetterRequest, context: _Context
+    ) -> wire.GetProjectDeadLetterResponse:
+        _, project = await self._callers.enter(context, request.project, Role.VIEWER, READ)
+        letter = await self._dead_letters.get(project, request.id)
+        return wire.GetProjectDeadLetterResponse(dead_letter=dead_letter(letter, with_event=True))
+
+    @answered
+    async def RetryProjectDeadLetters(
+        self, request: wire.RetryProjectDeadLettersRequest, context: _Context
+    ) -> wire.RetryProjectDeadLettersResponse:
+        _, project = await self._callers.enter(context, request.project, Role.MEMBER, WRITE)
+        rule = self._rule(project, request.sink)
+        queued, skipped = await self._dead_letters.retry(project, rule.name, frozenset(request.ids) or None)
+        return wire.RetryProjectDeadLettersResponse(queued=queued, skipped=skipped)
+
+    @answered
+    async def PurgeProjectDeadLetters(
+        self, request: wire.PurgeProjectDeadLettersRequest, context: _Context
+    ) -> wire.PurgeProjectDeadLettersResponse:
+        _, project = await self._callers.enter(context, request.project, Role.ADMIN, WRITE)
+        rule = self._rule(project, request.sink)
+        purged, skipped = await self._dead_letters.purge(project, rule.name, frozenset(request.ids) or None)
+        return wire.PurgeProjectDeadLettersResponse(purged=purged, skipped=skipped)
+
+    @answered
+    async def TailProjectEvents(
+        self, request: wire.TailProjectEventsRequest, context: _Context
+    ) -> AsyncIterator[wire.TailProjectEventsResponse]:
+        author, project = await self._callers.enter(context, request.project, Role.VIEWER, READ)
+        if not 0 <= request.last <= MAX_LAST:
+            raise InvalidArgument("last", f"must be 0 to {MAX_LAST}")
+        with self._watchers.one_more(author.principal):
+            # So that the caller hears at once that they are let in.
+            yield wire.TailProjectEventsResponse()
+            if request.no_follow:
+                async for event in self._tail.latest([project], request.last):
+                    yield wire.TailProjectEventsResponse(event=event)
+                return
+            async for response in self._watch(context, project, request.last):
+                yield response
+
+    async def _watch(
+        self, context: _Context, project: Project, last: int
+    ) -> AsyncIterator[wire.TailProjectEventsResponse]:
+        loop, events = asyncio.get_running_loop(), self._tail.events(lambda: [project], last)
+        checked, coming = loop.time(), asyncio.ensure_future(anext(events))
+        stopping = asyncio.ensure_future(self._stopped.wait())
+        try:
+            while not self._stopped.is_set():
+                due = checked + self._check_seconds
+                await asyncio.wait({coming, stopping}, timeout=max(due - loop.time(), 0), return_when=FIRST_COMPLETED)
+                if loop.time() - checked >= self._check_seconds:
+                    # Who was let in may have been shut out since.
+                    await self._callers.check(context, project.id, Role.VIEWER, READ)
+                    checked = loop.time()
+                    yield wire.TailProjectEventsResponse()
+                if coming.done():
+                    yield wire.TailProjectEventsResponse(event=coming.result())
+                    coming = asyncio.ensure_future(anext(events))
+        finally:
+            coming.cancel()
+            stopping.cancel()
+
+    def _rules(self, project: Project) -> Sequence[SinkRule]:
+        return self._sinks.rules_of(project)
+
+    def _rule(self, project: Project, name: str) -> SinkRule:
+        rules = self._rules(project)
+        for rule in rules:
+            if rule.name in (name, project_sink_name(project.slug, name)):
+                return rule
+        known = ", ".join(rule.name for rule in rules) or "none"
+        raise SinkUnknown(f"the project has no sink called {name!r}; it has: {known}")
+
+
+def _discreet(row: delivery.SinkRow, view: SinkView, project: Project) -> delivery.SinkRow:
+    """The row without what a sink that other projects share may tell of them."""
+    if view.rule.projects is None or not view.rule.projects <= {project.id, project.slug}:
+        row.last_error = ""
+    return row

@@ -1,0 +1,53 @@
+"""QueryService over gRPC."""
+
+import uuid
+from typing import Any
+
+import grpc
+import orjson
+from headgate.v1.query_service_pb2 import QueryRequest, QueryResponse
+from headgate.v1.query_service_pb2_grpc import QueryServiceServicer
+
+from headgate_service.api.callers import Callers
+from headgate_service.api.rpc_status import answered
+from headgate_service.errors import StoreDown, invalid
+from headgate_service.model.principal import Role
+from headgate_service.query.csv_text import csv_text
+from headgate_service.query.queries import Asker, Queries
+from headgate_service.query.query import project_of
+
+SCOPE = "analytics:read"
+MAX_BYTES = 1024 * 1024
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class QueryServicer(QueryServiceServicer):
+    """Lets callers in and has their queries answered. Without `queries` there is no store to ask."""
+
+    def __init__(self, callers: Callers, queries: Queries | None) -> None:
+        self._callers = callers
+        self._queries = queries
+
+    @answered
+    async def Query(self, request: QueryRequest, context: _Context) -> QueryResponse:
+        author = await self._callers.author(context)
+        asked = _read(request.request_json)
+        # Who may not know of the project learns nothing of what else may be wrong with the query.
+        project = await self._callers.admit(author, project_of(asked), Role.VIEWER, SCOPE)
+        if self._queries is None:
+            raise StoreDown("there is no store to ask: events are not kept for queries here")
+        request_id = author.origin.request_id or uuid.uuid4().hex
+        answer = await self._queries.answer(asked, Asker(project.id, project.slug, project.time_zone, request_id))
+        if request.csv:
+            return QueryResponse(csv=csv_text(answer.type, orjson.loads(answer.results)))
+        return QueryResponse(answer_json=answer.json())
+
+
+def _read(body: bytes) -> object:
+    if len(body) > MAX_BYTES:
+        raise invalid("", f"the query is more than {MAX_BYTES} bytes")
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise invalid("", f"not valid JSON: {error}") from None

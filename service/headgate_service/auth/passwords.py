@@ -1,0 +1,119 @@
+"""Passwords: what they may be, and how they are kept and checked."""
+
+import asyncio
+import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from importlib.resources import files
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from headgate_service.config import AttemptLimits
+from headgate_service.errors import HashingBusy, InvalidArgument, TooManyAttempts
+from headgate_service.redis.pipeline import RedisPipeline
+
+
+class Attempts:
+    """Counts attempts in Redis, by account and by address; one that succeeds is given back.
+
+    Every call may raise RedisUnavailable and ResponseError: passwords that cannot be counted are not checked.
+    """
+
+    def __init__(self, redis: RedisPipeline, limits: AttemptLimits) -> None:
+        self._redis = redis
+        self._limits = limits
+        self._script = files(__package__).joinpath("scripts", "attempt.lua").read_bytes()
+
+    async def take(self, account: str, address: str) -> None:
+        """Counts an attempt before it is made, so that no burst gets past the limit. Raises TooManyAttempts."""
+        limits = self._limits
+        for key, most, window_ms in (
+            # First: an address that tried too often must not go on to use up the attempts of others' accounts.
+            (_address(address), limits.address, limits.address_window_ms),
+            (_account(account), limits.account, limits.account_window_ms),
+        ):
+            wait_ms = int(await self._redis.execute("EVAL", self._script, 1, key, most, window_ms))
+            if wait_ms:
+                raise TooManyAttempts("too many failed attempts to sign in: wait, and try again", wait_ms / 1000)
+
+    async def succeeded(self, account: str, address: str) -> None:
+        """Forgets the account's attempts, and gives the address its one back."""
+        await self._redis.execute("DEL", _account(account))
+        # An expired counter must not come back as a negative one that never expires.
+        if await self._redis.execute("EXISTS", _address(address)):
+            await self._redis.execute("DECR", _address(address))
+
+
+def _account(email: str) -> str:
+    # Hashed: what is tried as an address may be a password in the wrong field.
+    return f"headgate:login:account:{sha256(email.encode(errors='surrogatepass')).hexdigest()[:32]}"
+
+
+def _address(address: str) -> str:
+    return f"headgate:login:address:{address or 'unknown'}"
+
+
+MIN_CHARACTERS, MAX_CHARACTERS = 10, 1_000
+# OWASP's Argon2id: 19 MiB for 15 ms or so, and as much again for each one at work beside it.
+PASSES, MEMORY_KIB, LANES = 2, 19 * 1024, 1
+AT_ONCE, WAITING = 2, 32
+
+_Made = TypeVar("_Made")
+
+
+def valid_password(password: str) -> str:
+    """A password that somebody may take. Raises InvalidArgument."""
+    if not MIN_CHARACTERS <= len(password) <= MAX_CHARACTERS:
+        raise InvalidArgument("password", f"must have {MIN_CHARACTERS} to {MAX_CHARACTERS} characters")
+    return password
+
+
+class Passwords:
+    """Argon2id in threads of its own, a few at once: the event loop goes on, and memory is bounded."""
+
+    def __init__(self, at_once: int = AT_ONCE, waiting: int = WAITING) -> None:
+        self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="passwords")
+        self._most = at_once + waiting
+        self._under_way = 0
+        # Of a password that nobody has: to check against it is as much work as against anybody's.
+        self._nobodys = self._hasher.hash("nobody's password")
+
+    async def hash(self, password: str) -> str:
+        """What is kept of a password: the hash with its salt and parameters. Raises HashingBusy."""
+        return await self._run(self._hasher.hash, _normal(password))
+
+    async def verify(self, kept: str | None, password: str) -> bool:
+        """Whether it is the password; False, after the same work, where `kept` is None. Raises HashingBusy."""
+        return await self._run(self._verify, kept or self._nobodys, _normal(password)) and kept is not None
+
+    def outdated(self, kept: str) -> bool:
+        """Whether it was hashed with other parameters than today's."""
+        return self._hasher.check_needs_rehash(kept)
+
+    def close(self) -> None:
+        """Takes nothing more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, work: Callable[..., _Made], *arguments: object) -> _Made:
+        if self._under_way >= self._most:
+            raise HashingBusy("too many passwords are being checked: retry in a moment")
+        self._under_way += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        finally:
+            self._under_way -= 1
+
+    def _verify(self, kept: str, password: bytes) -> bool:
+        try:
+            return self._hasher.verify(kept, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+def _normal(password: str) -> bytes:
+    """The same bytes however a keyboard composes its characters."""
+    return unicodedata.normalize("NFKC", password[: MAX_CHARACTERS + 1]).encode(errors="surrogatepass")

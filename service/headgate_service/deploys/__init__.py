@@ -1,0 +1,1 @@
+"""Deploys: activates a version of a project's config, and previews what it would change."""

@@ -1,0 +1,1 @@
+"""Ingestion: authenticate, decide, append, answer."""

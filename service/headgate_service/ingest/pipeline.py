@@ -1,0 +1,305 @@
+"""The way of a request: enter, complete, append, answer."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from hashlib import blake2b
+
+import msgspec
+import orjson
+from headgate.v1 import event_pb2, log_pb2, outcome_pb2
+from headgate.v1.ingest_service_pb2 import ExperimentsWanted, GatheredAnswer
+
+from headgate_service.config import RateLimits
+from headgate_service.ingest.answer import IngestAnswer, add_refusals, unfit_request
+from headgate_service.ingest.authentication import Authentication, Caller
+from headgate_service.ingest.limits import tell_limits, until_next_month, until_next_window
+from headgate_service.ingest.refusal import Refused
+from headgate_service.ingest.refusal_ledger import RefusalLedger
+from headgate_service.ingest.sessions import Known
+from headgate_service.log.append import (
+    Append,
+    Appender,
+    CountersLost,
+    Idempotency,
+    LogProject,
+    LogUnavailable,
+    Rate,
+    Verdict,
+)
+from headgate_service.log.entry import encode_entry
+from headgate_service.log.reader import write_timestamp
+from headgate_service.model.event_rules import complete_user
+from headgate_service.model.principal import PrincipalKind
+from headgate_service.model.receipt import ReceiptMaker
+from headgate_service.policy.decision import Decision, judge, reason_name
+from headgate_service.policy.policy import Policy
+
+
+def enrich(events: Sequence[event_pb2.Event], known: Known, project_id: str) -> None:
+    """Adds `user_id`, and the properties `role` and `tenant`, each to the events that lack it.
+
+    The role is a person's in the project, the tenant their organisation's id; a JWT's are what its claims of these
+    names say.
+    """
+    principal = known.principal
+    if principal.kind is PrincipalKind.JWT:
+        user_id, role = principal.subject, principal.claimed_role
+    else:
+        user_id, role = principal.user_id or "", str(known.roles.get(project_id, ""))
+    added = {name: value for name, value in (("role", role), ("tenant", principal.organisation_id)) if value}
+    for event in events:
+        if not event.user_id:
+            event.user_id = user_id
+        if added:
+            properties = orjson.loads(event.properties_json) if event.properties_json else {}
+            if added.keys() - properties.keys():
+                event.properties_json = orjson.dumps({**added, **properties})
+
+
+_RETRY_LOG = timedelta(seconds=1)
+_RETRY_FULL = timedelta(seconds=10)
+# Callers of the other APIs cannot give events ids of their own.
+_NAMING_EVENTS = frozenset({event_pb2.DIALECT_GRPC, event_pb2.DIALECT_PROMPTING_COMPANY})
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """A request whose events, those of `entry`, are acceptable, each by its API's rules. They are changed on their way.
+
+    `refused` events stood beside them and were not, for `refused_reason`. `request_hash` is SHA-256 of what a repeat
+    under `idempotency_key` must equal. `each` asks for a result per event, else only what the project's policy says of
+    some is told. `all_or_nothing`: where the policy refuses one event, it refuses the request. `experiments` asks for
+    some of the project's.
+    """
+
+    dialect: event_pb2.Dialect
+    entry: log_pb2.LogEntry
+    credential: str
+    project: str = ""
+    origin: str = ""
+    client_address: str = ""
+    idempotency_key: str = ""
+    request_hash: bytes = b""
+    dry_run: bool = False
+    refused: int = 0
+    refused_reason: outcome_pb2.Reason = outcome_pb2.REASON_UNSPECIFIED
+    each: bool = False
+    all_or_nothing: bool = False
+    experiments: ExperimentsWanted | None = None
+
+    @property
+    def events(self) -> Sequence[event_pb2.Event]:
+        return self.entry.events
+
+
+class Ingest:
+    """Takes requests in. `reached` names the sinks that some of a project's events would reach."""
+
+    def __init__(
+        self,
+        entrance: Authentication,
+        appender: Appender,
+        receipts: ReceiptMaker,
+        refusals: RefusalLedger,
+        limits: RateLimits,
+        reached: Callable[[str, Sequence[event_pb2.Event]], Sequence[str]],
+    ) -> None:
+        self._entrance = entrance
+        self._appender = appender
+        self._receipts = receipts
+        self._refusals = refusals
+        self._limits = limits
+        self._reached = reached
+
+    async def take(self, submission: Submission) -> GatheredAnswer:
+        """The answer, with a `response`. Raises Refused. What it calls accepted is durable and counted."""
+        caller = await self._entrance.enter(
+            submission.dialect, submission.credential, submission.project, submission.origin
+        )
+        if caller.beside is not None:
+            enrich(submission.events, caller.beside, caller.project.id)
+        if (policy := caller.project.policy) is not None:
+            self._check(policy, submission, caller)
+        if not submission.events and not submission.idempotency_key:
+            self._count_beside(submission, caller)
+            return GatheredAnswer(response={}, experiments_json=_experiments(submission, policy))
+        try:
+            answer = await self._append(submission, caller)
+        except Refused as refused:
+            # Faults of events are those of schemas: what the API's own rules refuse does not come here.
+            why = reason_name(outcome_pb2.REASON_SCHEMA) if refused.refusal.faults else refused.reason
+            self._count_refused(submission, caller, why, len(submission.events) + submission.refused)
+            raise
+        if submission.refused and not answer.response.replayed:
+            self._count_beside(submission, caller)
+        return answer
+
+    def _count_beside(self, submission: Submission, caller: Caller) -> None:
+        self._count_refused(submission, caller, reason_name(submission.refused_reason), submission.refused)
+
+    def _count_refused(self, submission: Submission, caller: Caller, reason: str, events: int) -> None:
+        if events and not submission.dry_run:
+            self._refusals.count(caller.project.id, caller.project.shard, reason, events)
+
+    def _check(self, policy: Policy, submission: Submission, caller: Caller) -> None:
+        if not policy.readable:
+            raise Refused.because(
+                outcome_pb2.CAUSE_UNAVAILABLE, "not confirmed, as the project's config cannot be read", _RETRY_FULL
+            )
+        if not submission.origin or policy.allows(submission.origin):
+            return
+        refused = Refused.because(outcome_pb2.CAUSE_ORIGIN_FORBIDDEN, "the project does not allow this origin")
+        self._count_refused(submission, caller, refused.reason, len(submission.events) + submission.refused)
+        raise refused
+
+    async def _append(self, submission: Submission, caller: Caller) -> GatheredAnswer:
+        policy = caller.project.policy
+        entry = submission.entry
+        entry.dialect = submission.dialect
+        events = entry.events
+        judged = Decision(len(events))
+        unfit = False
+        if policy is not None:
+            judged = await judge(policy, events, submission.origin)
+            unfit = bool(judged.refused) and (submission.all_or_nothing or judged.nothing_taken)
+            if unfit and (submission.dry_run or not submission.idempotency_key):
+                return self._unfit(submission, caller, judged)
+        if submission.dialect == event_pb2.DIALECT_GRPC or caller.beside is not None:
+            # Otherwise the gateway has done it.
+            for event in events:
+                complete_user(event)
+        if caller.marks_test:
+            for event in events:
+                event.test = True
+        if unfit or judged.dropped or judged.refused:
+            kept = [] if unfit else [events[place] for place in judged.kept]
+            entry = log_pb2.LogEntry(dialect=submission.dialect, events=kept)
+        event_ids = _event_ids(entry) if submission.dialect in _NAMING_EVENTS else {}
+        project = LogProject(caller.project.id, caller.project.shard, caller.project.monthly_limit)
+        rate = self._rate(submission, caller)
+        append = Append(
+            encode_entry(entry),
+            event_ids,
+            _idempotency(submission, caller),
+            rate,
+            # The first answer stands even where the policy has changed since; a new one is not remembered.
+            submission.dry_run or unfit,
+            judged.counts,
+            judged.note if submission.idempotency_key else b"",
+            asks_replay=unfit,
+        )
+        try:
+            verdict = await self._appender.append(project, append)
+        except CountersLost as error:
+            raise Refused.because(
+                outcome_pb2.CAUSE_UNAVAILABLE,
+                "nothing was taken, as the counters of limits were lost and are not put back yet: retry with the same "
+                "idempotency key or event ids",
+                _RETRY_LOG,
+            ) from error
+        except LogUnavailable as error:
+            raise Refused.because(
+                outcome_pb2.CAUSE_UNAVAILABLE,
+                "not confirmed, as the log does not answer: retry with the same idempotency key or event ids",
+                _RETRY_LOG,
+            ) from error
+        if (refused := _refused(verdict, rate, project)) is not None:
+            refused.limits = outcome_pb2.LimitState()
+            tell_limits(refused.limits, verdict, rate, project.monthly_limit)
+            raise refused
+        replayed = verdict.status == "replay"
+        if replayed:
+            judged = Decision.of_note(verdict.note, len(submission.events))
+        elif unfit:
+            return self._unfit(submission, caller, judged)
+        answer = GatheredAnswer()
+        response = answer.response
+        response.replayed, response.warned = replayed, judged.warned
+        if rate is not None or project.monthly_limit is not None:
+            tell_limits(response.limits, verdict, rate, project.monthly_limit)
+        told = IngestAnswer(events, judged, project, verdict)
+        told.add_results(response, each=submission.each, dry_run=submission.dry_run)
+        if submission.dry_run:
+            stored = told.as_stored(submission.dialect)
+            answer.dry_run_events.extend(stored)
+            answer.dry_run_sinks.extend(self._reached(project.id, stored) if caller.sees_sinks else ())
+        elif events:
+            receipt = told.receipt(submission.refused)
+            response.receipt = self._receipts.make(receipt)
+            if receipt.ranges:
+                write_timestamp(response.receive_time, receipt.ms)
+        # Else nothing is stored but that its key was used.
+        return answer
+
+    def _unfit(self, submission: Submission, caller: Caller, judged: Decision) -> GatheredAnswer:
+        """The answer to a request of which the policy takes nothing: it is no success, and not remembered as one."""
+        if submission.all_or_nothing:
+            raise unfit_request(judged)
+        for counted, events in judged.counts.items():
+            self._count_refused(submission, caller, counted.removeprefix("refused:"), events)
+        answer = GatheredAnswer(response={})
+        add_refusals(answer.response, submission.events, judged)
+        return answer
+
+    def _rate(self, submission: Submission, caller: Caller) -> Rate | None:
+        limit = self._limits.of(submission.dialect, caller.project.rate_limit)
+        if limit is None:
+            return None
+        who = caller.sender
+        if not who:
+            who = f"address:{blake2b(submission.client_address.encode(), digest_size=16).hexdigest()}"
+        # A plan that sets another window is obeyed at once, not when the old window has ended.
+        return Rate(f"{who}:{limit.window_ms}", limit.requests, limit.window_ms)
+
+
+def _event_ids(entry: log_pb2.LogEntry) -> dict[int, str]:
+    return {index: event_id for index, event in enumerate(entry.events) if (event_id := event.event_id)}
+
+
+def _experiments(submission: Submission, policy: Policy | None) -> bytes:
+    wanted = submission.experiments
+    if wanted is None or policy is None:
+        return b""
+    return orjson.dumps(policy.experiments(frozenset(wanted.ids), test=wanted.test))
+
+
+def _idempotency(submission: Submission, caller: Caller) -> Idempotency | None:
+    """The key, made unique to credential and route; a project's keys are apart in any case."""
+    if not submission.idempotency_key:
+        return None
+    scoped = f"{caller.sender}\n{submission.dialect}\n{submission.idempotency_key}"
+    return Idempotency(blake2b(scoped.encode(), digest_size=16).hexdigest(), submission.request_hash)
+
+
+def _refused(verdict: Verdict, rate: Rate | None, project: LogProject) -> Refused | None:
+    match verdict.status:
+        case "mismatch":
+            return Refused.because(
+                outcome_pb2.CAUSE_IDEMPOTENCY_MISMATCH,
+                "this idempotency key was used within 24 hours for another request: use a new key",
+            )
+        case "full":
+            return Refused.because(
+                outcome_pb2.CAUSE_UNAVAILABLE,
+                "the log is full, as a sink that must not lose events is behind: retry later",
+                _RETRY_FULL,
+            )
+        case "rate":
+            assert rate is not None  # noqa: S101 - the script refuses by a limit only where one was given
+            refused = Refused.because(
+                outcome_pb2.CAUSE_RATE_LIMITED,
+                f"over {rate.limit} requests in {rate.window_ms // 1000} s: retry when the window begins anew",
+                until_next_window(verdict),
+            )
+            refused.refusal.limit, refused.refusal.used = rate.limit, verdict.rate_used
+        case "quota":
+            assert project.monthly_limit is not None  # noqa: S101 - as above
+            refused = Refused.because(
+                outcome_pb2.CAUSE_QUOTA_EXCEEDED,
+                f"the month's limit of {project.monthly_limit} events has no room for {verdict.fresh} more: "
+                "none was counted",
+                until_next_month(verdict),
+            )
+            refused.refusal.limit, refused.refusal.used = project.monthly_limit, verdict.month_used
+        case _:
+            return None
+    return refused

@@ -1,0 +1,1 @@
+"""Values that import no behaviour."""

@@ -1,0 +1,1 @@
+"""Projects, their keys, members and usage."""
