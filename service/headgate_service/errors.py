@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 RETRY_SECONDS = 1.0
 MAX_FAULTS = 100
@@ -10,112 +11,25 @@ MAX_SHOWN_CHARACTERS = 300
 MAX_TOLD_BYTES = 4_000
 
 
-class DirectoryUnavailable(Exception):
-    """It cannot be told now whether the key is good, or what its project is: retry after `retry_seconds`."""
+class Code(Enum):
+    """The kind of a failure, which decides what a caller can do about it. `api` maps it to the status of a call."""
 
-    def __init__(self, message: str, retry_seconds: float = RETRY_SECONDS) -> None:
-        super().__init__(message)
-        self.retry_seconds = retry_seconds
-
-
-class ProjectForbidden(Exception):
-    """There is no such project, or the credential may not write to it."""
-
-
-class ProjectGone(Exception):
-    """The project or its organisation was deleted."""
-
-
-class SlugTaken(Exception):
-    """Another project, perhaps a deleted one, has the slug."""
-
-
-class KeyUnknown(Exception):
-    """No key, or none of the project, has that id."""
-
-    SAID = "no key has that id: give the id (key_...), not the key itself"
-
-
-class KeyRevoked(Exception):
-    """The key was ended, so that nothing can take its place."""
-
-
-class ProjectUnknown(Exception):
-    """No project has that id or slug, or it was deleted."""
-
-
-class InvalidArgument(Exception):
-    """A field that holds what it may not; `field` names it."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
-
-
-class MemberUnknown(Exception):
-    """That person is no member of the project."""
-
-
-class LastOwner(Exception):
-    """The project would be left without an owner."""
-
-
-class DeadLetterUnknown(Exception):
-    """The project has no dead letter of that id."""
-
-
-class ReplayUnknown(Exception):
-    """There is no replay of that id."""
-
-
-class TestUnanswered(Exception):
-    """No forwarder said what came of the test."""
-
-    __test__ = False
-
-
-class SinkUnknown(Exception):
-    """No sink of the configuration has that name."""
-
-
-class TooManyQueries(Exception):
-    """As many queries of the project as may run do: retry after `retry_seconds`."""
-
-    retry_seconds = 1.0
-
-
-class QueryTimeout(Exception):
-    """The query took longer than it may."""
-
-
-class StoreDown(Exception):
-    """The store does not answer."""
-
-
-class StoreFailed(Exception):
-    """The store has no answer."""
-
-
-class LogUnreachable(Exception):
-    """Redis did not answer, or not in time."""
-
-
-class TooManyTails(Exception):
-    """As many watch events as this service admits."""
-
-
-class ControlDbUnavailable(Exception):
-    """The control DB did not answer, or not in time. Nothing was changed, but for a commit whose answer was lost."""
-
-
-class RedisUnavailable(Exception):
-    """Redis did not answer. What the command was to do may or may not have been done."""
+    INVALID_ARGUMENT = auto()
+    UNAUTHENTICATED = auto()
+    PERMISSION_DENIED = auto()
+    NOT_FOUND = auto()
+    ALREADY_EXISTS = auto()
+    FAILED_PRECONDITION = auto()
+    OUT_OF_RANGE = auto()
+    RESOURCE_EXHAUSTED = auto()
+    DEADLINE_EXCEEDED = auto()
+    UNAVAILABLE = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class ConfigFault:
-    """One thing that is wrong: `path` is a JSON Pointer into the config, empty for all of it."""
+class Fault:
+    """One thing that is wrong. `path` names a field of the request, or is a JSON Pointer into a config, where the
+    empty one means all of it."""
 
     path: str
     message: str
@@ -124,22 +38,55 @@ class ConfigFault:
         return f"{self.path or 'the config'}: {self.message}"
 
 
-class PolicyInvalid(Exception):
-    """A config with faults, at least one and at most 100 of them; its message names the first few."""
+class Failure(Exception):
+    """The base of every cause. `reason` is a stable word that callers see; `retry_after` is in seconds, None: a repeat
+    does not help."""
 
-    def __init__(self, faults: Iterable[ConfigFault]) -> None:
-        self.faults = tuple(faults)[:MAX_FAULTS]
-        shown = "; ".join(str(fault)[:MAX_SHOWN_CHARACTERS] for fault in self.faults[:MAX_SHOWN])
-        more = len(self.faults) - MAX_SHOWN
-        super().__init__(f"{shown}; and {more} more" if more > 0 else shown)
+    code: Code = Code.UNAVAILABLE
+    reason: str = ""
+    retry_after: float | None = None
+    faults: Sequence[Fault] = ()
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message)
+        if retry_after is not None:
+            self.retry_after = retry_after
+        if faults:
+            self.faults = tuple(faults)
+
+
+# What the caller sent is wrong.
+
+
+class InvalidArgument(Failure):
+    """A field has a value that is not allowed; `field` names it."""
+
+    code, reason = Code.INVALID_ARGUMENT, "invalid_argument"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}", faults=[Fault(field, message)])
+        self.field = field
+        self.message = message
+
+
+class PolicyInvalid(Failure):
+    """A config with 1 to 100 faults; its message names the first few."""
+
+    code, reason = Code.FAILED_PRECONDITION, "config_invalid"
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        kept = tuple(faults)[:MAX_FAULTS]
+        shown = "; ".join(str(fault)[:MAX_SHOWN_CHARACTERS] for fault in kept[:MAX_SHOWN])
+        more = len(kept) - MAX_SHOWN
+        super().__init__(f"{shown}; and {more} more" if more > 0 else shown, faults=kept)
 
     @property
-    def told(self) -> Sequence[ConfigFault]:
-        """As many of the faults, in order, as the status of a call can bear, which travels in HTTP headers."""
-        told: list[ConfigFault] = []
+    def told(self) -> Sequence[Fault]:
+        """The first faults, as many as fit into the status of a call, which travels in HTTP headers."""
+        told: list[Fault] = []
         left = MAX_TOLD_BYTES
         for fault in self.faults:
-            short = ConfigFault(fault.path[:MAX_SHOWN_CHARACTERS], fault.message[:MAX_SHOWN_CHARACTERS])
+            short = Fault(fault.path[:MAX_SHOWN_CHARACTERS], fault.message[:MAX_SHOWN_CHARACTERS])
             left -= len(short.path.encode()) + len(short.message.encode()) + 8
             if told and left < 0:
                 break
@@ -147,103 +94,276 @@ class PolicyInvalid(Exception):
         return told
 
 
-class DeployUnknown(Exception):
-    """The project has no such version."""
+class QueryRefused(Failure):
+    """`reason` is the API's code, `field` the path of what is wrong in the request, such as `filter.and[0].op`."""
 
-
-class SecretKeyMissing(Exception):
-    """A deploy takes a secret key beside a person, and none was given."""
-
-
-class SecretKeyInvalid(Exception):
-    """The secret key is malformed, unknown or revoked."""
-
-
-class SecretKeyForbidden(Exception):
-    """The key is of another kind, or of another project than the caller or the request means."""
-
-
-class QueryRefused(Exception):
-    """`code` is the API's, `field` the path of what is wrong in the request, such as `filter.and[0].op`."""
-
-    def __init__(self, code: str, message: str, field: str | None = None) -> None:
-        super().__init__(message)
-        self.code = code
+    def __init__(self, reason: str, message: str, field: str | None = None) -> None:
+        super().__init__(message, faults=[Fault(field, message)] if field else ())
+        self.reason = reason
         self.field = field
 
 
 class QueryInvalid(QueryRefused):
-    """The request is not one that the grammar knows."""
+    """The request does not follow the grammar of queries."""
+
+    code = Code.INVALID_ARGUMENT
 
 
 class QueryOverLimit(QueryRefused):
     """The request asks for more than one answer may hold or one query may read."""
 
+    code = Code.OUT_OF_RANGE
 
-def invalid(field: str, message: str, code: str = "invalid_query") -> QueryInvalid:
+
+def invalid(field: str, message: str, reason: str = "invalid_query") -> QueryInvalid:
     """A fault of one field; its path is named in the message too, for those who see nothing else."""
-    return QueryInvalid(code, f"{field}: {message}" if field else message, field or None)
+    return QueryInvalid(reason, f"{field}: {message}" if field else message, field or None)
 
 
-class CredentialMissing(Exception):
-    """No credential was given where one is needed."""
+# Who the caller is, and what they may do.
 
 
-class CredentialInvalid(Exception):
-    """The credential is malformed, unknown, ended or expired."""
+class CredentialMissing(Failure):
+    """The call needs a credential."""
+
+    code, reason = Code.UNAUTHENTICATED, "credential_missing"
 
 
-class RoleMissing(Exception):
-    """The caller is a member, with a role that does not suffice."""
+class CredentialInvalid(Failure):
+    """The credential is malformed, unknown, revoked or expired."""
+
+    code, reason = Code.UNAUTHENTICATED, "credential_invalid"
 
 
-class ScopeMissing(Exception):
+class LoginFailed(Failure):
+    """E-mail address and password do not match, or the account is disabled. The message does not say which."""
+
+    code, reason = Code.UNAUTHENTICATED, "login_failed"
+
+
+class CliTokenInvalid(Failure):
+    """The one-time token is unknown, used or expired. The message does not say which."""
+
+    code, reason = Code.UNAUTHENTICATED, "token_invalid"
+
+
+class SecretKeyMissing(Failure):
+    """A person who deploys must give a secret key, too."""
+
+    code, reason = Code.UNAUTHENTICATED, "secret_key_missing"
+
+
+class SecretKeyInvalid(Failure):
+    """The secret key is malformed, unknown or revoked."""
+
+    code, reason = Code.UNAUTHENTICATED, "secret_key_invalid"
+
+
+class SecretKeyForbidden(Failure):
+    """The key is of another kind, or of another project than the caller or the request names."""
+
+    code, reason = Code.PERMISSION_DENIED, "secret_key_forbidden"
+
+
+class RoleMissing(Failure):
+    """The caller is a member of the project, but their role does not allow this."""
+
+    code, reason = Code.PERMISSION_DENIED, "role_missing"
+
+
+class ScopeMissing(Failure):
     """The credential lacks the scope that the call needs."""
 
-
-class PersonRequired(Exception):
-    """Only people do this: the caller is a token without a person behind it."""
+    code, reason = Code.PERMISSION_DENIED, "scope_missing"
 
 
-class SessionRequired(Exception):
-    """Only who signed in with a password does this."""
+class PersonRequired(Failure):
+    """Only people may do this, and the credential belongs to no person."""
+
+    code, reason = Code.PERMISSION_DENIED, "person_required"
 
 
-class LoginFailed(Exception):
-    """E-mail address and password do not belong together, or the account is disabled; which, is not said."""
+class SessionRequired(Failure):
+    """Only callers who signed in with a password may do this."""
+
+    code, reason = Code.PERMISSION_DENIED, "session_required"
 
 
-class CliTokenInvalid(Exception):
-    """The one-time token is unknown, was used, or expired; which, is not said."""
+class ProjectForbidden(Failure):
+    """The project does not exist, or the credential may not write to it."""
+
+    code, reason = Code.PERMISSION_DENIED, "project_forbidden"
 
 
-class UserUnknown(Exception):
-    """Nobody has that e-mail address or id."""
+# What does not exist, or is in the way.
 
 
-class SessionUnknown(Exception):
-    """The caller has no session of that id."""
+class ProjectGone(Failure):
+    """The project or its organisation was deleted."""
+
+    code, reason = Code.NOT_FOUND, "project_gone"
 
 
-class EmailTaken(Exception):
-    """Somebody has that e-mail address already."""
+class ProjectUnknown(Failure):
+    code, reason = Code.NOT_FOUND, "project_unknown"
 
 
-class OrganisationUnknown(Exception):
-    """No organisation has that slug."""
+class OrganisationUnknown(Failure):
+    code, reason = Code.NOT_FOUND, "organisation_unknown"
 
 
-class TooManyAttempts(Exception):
-    """Too many passwords were tried for the account or from the address: retry after `retry_seconds`."""
-
-    def __init__(self, message: str, retry_seconds: float) -> None:
-        super().__init__(message)
-        self.retry_seconds = retry_seconds
+class KeyUnknown(Failure):
+    code, reason = Code.NOT_FOUND, "key_unknown"
+    SAID = "no key has that id: give the id (key_...), not the key itself"
 
 
-class HashingBusy(Exception):
-    """As many passwords as may wait are being checked already: retry in a moment."""
+class UserUnknown(Failure):
+    code, reason = Code.NOT_FOUND, "user_unknown"
 
 
-class KeysUnavailable(Exception):
-    """The keys of a token's issuer cannot be fetched, so that it cannot be told whether the token is good: retry."""
+class MemberUnknown(Failure):
+    code, reason = Code.NOT_FOUND, "member_unknown"
+
+
+class SessionUnknown(Failure):
+    code, reason = Code.NOT_FOUND, "session_unknown"
+
+
+class DeployUnknown(Failure):
+    code, reason = Code.NOT_FOUND, "deploy_unknown"
+
+
+class SinkUnknown(Failure):
+    code, reason = Code.NOT_FOUND, "sink_unknown"
+
+
+class DeadLetterUnknown(Failure):
+    code, reason = Code.NOT_FOUND, "dead_letter_unknown"
+
+
+class ReplayUnknown(Failure):
+    code, reason = Code.NOT_FOUND, "replay_unknown"
+
+
+class SlugTaken(Failure):
+    """Another project has the slug. A deleted project keeps its slug."""
+
+    code, reason = Code.ALREADY_EXISTS, "slug_taken"
+
+
+class EmailTaken(Failure):
+    code, reason = Code.ALREADY_EXISTS, "email_taken"
+
+
+class KeyRevoked(Failure):
+    """The key was revoked, so it cannot be rotated."""
+
+    code, reason = Code.FAILED_PRECONDITION, "key_revoked"
+
+
+class LastOwner(Failure):
+    """The project would be left without an owner."""
+
+    code, reason = Code.FAILED_PRECONDITION, "last_owner"
+
+
+class TestUnanswered(Failure):
+    """No forwarder reported the result of the test."""
+
+    __test__ = False
+    code, reason = Code.FAILED_PRECONDITION, "sink_test_unanswered"
+
+
+# What a limit stops.
+
+
+class TooManyAttempts(Failure):
+    """Too many passwords were tried for the account or from the address."""
+
+    code, reason = Code.RESOURCE_EXHAUSTED, "rate_limited"
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message, retry_after=retry_after)
+
+
+class TooManyQueries(Failure):
+    """The project already runs as many queries as it may."""
+
+    code, reason, retry_after = Code.RESOURCE_EXHAUSTED, "too_many_queries", 1.0
+
+
+class TooManyTails(Failure):
+    """As many callers watch events as this service allows."""
+
+    code, reason = Code.RESOURCE_EXHAUSTED, "too_many_tails"
+
+
+class QueryTimeout(Failure):
+    """The query took longer than allowed."""
+
+    code, reason = Code.DEADLINE_EXCEEDED, "query_too_slow"
+
+
+# What does not answer now: a retry may succeed.
+
+
+class Unavailable(Failure):
+    code, retry_after = Code.UNAVAILABLE, RETRY_SECONDS
+
+
+class ControlDbUnavailable(Unavailable):
+    """The control DB did not answer in time. Nothing was changed, except by a commit if only its answer was lost."""
+
+    reason = "control_db_unavailable"
+
+
+class DirectoryUnavailable(Unavailable):
+    """The service cannot tell at the moment whether the key is valid, or what its project is."""
+
+    reason = "control_db_unavailable"
+
+
+class RedisUnavailable(Unavailable):
+    """Redis did not answer. The command may or may not have been carried out."""
+
+    reason = "redis_unavailable"
+
+
+class LogUnreachable(Unavailable):
+    """Redis did not answer a read of the log in time."""
+
+    reason = "redis_unavailable"
+
+
+class LogUnavailable(Unavailable):
+    """Redis did not confirm an append: the events may or may not be in the log."""
+
+    reason = "redis_unavailable"
+
+
+class CountersLost(LogUnavailable):
+    """Redis has lost the counters of the shard, and they are not restored yet. Nothing was appended."""
+
+
+class StoreDown(Unavailable):
+    """The store does not answer."""
+
+    reason = "store_unavailable"
+
+
+class StoreFailed(Unavailable):
+    """The store answered with an error."""
+
+    reason = "store_unavailable"
+
+
+class KeysUnavailable(Unavailable):
+    """The keys of a token's issuer cannot be fetched, so the token cannot be checked."""
+
+    reason = "issuer_unavailable"
+
+
+class HashingBusy(Unavailable):
+    """Too many passwords are waiting to be checked."""
+
+    reason = "busy"

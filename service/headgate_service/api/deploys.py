@@ -15,8 +15,8 @@ from headgate_service.deploys.preview import EVENTS, MAX_EVENTS, Preview, Previe
 from headgate_service.directory.directory import Directory
 from headgate_service.directory.project import Project
 from headgate_service.errors import (
-    ConfigFault,
     CredentialInvalid,
+    Fault,
     InvalidArgument,
     PolicyInvalid,
     ProjectUnknown,
@@ -141,11 +141,11 @@ def _record(author: Author, project: Project) -> Record:
 def _read(config_json: bytes) -> Any:
     # With defaults written out a config grows, but not to twice of what is allowed.
     if len(config_json) > 2 * MAX_BYTES:
-        raise PolicyInvalid([ConfigFault("", f"is over {MAX_BYTES} bytes of JSON")])
+        raise PolicyInvalid([Fault("", f"is over {MAX_BYTES} bytes of JSON")])
     try:
         return orjson.loads(config_json)
     except orjson.JSONDecodeError as error:
-        raise PolicyInvalid([ConfigFault("", f"is not JSON: {error}")]) from None
+        raise PolicyInvalid([Fault("", f"is not JSON: {error}")]) from None
 
 
 def _preview(made: Preview) -> wire.PreviewDeployResponse:

@@ -23,8 +23,9 @@ from headgate.v1.ingest_service_pb2 import (
 from headgate.v1.ingest_service_pb2_grpc import IngestServiceServicer
 
 from headgate_service.auth.metadata import bearer_key, metadata_value
+from headgate_service.errors import Fault
 from headgate_service.ingest.pipeline import Ingest, Submission
-from headgate_service.ingest.refusal import FieldFault, Refused, rpc_status
+from headgate_service.ingest.refusal import Refused, rpc_status
 from headgate_service.model.event_rules import EventFault, stored_form
 
 _log = structlog.get_logger()
@@ -164,7 +165,7 @@ class IngestServicer(IngestServiceServicer):
 def _unfit(request: IngestEventsRequest) -> Refused | None:
     """Why the request cannot be taken, whatever its events are."""
     if not request.events:
-        fault = FieldFault("events", "must hold at least 1 event")
+        fault = Fault("events", "must hold at least 1 event")
         return Refused.because(outcome_pb2.CAUSE_INVALID, "the request holds no event", faults=(fault,))
     if len(request.events) > MAX_EVENTS:
         return Refused.because(
@@ -177,7 +178,7 @@ def _unfit(request: IngestEventsRequest) -> Refused | None:
         )
     key = request.idempotency_key
     if len(key) > MAX_IDEMPOTENCY_KEY or not all("!" <= character <= "~" for character in key):
-        fault = FieldFault("idempotency_key", f"must be 1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters")
+        fault = Fault("idempotency_key", f"must be 1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters")
         return Refused.because(outcome_pb2.CAUSE_INVALID, "the idempotency key is malformed", faults=(fault,))
     return None
 
@@ -199,8 +200,8 @@ def _faults(request: IngestEventsRequest) -> dict[int, EventFault]:
     return {index: fault for index, fault in found if fault is not None}
 
 
-def _field_fault(index: int, fault: EventFault) -> FieldFault:
-    return FieldFault(f"events[{index}].{fault.field}" if fault.field else f"events[{index}]", fault.message)
+def _field_fault(index: int, fault: EventFault) -> Fault:
+    return Fault(f"events[{index}].{fault.field}" if fault.field else f"events[{index}]", fault.message)
 
 
 def _with_refused(

@@ -25,6 +25,7 @@ from headgate_service.errors import (
     ControlDbUnavailable,
     DeadLetterUnknown,
     DirectoryUnavailable,
+    Failure,
     InvalidArgument,
     KeyRevoked,
     KeyUnknown,
@@ -157,7 +158,7 @@ def status_of(error: Exception) -> Status:
     """The status of a cause, which must be in the table or descend from one that is."""
     code, reason = next(CAUSES[kind] for kind in type(error).__mro__ if kind in CAUSES)
     if isinstance(error, QueryRefused):
-        reason = error.code
+        reason = error.reason
     status = Status(code=code, message=bearable(str(error)))
     _add(status, error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
     if faults := _faults(error):
@@ -166,7 +167,7 @@ def status_of(error: Exception) -> Status:
             for field, message in faults
         ]
         _add(status, error_details_pb2.BadRequest(field_violations=violations))
-    seconds = getattr(error, "retry_seconds", RETRY_SECONDS if code == code_pb2.UNAVAILABLE else None)
+    seconds = error.retry_after if isinstance(error, Failure) else RETRY_SECONDS
     if seconds is not None:
         _add(status, error_details_pb2.RetryInfo(retry_delay=timedelta(seconds=seconds)))
     return status

@@ -13,7 +13,7 @@ from headgate_service.config import ProjectSinkRules
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import DeployRow, ProjectRow
 from headgate_service.directory.project import Project, living_project
-from headgate_service.errors import ConfigFault, DeployUnknown, PolicyInvalid
+from headgate_service.errors import DeployUnknown, Fault, PolicyInvalid
 from headgate_service.policy.compiled_config import NO_CONFIG, CompiledConfig
 from headgate_service.policy.config_faults import pointer
 from headgate_service.policy.policy import Policy
@@ -182,7 +182,7 @@ def _valid(config: Any, project: Project, rules: ProjectSinkRules) -> CompiledCo
     read = Policy.parse(config, project_id=project.id, secret=b"").config
     faults = []
     if read.project not in (None, project.slug):
-        faults.append(ConfigFault("/project", f"is {read.project!r}, and the project is {project.slug!r}"))
+        faults.append(Fault("/project", f"is {read.project!r}, and the project is {project.slug!r}"))
     if read.sinks:
         # It loads the sinks and their HTTP client: 20 MB that a service without such configs does without.
         from headgate_service.project_sinks.rules import project_sink_faults

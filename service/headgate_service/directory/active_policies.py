@@ -9,7 +9,7 @@ from sqlalchemy import select, tuple_
 
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import DeployRow
-from headgate_service.errors import ConfigFault, PolicyInvalid
+from headgate_service.errors import Fault, PolicyInvalid
 from headgate_service.policy.policy import Policy
 
 # How many versions back one is looked for that this release can read.
@@ -107,4 +107,4 @@ def _parse(project_id: str, config: str, secret: bytes) -> Policy | PolicyInvali
     except PolicyInvalid as error:
         return error
     except Exception as error:  # noqa: BLE001 - whatever one project's config does to its reader, the others go on
-        return PolicyInvalid([ConfigFault("", f"cannot be read: {error!r}")])
+        return PolicyInvalid([Fault("", f"cannot be read: {error!r}")])

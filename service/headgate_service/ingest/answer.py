@@ -7,7 +7,8 @@ import msgspec
 from headgate.v1 import event_pb2, outcome_pb2
 from headgate.v1.ingest_service_pb2 import IngestEventsResponse
 
-from headgate_service.ingest.refusal import FieldFault, Refused
+from headgate_service.errors import Fault
+from headgate_service.ingest.refusal import Refused
 from headgate_service.log.append import LogProject, Verdict
 from headgate_service.log.reader import MadeIds, made_event_id, materialise, write_timestamp
 from headgate_service.model.receipt import Receipt, runs
@@ -128,7 +129,7 @@ def unfit_request(judged: Decision) -> Refused:
     refused = Refused.because(
         outcome_pb2.CAUSE_INVALID,
         f"{len(judged.refused)} of {judged.events} events do not fit their schema, and the request is all or nothing",
-        faults=tuple(FieldFault(f"events[{place}].{one.field}", one.message) for place, one in told),
+        faults=tuple(Fault(f"events[{place}].{one.field}", one.message) for place, one in told),
     )
     for place, one in told:
         refused.refusal.faults.add(index=place, field=one.field, message=one.message)

@@ -9,7 +9,13 @@ from headgate_service.config import PublicRoute
 from headgate_service.directory.directory import Directory
 from headgate_service.directory.project import Project
 from headgate_service.directory.snapshot import Credential
-from headgate_service.errors import CredentialInvalid, DirectoryUnavailable, ProjectForbidden, ProjectGone
+from headgate_service.errors import (
+    RETRY_SECONDS,
+    CredentialInvalid,
+    DirectoryUnavailable,
+    ProjectForbidden,
+    ProjectGone,
+)
 from headgate_service.ingest.refusal import Refused
 from headgate_service.ingest.sessions import Known, SessionCache
 from headgate_service.model.key import KeyKind
@@ -87,7 +93,7 @@ class Authentication:
         except ProjectGone as error:
             raise Refused.because(outcome_pb2.CAUSE_PROJECT_GONE, str(error)) from error
         except DirectoryUnavailable as error:
-            retry_after = timedelta(seconds=error.retry_seconds)
+            retry_after = timedelta(seconds=error.retry_after or RETRY_SECONDS)
             raise Refused.because(outcome_pb2.CAUSE_UNAVAILABLE, str(error), retry_after) from error
 
     async def _by_credential(self, dialect: event_pb2.Dialect, key: str, project: str) -> Caller:

@@ -10,6 +10,7 @@ from headgate.v1 import event_pb2, log_pb2, outcome_pb2
 from headgate.v1.ingest_service_pb2 import ExperimentsWanted, GatheredAnswer
 
 from headgate_service.config import RateLimits
+from headgate_service.errors import CountersLost, LogUnavailable
 from headgate_service.ingest.answer import IngestAnswer, add_refusals, unfit_request
 from headgate_service.ingest.authentication import Authentication, Caller
 from headgate_service.ingest.limits import tell_limits, until_next_month, until_next_window
@@ -19,10 +20,8 @@ from headgate_service.ingest.sessions import Known
 from headgate_service.log.append import (
     Append,
     Appender,
-    CountersLost,
     Idempotency,
     LogProject,
-    LogUnavailable,
     Rate,
     Verdict,
 )

@@ -10,6 +10,8 @@ from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 from headgate.v1 import outcome_pb2
 
+from headgate_service.errors import Fault
+
 MAX_TOLD_BYTES = 4_000
 
 GRPC_STATUS: dict[outcome_pb2.Cause, grpc.StatusCode] = {
@@ -35,21 +37,13 @@ _QUOTA_SUBJECT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class FieldFault:
-    """What is wrong with one field, named by its path in the request, such as `events[3].name`."""
-
-    path: str
-    message: str
-
-
 @dataclass(eq=False)
 class Refused(Exception):
     """A request is refused whole. `limits` is their state where they were looked at before."""
 
     refusal: outcome_pb2.Refusal
     limits: outcome_pb2.LimitState | None = None
-    faults: tuple[FieldFault, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
     @classmethod
     def because(
@@ -57,7 +51,7 @@ class Refused(Exception):
         cause: outcome_pb2.Cause,
         message: str,
         retry_after: timedelta | None = None,
-        faults: tuple[FieldFault, ...] = (),
+        faults: tuple[Fault, ...] = (),
     ) -> "Refused":
         return cls(outcome_pb2.Refusal(cause=cause, message=message, retry_after=retry_after), faults=faults)
 
@@ -95,7 +89,7 @@ def rpc_status(refused: Refused) -> Status:
     return Status(code=GRPC_STATUS[refusal.cause].value[0], message=refusal.message, details=details)
 
 
-def _told(faults: Sequence[FieldFault]) -> Iterator[FieldFault]:
+def _told(faults: Sequence[Fault]) -> Iterator[Fault]:
     """The first faults, as many as a status can bear, which travels in HTTP headers."""
     left = MAX_TOLD_BYTES
     for place, fault in enumerate(faults):

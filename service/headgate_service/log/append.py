@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 from redis.exceptions import NoScriptError, ResponseError
 
-from headgate_service.errors import RedisUnavailable
+from headgate_service.errors import CountersLost, LogUnavailable, RedisUnavailable
 from headgate_service.log.entry import Chunk
 from headgate_service.redis.keys import READY_CHANNEL, ProjectKeys, shard_keys
 from headgate_service.redis.pipeline import RedisPipeline
@@ -29,14 +29,6 @@ _SCRIPT_SHA = sha1(_SCRIPT, usedforsecurity=False).hexdigest()
 _EPOCH_ERROR = "EPOCH "
 _DUPLICATE = Struct(">I6s6s")
 _pack = msgspec.msgpack.Encoder().encode
-
-
-class LogUnavailable(Exception):
-    """Not confirmed: what was to be appended may or may not be in the log."""
-
-
-class CountersLost(LogUnavailable):
-    """Nothing was appended: Redis has lost the counters of the shard, and they are not put back yet."""
 
 
 class EpochNames(Protocol):

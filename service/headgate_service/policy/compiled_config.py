@@ -19,7 +19,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from headgate_service.errors import ConfigFault, PolicyInvalid
+from headgate_service.errors import Fault, PolicyInvalid
 from headgate_service.policy.config_faults import faults_of
 from headgate_service.policy.config_part import ConfigPart
 from headgate_service.policy.paths import valid_path
@@ -225,24 +225,20 @@ class CompiledConfig(ConfigBody):
     def read(cls, config: Any) -> "CompiledConfig":
         """Raises PolicyInvalid with everything that is wrong with the form of a config."""
         if not isinstance(config, dict):
-            raise PolicyInvalid([ConfigFault("", "must be an object")])
+            raise PolicyInvalid([Fault("", "must be an object")])
         if _deeper_than(config, MAX_DEPTH):
-            raise PolicyInvalid([ConfigFault("", f"is nested more than {MAX_DEPTH} levels deep")])
+            raise PolicyInvalid([Fault("", f"is nested more than {MAX_DEPTH} levels deep")])
         version = config.get("formatVersion")
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise PolicyInvalid(
-                [
-                    ConfigFault(
-                        "/formatVersion", f"is {version}, and this release knows up to {FORMAT_VERSION}: upgrade it"
-                    )
-                ]
+                [Fault("/formatVersion", f"is {version}, and this release knows up to {FORMAT_VERSION}: upgrade it")]
             )
         try:
             read = cls.model_validate(config)
         except ValidationError as error:
             raise PolicyInvalid(faults_of(error, cls)) from None
         if len(orjson.dumps(read.canonical())) > MAX_BYTES:
-            raise PolicyInvalid([ConfigFault("", f"is over {MAX_BYTES} bytes of JSON")])
+            raise PolicyInvalid([Fault("", f"is over {MAX_BYTES} bytes of JSON")])
         return read
 
     def canonical(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from headgate_service.errors import ConfigFault
+from headgate_service.errors import Fault
 
 
 def pointer(*steps: str | int) -> str:
@@ -39,12 +39,12 @@ _KINDS = {
 }
 
 
-def faults_of(error: ValidationError, model: type[BaseModel]) -> list[ConfigFault]:
+def faults_of(error: ValidationError, model: type[BaseModel]) -> list[Fault]:
     """The faults of a value that is no `model`, by their places."""
     return [_fault(detail, model) for detail in error.errors(include_url=False)]
 
 
-def _fault(detail: Any, model: type[BaseModel]) -> ConfigFault:
+def _fault(detail: Any, model: type[BaseModel]) -> Fault:
     kind, context = detail["type"], detail.get("ctx") or {}
     steps = [step for step in detail["loc"] if step != "[key]"]
     message = _KINDS.get(kind, "")
@@ -65,7 +65,7 @@ def _fault(detail: Any, model: type[BaseModel]) -> ConfigFault:
         message = f"must have at most {context['max_length']} entries"
     if isinstance(detail["input"], str) and kind == "value_error":
         message = f"{detail['input'][:100]!r} {message}"
-    return ConfigFault(pointer(*steps), message or detail["msg"].lower())
+    return Fault(pointer(*steps), message or detail["msg"].lower())
 
 
 def _model_at(model: type[BaseModel], steps: Sequence[Any]) -> type[BaseModel]:

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
 
-from headgate_service.errors import ConfigFault, PolicyInvalid
+from headgate_service.errors import Fault, PolicyInvalid
 from headgate_service.policy.compiled_config import (
     FORMAT_VERSION,
     MAX_NAMES,
@@ -26,7 +26,7 @@ Place = tuple[str | int, ...]
 def with_named_secrets(sinks: Any, environment: Mapping[str, str], read_file: Callable[[str], str]) -> Any:
     """Sinks, as they are written, with `env:NAME` and `file:PATH` in their `secrets` replaced by what these name.
     Raises PolicyInvalid. `read_file` raises OSError."""
-    faults: list[ConfigFault] = []
+    faults: list[Fault] = []
 
     def read(given: Any, place: Place) -> Any:
         if isinstance(given, Mapping):
@@ -36,7 +36,7 @@ def with_named_secrets(sinks: Any, environment: Mapping[str, str], read_file: Ca
         try:
             return _read(given, environment, read_file)
         except _Missing as error:
-            faults.append(ConfigFault(pointer(*place), str(error)))
+            faults.append(Fault(pointer(*place), str(error)))
             return given
 
     made = [
@@ -114,9 +114,9 @@ def compile_yaml(text: str, read_file: ReadFile, environment: Mapping[str, str] 
     written = _load(text, "")
     if written is None:
         # Whoever means to take everything back can say so; a file that was cut short must not.
-        raise PolicyInvalid([ConfigFault("", "is empty: write `{}` for a config without a setting")])
+        raise PolicyInvalid([Fault("", "is empty: write `{}` for a config without a setting")])
     if not isinstance(written, dict):
-        raise PolicyInvalid([ConfigFault("", "must be a mapping of settings")])
+        raise PolicyInvalid([Fault("", "must be a mapping of settings")])
     try:
         HeadgateYaml.model_validate(written)
     except ValidationError as error:
@@ -142,20 +142,20 @@ def _with_schema(rule: dict[str, Any], read_file: ReadFile, place: tuple[str, ..
         text = read_file(named)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8"
-        raise PolicyInvalid([ConfigFault(path, f"the file {named!r} cannot be read: {reason}")]) from None
+        raise PolicyInvalid([Fault(path, f"the file {named!r} cannot be read: {reason}")]) from None
     return rule | {"schema": _load(text, path)}
 
 
 def _load(text: str, path: str) -> Any:
     if len(text) > MAX_BYTES:
-        raise PolicyInvalid([ConfigFault(path, f"is over {MAX_BYTES} characters")])
+        raise PolicyInvalid([Fault(path, f"is over {MAX_BYTES} characters")])
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         words = " ".join(str(error).split())
-        raise PolicyInvalid([ConfigFault(path, f"is no YAML: {words}")]) from None
+        raise PolicyInvalid([Fault(path, f"is no YAML: {words}")]) from None
     except RecursionError:
-        raise PolicyInvalid([ConfigFault(path, "is nested too deep")]) from None
+        raise PolicyInvalid([Fault(path, "is nested too deep")]) from None
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML ships no types

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import orjson
 from headgate.v1 import event_pb2, outcome_pb2
 
-from headgate_service.errors import ConfigFault, PolicyInvalid
+from headgate_service.errors import Fault, PolicyInvalid
 from headgate_service.model.event_rules import complete_user
 from headgate_service.policy.compiled_config import CompiledConfig, EventRule, OriginPattern
 from headgate_service.policy.config_faults import pointer
@@ -185,12 +185,12 @@ class Policy:
         Raises PolicyInvalid.
         """
         config = CompiledConfig.read(compiled)
-        faults: list[ConfigFault] = []
+        faults: list[Fault] = []
         patterns = patterns_in(rule.json_schema for rule in (config.default, *config.events.values()))
         rules = {name: _rule(rule, faults, ("events", name), patterns) for name, rule in config.events.items()}
         default = _rule(config.default, faults, ("default",), patterns)
         if sum("*" in name for name in config.events) > MAX_GLOBS:
-            faults.append(ConfigFault("/events", f"has more than {MAX_GLOBS} names with a star"))
+            faults.append(Fault("/events", f"has more than {MAX_GLOBS} names with a star"))
         faults += _pii_faults([setting.path for setting in config.pii])
         if faults:
             raise PolicyInvalid(faults)
@@ -260,28 +260,28 @@ def _told(fault: Any, first: str) -> str:
     return fault.message if fault.field == first else f"{fault.field} {fault.message}"
 
 
-def _pii_faults(paths: Sequence[str]) -> list[ConfigFault]:
+def _pii_faults(paths: Sequence[str]) -> list[Fault]:
     """Rules that are one too many: each is looked for in every event."""
     faults = [
-        ConfigFault(pointer("pii", place, "path"), "is ruled already, by a rule before")
+        Fault(pointer("pii", place, "path"), "is ruled already, by a rule before")
         for place, path in enumerate(paths)
         if path in paths[:place]
     ]
     if sum("*" in path for path in paths) > MAX_STARRED:
-        faults.append(ConfigFault("/pii", f"has more than {MAX_STARRED} paths with a star"))
+        faults.append(Fault("/pii", f"has more than {MAX_STARRED} paths with a star"))
     if sum(bool(url_of(path)) for path in paths) > MAX_PARTS_OF_ADDRESSES:
-        faults.append(ConfigFault("/pii", f"has more than {MAX_PARTS_OF_ADDRESSES} parts of addresses"))
+        faults.append(Fault("/pii", f"has more than {MAX_PARTS_OF_ADDRESSES} parts of addresses"))
     return faults
 
 
-def _rule(rule: EventRule, faults: list[ConfigFault], place: tuple[str, ...], patterns: int) -> _Rule:
+def _rule(rule: EventRule, faults: list[Fault], place: tuple[str, ...], patterns: int) -> _Rule:
     schema = None
     if rule.json_schema is not None:
         try:
             schema = PropertySchema(rule.json_schema, patterns)
         except SchemaInvalid as error:
             inside = pointer(*place, "schema")
-            faults.extend(ConfigFault(f"{inside}{fault.path}", fault.message) for fault in error.faults)
+            faults.extend(Fault(f"{inside}{fault.path}", fault.message) for fault in error.faults)
     return _Rule(rule.enabled, rule.sample, schema, rule.schema_mode == "enforce")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from headgate_service.errors import ConfigFault
+from headgate_service.errors import Fault
 from headgate_service.policy.config_faults import pointer
 
 MAX_STEPS = 2_000
@@ -39,7 +39,7 @@ _NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "
 class SchemaInvalid(Exception):
     """A schema that cannot be taken; `faults` are named by their place in the schema."""
 
-    def __init__(self, faults: list[ConfigFault]) -> None:
+    def __init__(self, faults: list[Fault]) -> None:
         super().__init__("; ".join(map(str, faults)))
         self.faults = faults
 
@@ -70,9 +70,9 @@ class PropertySchema:
                 mask="the value",
             )
         except jsonschema_rs.ValidationError as error:
-            raise SchemaInvalid([ConfigFault(pointer(*error.instance_path), _no_schema(error))]) from None
+            raise SchemaInvalid([Fault(pointer(*error.instance_path), _no_schema(error))]) from None
         except (jsonschema_rs.ReferencingError, ValueError) as error:
-            raise SchemaInvalid([ConfigFault("", f"is no JSON Schema: {str(error).splitlines()[0]}")]) from None
+            raise SchemaInvalid([Fault("", f"is no JSON Schema: {str(error).splitlines()[0]}")]) from None
 
     def faults(self, properties: Mapping[str, Any], json_bytes: int) -> list[PropertyFault]:
         """What is wrong with an event's properties, which are so many bytes of JSON: at most 5 faults; of large ones
@@ -166,7 +166,7 @@ def _draft(schema: Mapping[str, Any] | bool) -> Any:
     named = schema.get("$schema", next(iter(_DRAFTS)))
     known = _DRAFTS.get(named.rstrip("#")) if isinstance(named, str) else None
     if known is None:
-        raise SchemaInvalid([ConfigFault("/$schema", f"is none of {', '.join(_DRAFTS)}")])
+        raise SchemaInvalid([Fault("/$schema", f"is none of {', '.join(_DRAFTS)}")])
     return known
 
 
@@ -178,11 +178,7 @@ def _bound(schema: Mapping[str, Any] | bool) -> int:
         raise SchemaInvalid(walk.faults)
     if steps > MAX_STEPS:
         raise SchemaInvalid(
-            [
-                ConfigFault(
-                    "", f"takes {steps} steps with its references followed, more than {MAX_STEPS}: make it simpler"
-                )
-            ]
+            [Fault("", f"takes {steps} steps with its references followed, more than {MAX_STEPS}: make it simpler")]
         )
     return max(steps, 1)
 
@@ -191,7 +187,7 @@ class _Walk:
     """Counts the schemas that a check visits, each reference followed, as `$ref` to `$ref` can double them at will."""
 
     def __init__(self, root: Mapping[str, Any] | bool) -> None:
-        self.faults: list[ConfigFault] = []
+        self.faults: list[Fault] = []
         self._root = root
         self._counted: dict[str, int] = {}
         self._under_way: set[str] = set()
@@ -200,7 +196,7 @@ class _Walk:
     def steps(self, schema: Any, place: tuple[str | int, ...]) -> int:
         if self._deep == MAX_DEEP:
             message = f"is over {MAX_DEEP} levels deep with references followed: make it flatter"
-            self.faults.append(ConfigFault(pointer(*place), message))
+            self.faults.append(Fault(pointer(*place), message))
             return 1
         self._deep += 1
         try:
@@ -217,11 +213,11 @@ class _Walk:
         for keyword, inner in schema.items():
             at = (*place, keyword)
             if keyword in _REFUSED and isinstance(inner, str | bool | dict):
-                self.faults.append(ConfigFault(pointer(*at), "is not taken here"))
+                self.faults.append(Fault(pointer(*at), "is not taken here"))
             elif keyword == "$ref":
                 count += self._followed(inner, at)
             elif keyword == "format" and inner == "regex":
-                self.faults.append(ConfigFault(pointer(*at), "the format regex is not taken: it runs what events say"))
+                self.faults.append(Fault(pointer(*at), "the format regex is not taken: it runs what events say"))
             elif keyword in ("$defs", "definitions"):
                 # Where something refers to them they are counted there; on their own nothing visits them.
                 self._looked_at(inner, at)
@@ -240,17 +236,17 @@ class _Walk:
 
     def _followed(self, reference: Any, place: tuple[str | int, ...]) -> int:
         if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
-            self.faults.append(ConfigFault(pointer(*place), "must point into this schema, as #/$defs/name"))
+            self.faults.append(Fault(pointer(*place), "must point into this schema, as #/$defs/name"))
             return 1
         if reference in self._counted:
             return self._counted[reference]
         if reference in self._under_way:
-            self.faults.append(ConfigFault(pointer(*place), "leads back to itself: recursive schemas are not taken"))
+            self.faults.append(Fault(pointer(*place), "leads back to itself: recursive schemas are not taken"))
             return 1
         self._under_way.add(reference)
         target = _resolved(self._root, reference)
         if target is None:
-            self.faults.append(ConfigFault(pointer(*place), "points at nothing in this schema"))
+            self.faults.append(Fault(pointer(*place), "points at nothing in this schema"))
             count = 1
         else:
             count = self.steps(target, tuple(reference.split("/")[1:]))

@@ -20,7 +20,7 @@ from pydantic import SecretStr, ValidationError
 from yarl import URL
 
 from headgate_service.config import ProjectSinkRules
-from headgate_service.errors import ConfigFault
+from headgate_service.errors import Fault
 from headgate_service.model.event_view import Fields, FieldsInvalid
 from headgate_service.model.route import Route, RouteInvalid
 from headgate_service.policy.config_faults import did_you_mean, pointer
@@ -51,7 +51,7 @@ def running_settings(
     return {"max_bytes": size, **sink.settings(reveal), "allow_private": rules.allow_private}
 
 
-def project_sink_faults(sinks: Sequence[ProjectSinkConfig], rules: ProjectSinkRules) -> list[ConfigFault]:
+def project_sink_faults(sinks: Sequence[ProjectSinkConfig], rules: ProjectSinkRules) -> list[Fault]:
     """Everything that is wrong with a project's sinks, by its place in the config; nothing is connected to.
 
     It loads plugins and compiles routes, which takes up to 300 ms: in a service, call it in a thread.
@@ -60,32 +60,32 @@ def project_sink_faults(sinks: Sequence[ProjectSinkConfig], rules: ProjectSinkRu
     names = [sink.name for sink in sinks]
     for place, name in enumerate(names):
         if name in names[:place]:
-            faults.append(ConfigFault(pointer("sinks", place, "name"), f"{name!r} is another sink's name already"))
+            faults.append(Fault(pointer("sinks", place, "name"), f"{name!r} is another sink's name already"))
     return faults
 
 
 _Place = tuple[str | int, ...]
 
 
-def _sink_faults(sink: ProjectSinkConfig, rules: ProjectSinkRules, place: _Place) -> Iterator[ConfigFault]:
+def _sink_faults(sink: ProjectSinkConfig, rules: ProjectSinkRules, place: _Place) -> Iterator[Fault]:
     if sink.route is not None:
         try:
             _check_route(sink.route)
         except RouteInvalid as error:
-            yield ConfigFault(pointer(*place, "route"), str(error))
+            yield Fault(pointer(*place, "route"), str(error))
     if sink.fields is not None:
         try:
             chosen_fields(sink.fields)
         except FieldsInvalid as error:
-            yield ConfigFault(pointer(*place, "fields"), str(error))
+            yield Fault(pointer(*place, "fields"), str(error))
     yield from _secret_faults(sink, place)
     if sink.use not in rules.kinds:
         known = ", ".join(sorted(rules.kinds)) or "none"
         meant = did_you_mean(sink.use, rules.kinds)
-        yield ConfigFault(pointer(*place, "use"), f"{sink.use!r} is no kind that projects may use here: {known}{meant}")
+        yield Fault(pointer(*place, "use"), f"{sink.use!r} is no kind that projects may use here: {known}{meant}")
         return
     if not _fits(sink.config):
-        yield ConfigFault(pointer(*place, "config"), f"is over {MAX_SINK_BYTES} bytes of JSON, or no JSON")
+        yield Fault(pointer(*place, "config"), f"is over {MAX_SINK_BYTES} bytes of JSON, or no JSON")
         return
     yield from _setting_faults(sink, rules, place)
 
@@ -102,41 +102,41 @@ def _check_route(source: str) -> None:
     Route(source)
 
 
-def _secret_faults(sink: ProjectSinkConfig, place: _Place) -> Iterator[ConfigFault]:
+def _secret_faults(sink: ProjectSinkConfig, place: _Place) -> Iterator[Fault]:
     for inner, secret in sink.each_secret():
         where = pointer(*place, "secrets", *inner)
         if isinstance(secret, StoredSecret):
             continue
         text = secret.get_secret_value()
         if text.startswith(_REFERENCES):
-            yield ConfigFault(
+            yield Fault(
                 where,
                 "refers to the operator's machine: give the secret itself. In headgate.yaml `env:NAME` and `file:PATH`"
                 " are read where `headgate deploy` runs",
             )
         elif not text.isprintable():
-            yield ConfigFault(where, "holds a line break or another character that cannot be printed")
+            yield Fault(where, "holds a line break or another character that cannot be printed")
         elif text == MASK:
-            yield ConfigFault(where, "is what stands for a secret where it is not shown: give the secret itself")
+            yield Fault(where, "is what stands for a secret where it is not shown: give the secret itself")
         elif sink.use == "webhook" and inner[0] == "secret":
             try:
                 signing_key(text)
             except Misconfigured as error:
-                yield ConfigFault(where, str(error).removeprefix("`secret` "))
+                yield Fault(where, str(error).removeprefix("`secret` "))
 
 
-def _setting_faults(sink: ProjectSinkConfig, rules: ProjectSinkRules, place: _Place) -> Iterator[ConfigFault]:
+def _setting_faults(sink: ProjectSinkConfig, rules: ProjectSinkRules, place: _Place) -> Iterator[Fault]:
     model = _kind(sink.use).Config
     secret_names = {name for name, field in model.model_fields.items() if _is_secret(field.annotation)}
     for name in sink.config:
         if name == "allow_private":
-            yield ConfigFault(pointer(*place, "config", name), "is the operator's to decide")
+            yield Fault(pointer(*place, "config", name), "is the operator's to decide")
         elif name in secret_names:
-            yield ConfigFault(pointer(*place, "config", name), f"is a secret: put it into `secrets`, as {name!r}")
+            yield Fault(pointer(*place, "config", name), f"is a secret: put it into `secrets`, as {name!r}")
     for name in sink.secrets:
         if name not in secret_names:
             known = ", ".join(sorted(secret_names))
-            yield ConfigFault(pointer(*place, "secrets", name), f"is no secret of a {sink.use}, which has {known}")
+            yield Fault(pointer(*place, "secrets", name), f"is no secret of a {sink.use}, which has {known}")
     try:
         read = model.model_validate(running_settings(sink, rules, lambda _: _STAND_IN))
     except ValidationError as error:
@@ -146,20 +146,20 @@ def _setting_faults(sink: ProjectSinkConfig, rules: ProjectSinkRules, place: _Pl
     else:
         for name, most in MOST.items():
             if (getattr(read, name) or 0) > most:
-                yield ConfigFault(pointer(*place, "config", name), f"must be at most {most} in a project's own sink")
+                yield Fault(pointer(*place, "config", name), f"must be at most {most} in a project's own sink")
     yield from _address_faults(sink.config, rules, place)
 
 
-def _fault(steps: Sequence[Any], message: str, secret_names: set[str], place: _Place) -> ConfigFault:
+def _fault(steps: Sequence[Any], message: str, secret_names: set[str], place: _Place) -> Fault:
     # Of a setting with several forms pydantic adds the form's name to the place.
     named = [step for step in steps if not (isinstance(step, str) and ("[" in step or step == "SecretStr"))]
     part = "secrets" if named and named[0] in secret_names else "config"
     words = {"Field required": "is required", "Extra inputs are not permitted": "is no setting here"}
     message = words.get(message, message.removeprefix("Value error, "))
-    return ConfigFault(pointer(*place, part, *named), message[:1].lower() + message[1:])
+    return Fault(pointer(*place, part, *named), message[:1].lower() + message[1:])
 
 
-def _address_faults(config: Mapping[str, Any], rules: ProjectSinkRules, place: _Place) -> Iterator[ConfigFault]:
+def _address_faults(config: Mapping[str, Any], rules: ProjectSinkRules, place: _Place) -> Iterator[Fault]:
     for name, value in config.items():
         if isinstance(value, str) and value.lower().startswith(("http://", "https://")):
             try:
@@ -168,7 +168,7 @@ def _address_faults(config: Mapping[str, Any], rules: ProjectSinkRules, place: _
                 # Its own validation says so.
                 continue
             if (message := _private(host, rules)) is not None:
-                yield ConfigFault(pointer(*place, "config", name), message)
+                yield Fault(pointer(*place, "config", name), message)
 
 
 def _private(host: str, rules: ProjectSinkRules) -> str | None:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import ProjectSecretRow
 from headgate_service.control_db.secret_box import SecretBox, SecretUnreadable
-from headgate_service.errors import ConfigFault, PolicyInvalid
+from headgate_service.errors import Fault, PolicyInvalid
 from headgate_service.policy.config_faults import pointer
 from headgate_service.policy.project_sink import ProjectSinkConfig, Secret, StoredSecret
 
@@ -36,7 +36,7 @@ class ProjectSecrets:
         of no secret that the project has."""
         stored = await self._stored(session, project_id, sinks)
         faults = [
-            ConfigFault(
+            Fault(
                 pointer("sinks", place, "secrets", *inner), "is the hash of no secret of this project: give the secret"
             )
             for place, sink in enumerate(sinks)

@@ -78,7 +78,7 @@ class LimitedStore:
         except client.StoreUnavailable:
             raise StoreDown("the store does not answer: retry") from None
         except client.QueryRefused as error:
-            if error.code != _CANNOT_COMPILE_REGEXP:
+            if error.number != _CANNOT_COMPILE_REGEXP:
                 raise
             found = _REASON.search(str(error))
             raise PatternInvalid(found[1] if found else "it cannot be compiled") from None

@@ -68,11 +68,11 @@ class QueryTooLarge(StoreFailed):
 
 
 class QueryRefused(StoreFailed):
-    """The store says that the query is wrong. `code` is ClickHouse's number of the error."""
+    """The store says that the query is wrong. `number` is ClickHouse's of the error."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, number: int, message: str) -> None:
         super().__init__(message)
-        self.code = code
+        self.number = number
 
 
 class Store:

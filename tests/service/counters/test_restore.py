@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 from headgate_service.counters.epochs import Epochs
-from headgate_service.errors import ControlDbUnavailable
-from headgate_service.log.append import CountersLost
+from headgate_service.errors import ControlDbUnavailable, CountersLost
 from headgate_service.redis.keys import SHARDS, shard_keys
 
 ON_SQLITE = pytest.mark.parametrize("control_url", ["sqlite"], indirect=True)

@@ -174,7 +174,7 @@ async def test_guessing_cannot_wear_out_the_database_nor_refuse_a_new_key(
     before = source.looks
     said = [await outcome(directory, stranger()) for _ in range(100)]
     assert [type(one) for one in said] == [CredentialInvalid] * 3 + [DirectoryUnavailable] * 97
-    assert all(one.retry_seconds > 0 for one in said[3:])
+    assert all(one.retry_after > 0 for one in said[3:])
     assert source.looks == before + 3
 
     guess, key = stranger(), (await projects.create_project("p")).keys[0].text

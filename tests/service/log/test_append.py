@@ -6,14 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 from headgate.v1 import event_pb2
+from headgate_service.errors import CountersLost, LogUnavailable
 from headgate_service.log.append import (
     Append,
     Appender,
-    CountersLost,
     EpochNames,
     Idempotency,
     LogProject,
-    LogUnavailable,
     Rate,
     Verdict,
 )

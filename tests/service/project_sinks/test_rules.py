@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from headgate_service.config import ProjectSinkRules
-from headgate_service.errors import ConfigFault, PolicyInvalid
+from headgate_service.errors import Fault, PolicyInvalid
 from headgate_service.policy.compiled_config import CompiledConfig
 from headgate_service.policy.headgate_yaml import compile_yaml
 from headgate_service.project_sinks.rules import project_sink_faults, running_settings
@@ -24,7 +24,7 @@ SINK = {
 }
 
 
-def faults(*sinks: Any, **rules: Any) -> list[ConfigFault]:
+def faults(*sinks: Any, **rules: Any) -> list[Fault]:
     try:
         read = CompiledConfig.read({"formatVersion": 1, "sinks": list(sinks)})
     except PolicyInvalid as error:

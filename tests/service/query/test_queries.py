@@ -243,7 +243,7 @@ def test_patterns_are_re2s(asking, pattern, where):
         request = FUNNEL | {"steps": [{"event": "a"}, {"event": "b", "filter": leaf}]}
     with pytest.raises(QueryInvalid) as refused:
         asking().one(request)
-    assert refused.value.code == "invalid_regex"
+    assert refused.value.reason == "invalid_regex"
     assert refused.value.field == ("filter" if where == "filter" else "steps[1].filter")
 
 

@@ -121,7 +121,7 @@ def test_the_documented_request():
 def test_what_is_no_query(request_, code, field):
     with pytest.raises(QueryInvalid) as refused:
         parsed(request_)
-    assert (refused.value.code, refused.value.field) == (code, field)
+    assert (refused.value.reason, refused.value.field) == (code, field)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_limits(request_, code):
         return
     with pytest.raises(QueryOverLimit, match="10000" if code == "points" else None) as refused:
         parsed(request_)
-    assert refused.value.code == ("too_many_points" if code == "points" else code)
+    assert refused.value.reason == ("too_many_points" if code == "points" else code)
 
 
 @pytest.mark.parametrize("filter_", [None, [], deep(5), [LEAF] * 20, LEAF, {"or": [LEAF, [LEAF, LEAF]]}])
