@@ -1,11 +1,11 @@
-"""The composition root of the service process."""
+"""The composition root of the service process: builds it, lists its gRPC services, runs it."""
 
 import asyncio
 import secrets
 import signal
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,32 +13,26 @@ from typing import Any
 import grpc
 import redis.asyncio as redis_asyncio
 import structlog
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
-from headgate.v1 import (
-    account_service_pb2,
-    account_service_pb2_grpc,
-    deploy_service_pb2,
-    ingest_service_pb2,
-    ingest_service_pb2_grpc,
-    project_delivery_service_pb2,
-    project_delivery_service_pb2_grpc,
-    project_service_pb2,
-    project_service_pb2_grpc,
-    query_service_pb2,
-    query_service_pb2_grpc,
-    receipt_service_pb2,
-    receipt_service_pb2_grpc,
-    store_service_pb2_grpc,
-    user_service_pb2_grpc,
+from headgate.v1.account_service_pb2_grpc import add_AccountServiceServicer_to_server as add_accounts
+from headgate.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server as add_admin
+from headgate.v1.delivery_service_pb2_grpc import add_DeliveryServiceServicer_to_server as add_delivery
+from headgate.v1.deploy_service_pb2_grpc import add_DeployServiceServicer_to_server as add_deploys
+from headgate.v1.ingest_service_pb2_grpc import add_IngestServiceServicer_to_server as add_ingest
+from headgate.v1.project_delivery_service_pb2_grpc import (
+    add_ProjectDeliveryServiceServicer_to_server as add_project_delivery,
 )
-from headgate.v1 import admin_service_pb2_grpc as admin_grpc
-from headgate.v1 import delivery_service_pb2_grpc as delivery_grpc
-from headgate.v1 import deploy_service_pb2_grpc as deploy_grpc
+from headgate.v1.project_service_pb2_grpc import add_ProjectServiceServicer_to_server as add_projects
+from headgate.v1.query_service_pb2_grpc import add_QueryServiceServicer_to_server as add_queries
+from headgate.v1.receipt_service_pb2_grpc import add_ReceiptServiceServicer_to_server as add_receipts
+from headgate.v1.store_service_pb2_grpc import add_StoreServiceServicer_to_server as add_store
+from headgate.v1.user_service_pb2_grpc import add_UserServiceServicer_to_server as add_users
 from prometheus_client import CollectorRegistry, start_http_server
 from redis.exceptions import ResponseError
 
-from headgate_service.api.account_core import AccountCore
+from headgate_service.api.accounts import AccountServicer, UserServicer
 from headgate_service.api.admin import AdminServicer
 from headgate_service.api.callers import Callers, OperatorAccess
 from headgate_service.api.deploys import DeployServicer
@@ -50,35 +44,30 @@ from headgate_service.api.receipts import ReceiptServicer, names_for_callers, na
 from headgate_service.api.serving import CONTROL_DB, COUNTERS, REDIS, Health, listen, listen_on_socket
 from headgate_service.api.sinks import DeliveryServicer
 from headgate_service.api.store import StoreServicer
+from headgate_service.auth.accounts import Accounts
 from headgate_service.auth.audit import UNKNOWN_ORIGIN, CallOrigins
-from headgate_service.auth.audit_log import AuditLog
+from headgate_service.auth.cli_tokens import CliTokens
+from headgate_service.auth.passwords import Attempts, Passwords
+from headgate_service.auth.users import Users
 from headgate_service.config import Config
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.schema import migrate
 from headgate_service.control_db.secret_box import PROJECT_SINK_HASHING, SecretBox, Secrets
-from headgate_service.counters.epochs import Epochs
 from headgate_service.counters.keeper import Keeper
-from headgate_service.counters.saved import SavedCounters
 from headgate_service.deploys.deploys import Deploys
 from headgate_service.deploys.preview import Previews
-from headgate_service.directory.directory import Directory
 from headgate_service.errors import RedisUnavailable
 from headgate_service.ingest.core import IngestCore
-from headgate_service.log.tail import LogTail, Tail, Watchers
-from headgate_service.model.rate_limit import RateLimit
+from headgate_service.log.tail import LogTail, Watchers
 from headgate_service.process import freeze_gc, write_owner_file
 from headgate_service.project_sinks.secrets import ProjectSecrets, encrypt_anew
 from headgate_service.project_sinks.serving import ActiveProjectSinks
-from headgate_service.projects.catalogue import Catalogue
 from headgate_service.projects.cleanup import Cleanup, StoredEvents
 from headgate_service.projects.keyring import Keyring
-from headgate_service.projects.members import Members
 from headgate_service.projects.projects import FirstStart, Projects
-from headgate_service.projects.usage import Usages
 from headgate_service.query.limited_store import MAX_MEMORY
 from headgate_service.query.queries import Queries
 from headgate_service.redis.durability import warn_of_shortfalls
-from headgate_service.redis.pipeline import RedisPipeline
 from headgate_service.sink_control.dead_letters import DeadLetters
 from headgate_service.sink_control.receipt_lookup import ReceiptLookup
 from headgate_service.sink_control.replays import Replays
@@ -87,74 +76,15 @@ from headgate_service.store.client import Store
 from headgate_service.store.retention import Erasure, Upkeep
 from headgate_service.store.schema import TABLE
 
-
-@dataclass(frozen=True, slots=True)
-class ProjectServices:
-    """What they stand on. `default_rate` is the operator's; `now_ms` is milliseconds since 1970.
-
-    `has_store`: there is an analytics store. Whoever watches events is let go at `stopped`.
-    """
-
-    database: ControlDb
-    redis: RedisPipeline
-    projects: Projects
-    keyring: Keyring
-    directory: Directory
-    sinks: Sinks
-    tail: Tail
-    default_rate: RateLimit | None
-    has_store: bool
-    now_ms: Callable[[], int]
-    stopped: asyncio.Event
-
-    def add_to(self, server: Any, callers: Callers) -> None:
-        """Serves them on a gRPC server to those whom `callers` lets in."""
-        project_service_pb2_grpc.add_ProjectServiceServicer_to_server(
-            ProjectServicer(
-                callers,
-                self.projects,
-                self.keyring,
-                Members(self.database, self.now_ms),
-                Catalogue(self.database),
-                AuditLog(self.database),
-                Usages(self.redis, SavedCounters(self.database)),
-                self.directory,
-                self.sinks,
-                self.redis,
-                self.default_rate,
-                self.has_store,
-                self.now_ms,
-            ),
-            server,
-        )
-        project_delivery_service_pb2_grpc.add_ProjectDeliveryServiceServicer_to_server(
-            ProjectDeliveryServicer(
-                callers, self.sinks, DeadLetters(self.redis), self.tail, self.now_ms, self.stopped, Watchers()
-            ),
-            server,
-        )
-
-
 # A gathered call carries whatever one HTTP request may hold; the 4 MiB of the other calls are checked by the servicer.
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    # Two services on one port would each get a part of the requests, and one of them be forgotten.
+    # Two services on one port would each get some of the requests, and nobody would notice the forgotten one.
     ("grpc.so_reuseport", 0),
 ]
-_SERVICES = (
-    ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name,
-    receipt_service_pb2.DESCRIPTOR.services_by_name["ReceiptService"].full_name,
-    project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"].full_name,
-    project_delivery_service_pb2.DESCRIPTOR.services_by_name["ProjectDeliveryService"].full_name,
-    account_service_pb2.DESCRIPTOR.services_by_name["AccountService"].full_name,
-    query_service_pb2.DESCRIPTOR.services_by_name["QueryService"].full_name,
-    deploy_service_pb2.DESCRIPTOR.services_by_name["DeployService"].full_name,
-    health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-    reflection.SERVICE_NAME,
-)
 
 _log = structlog.get_logger()
 
@@ -168,121 +98,215 @@ async def serve(config: Config) -> None:
 
 
 async def serve_until(stopped: asyncio.Event, config: Config) -> None:
-    """Serves until `stopped`. Raises ControlDbUnavailable where the control DB cannot be had at the start."""
+    """Serves until `stopped`. Raises ControlDbUnavailable if the control DB does not answer at the start."""
     database = ControlDb(config.database_url)
     await migrate(database)
-    projects = Projects(database, random=secrets.token_bytes, now_ms=_now_ms)
-    keyring = Keyring(database, random=secrets.token_bytes, now_ms=_now_ms)
-    core = await IngestCore.of(config, database)
-    accounts = AccountCore.of(config, database, core.sessions, core.pipeline)
-    first = FirstStart(
-        config.first_start_file, config.owner_email, accounts.users, accounts.passwords, secrets.token_bytes
+    parts = await Parts.build(config, database, stopped)
+    first = FirstStart(config.first_start_file, config.owner_email, parts.users, parts.passwords, secrets.token_bytes)
+    await parts.projects.ensure_default(first.deliver)
+    await _run(parts)
+    await parts.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the gRPC services and the background tasks share. Without a store, `store` and `queries` are None."""
+
+    config: Config
+    stopped: asyncio.Event
+    database: ControlDb
+    core: IngestCore
+    projects: Projects
+    keyring: Keyring
+    passwords: Passwords
+    users: Users
+    deploys: Deploys
+    sinks: Sinks
+    tail_redis: redis_asyncio.Redis
+    store: Store | None
+    queries: Queries | None
+
+    @classmethod
+    async def build(cls, config: Config, database: ControlDb, stopped: asyncio.Event) -> "Parts":
+        """Raises ControlDbUnavailable."""
+        core = await IngestCore.of(config, database)
+        passwords = Passwords()
+        store = Store(config.store_url) if config.store_url else None
+        return cls(
+            config=config,
+            stopped=stopped,
+            database=database,
+            core=core,
+            projects=Projects(database, random=secrets.token_bytes, now_ms=_now_ms),
+            keyring=Keyring(database, random=secrets.token_bytes, now_ms=_now_ms),
+            passwords=passwords,
+            users=Users(database, passwords, core.sessions, random=secrets.token_bytes, now_ms=_now_ms),
+            deploys=Deploys(database, _now_ms, config.project_sink_rules, await _project_secrets(database, config)),
+            sinks=Sinks(
+                core.pipeline,
+                config.sinks,
+                project=core.directory.project,
+                own=ActiveProjectSinks.under(config.project_sink_rules),
+            ),
+            tail_redis=redis_asyncio.Redis.from_url(config.redis_url),
+            store=store,
+            queries=_queries(config, store) if store else None,
+        )
+
+    async def close(self) -> None:
+        await self.tail_redis.aclose()
+        if self.store:
+            await self.store.close()
+        self.passwords.close()
+        await self.core.close()
+        await self.database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcService:
+    """A service of `headgate.v1`: what serves it on the public server, and on the operator's. None: not served."""
+
+    name: str
+    add: Callable[[Any, grpc.aio.Server], None]
+    public: object | None = None
+    operator: object | None = None
+
+
+def _services(parts: Parts) -> Sequence[GrpcService]:
+    """Every gRPC service, once. The mode of the admin socket is the operator's only credential."""
+    core, redis, directory = parts.core, parts.core.pipeline, parts.core.directory
+    lookup = ReceiptLookup(redis, core.sinks_of, core.epochs.lost_ms)
+    store, queries, tail = parts.store, parts.queries, LogTail(parts.tail_redis)
+    dead_letters, watchers = DeadLetters(redis), Watchers()
+    delivery = DeliveryServicer(
+        directory,
+        parts.sinks,
+        dead_letters,
+        Replays(redis, partial(secrets.token_hex, 4)),
+        SinkTests(redis, lambda: str(uuid.uuid4())),
+        _now_ms,
     )
-    await projects.ensure_default(first.deliver)
-    await _serve_core(core, accounts, database, projects, keyring, stopped, config)
-    accounts.passwords.close()
-    await core.close()
-    await database.close()
+    previews = Previews(parts.deploys, redis)
+    callers = Callers(core.access, CallOrigins(parts.config.gateway_token).of)
+    operators = Callers(OperatorAccess(parts.projects), lambda context: UNKNOWN_ORIGIN)
 
+    def project_delivery(let_in: Callers) -> ProjectDeliveryServicer:
+        return ProjectDeliveryServicer(let_in, parts.sinks, dead_letters, tail, _now_ms, parts.stopped, watchers)
 
-async def _serve_core(
-    core: IngestCore,
-    accounts: AccountCore,
-    database: ControlDb,
-    projects: Projects,
-    keyring: Keyring,
-    stopped: asyncio.Event,
-    config: Config,
-) -> None:
-    pipeline, directory, receipts = core.pipeline, core.directory, core.receipts
-    tail_redis = redis_asyncio.Redis.from_url(config.redis_url)
-    tail, sinks = (
-        LogTail(tail_redis),
-        Sinks(
-            pipeline, config.sinks, project=directory.project, own=ActiveProjectSinks.under(config.project_sink_rules)
+    def deploys(let_in: Callers) -> DeployServicer:
+        return DeployServicer(let_in, parts.deploys, directory, previews)
+
+    return [
+        GrpcService("IngestService", add_ingest, IngestServicer(core.ingest, parts.config.gateway_token)),
+        GrpcService(
+            "ReceiptService",
+            add_receipts,
+            ReceiptServicer(core.receipts, lookup, names_for_callers(directory, core.access)),
+            ReceiptServicer(core.receipts, lookup, names_for_operator),
         ),
-    )
-    project_services = ProjectServices(
-        *(database, pipeline, projects, keyring, directory, sinks, tail, config.limits.keys),
-        *(config.store_url is not None, _now_ms, stopped),
-    )
-    registry = CollectorRegistry()
-    keeper = Keeper(
-        *(pipeline, database, core.epochs, core.sinks_of, partial(secrets.token_hex, 8), _now_ms),
-        config.copy_seconds,
-        registry,
-    )
-    lookup = ReceiptLookup(pipeline, core.sinks_of, core.epochs.lost_ms)
-    probes = {
-        REDIS: partial(_answers, pipeline),
-        COUNTERS: partial(_complete, core.epochs),
-        CONTROL_DB: partial(_healthy, directory),
-    }
-    health = Health(probes, frozenset({REDIS, COUNTERS}))
+        GrpcService("ProjectService", add_projects, _projects(parts, callers), _projects(parts, operators)),
+        GrpcService(
+            "ProjectDeliveryService", add_project_delivery, project_delivery(callers), project_delivery(operators)
+        ),
+        GrpcService("AccountService", add_accounts, _accounts(parts)),
+        GrpcService("QueryService", add_queries, QueryServicer(callers, queries)),
+        GrpcService("DeployService", add_deploys, deploys(callers), deploys(operators)),
+        GrpcService("AdminService", add_admin, operator=AdminServicer(parts.projects, directory, tail)),
+        GrpcService("UserService", add_users, operator=UserServicer(parts.users)),
+        GrpcService("DeliveryService", add_delivery, operator=delivery),
+        GrpcService(
+            "StoreService",
+            add_store,
+            operator=StoreServicer(
+                directory, Erasure(store) if store else None, queries.forget if queries else lambda project_id: None
+            ),
+        ),
+    ]
 
-    public = grpc.aio.server(options=_OPTIONS)
-    ingest_service_pb2_grpc.add_IngestServiceServicer_to_server(
-        IngestServicer(core.ingest, config.gateway_token), public
+
+def _projects(parts: Parts, callers: Callers) -> ProjectServicer:
+    return ProjectServicer(
+        callers,
+        parts.projects,
+        parts.keyring,
+        parts.core.directory,
+        parts.sinks,
+        parts.core.pipeline,
+        parts.database,
+        default_rate=parts.config.limits.keys,
+        has_store=parts.store is not None,
+        now_ms=_now_ms,
     )
-    receipt_service_pb2_grpc.add_ReceiptServiceServicer_to_server(
-        ReceiptServicer(receipts, lookup, names_for_callers(directory, core.access)), public
-    )
-    account_service_pb2_grpc.add_AccountServiceServicer_to_server(accounts.servicer, public)
-    callers = Callers(core.access, CallOrigins(config.gateway_token).of)
-    project_services.add_to(public, callers)
-    store = Store(config.store_url) if config.store_url else None
-    stored = StoredEvents(store) if store else None
-    queries = _queries(config, store) if store else None
-    query_service_pb2_grpc.add_QueryServiceServicer_to_server(QueryServicer(callers, queries), public)
-    deploys = Deploys(database, _now_ms, config.project_sink_rules, await _project_secrets(database, config))
-    previews = Previews(deploys, pipeline)
-    deploy_grpc.add_DeployServiceServicer_to_server(DeployServicer(callers, deploys, directory, previews), public)
-    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, public)
-    reflection.enable_server_reflection(_SERVICES, public)
+
+
+def _accounts(parts: Parts) -> AccountServicer:
+    config, database, sessions = parts.config, parts.database, parts.core.sessions
+    attempts = Attempts(parts.core.pipeline, config.attempts)
+    accounts = Accounts(database, parts.users, sessions, parts.passwords, attempts, _now_ms)
+    cli_tokens = CliTokens(database, sessions, config.sessions, random=secrets.token_bytes, now_ms=_now_ms)
+    return AccountServicer(accounts, sessions, cli_tokens, CallOrigins(config.gateway_token))
+
+
+def _health(core: IngestCore) -> Health:
+    async def redis_answers() -> bool:
+        try:
+            return bool(await core.pipeline.execute("PING") == b"PONG")
+        except (RedisUnavailable, ResponseError):
+            return False
+
+    async def counters_complete() -> bool:
+        return not core.epochs.missing
+
+    async def directory_healthy() -> bool:
+        return core.directory.healthy
+
+    probes = {REDIS: redis_answers, COUNTERS: counters_complete, CONTROL_DB: directory_healthy}
+    return Health(probes, frozenset({REDIS, COUNTERS}))
+
+
+def _servers(parts: Parts, health: Health) -> tuple[grpc.aio.Server, grpc.aio.Server, str]:
+    """The public server, the operator's, and the address of the first. Raises SystemExit if they cannot listen."""
+    config = parts.config
+    public, operator = grpc.aio.server(options=_OPTIONS), grpc.aio.server()
+    named = [SERVICE_NAME, reflection.SERVICE_NAME]
+    for service in _services(parts):
+        if service.public is not None:
+            service.add(service.public, public)
+            named.append(f"headgate.v1.{service.name}")
+        if service.operator is not None:
+            service.add(service.operator, operator)
+    add_HealthServicer_to_server(health.servicer, public)
+    reflection.enable_server_reflection(named, public)
     port = listen(public, f"{config.grpc_host}:{config.grpc_port}", config.tls)
     if config.gateway_socket is not None:
         listen_on_socket(public, config.gateway_socket)
-
-    operator = grpc.aio.server()
-    admin_grpc.add_AdminServiceServicer_to_server(AdminServicer(projects, keyring, directory, tail), operator)
-    user_service_pb2_grpc.add_UserServiceServicer_to_server(accounts.operators_servicer, operator)
-    receipt_service_pb2_grpc.add_ReceiptServiceServicer_to_server(
-        ReceiptServicer(receipts, lookup, names_for_operator), operator
-    )
-    delivery_grpc.add_DeliveryServiceServicer_to_server(
-        DeliveryServicer(
-            directory,
-            sinks,
-            DeadLetters(pipeline),
-            Replays(pipeline, partial(secrets.token_hex, 4)),
-            SinkTests(pipeline, lambda: str(uuid.uuid4())),
-            _now_ms,
-        ),
-        operator,
-    )
-    operators = Callers(OperatorAccess(projects), lambda context: UNKNOWN_ORIGIN)
-    project_services.add_to(operator, operators)
-    deploy_grpc.add_DeployServiceServicer_to_server(DeployServicer(operators, deploys, directory, previews), operator)
-    store_service_pb2_grpc.add_StoreServiceServicer_to_server(
-        StoreServicer(
-            directory, Erasure(store) if store else None, queries.forget if queries else lambda project_id: None
-        ),
-        operator,
-    )
     listen_on_socket(operator, config.admin_socket)
+    return public, operator, f"{config.grpc_host}:{port}"
 
+
+async def _run(parts: Parts) -> None:
+    config, core, stopped = parts.config, parts.core, parts.stopped
+    registry = CollectorRegistry()
+    new_epoch = partial(secrets.token_hex, 8)
+    keeper = Keeper(
+        core.pipeline, parts.database, core.epochs, core.sinks_of, new_epoch, _now_ms, config.copy_seconds, registry
+    )
+    health = _health(core)
+    public, operator, address = _servers(parts, health)
+    store, deleted = parts.store, core.directory.deleted
+    cleanup = Cleanup(core.pipeline, config.sinks, deleted, StoredEvents(store) if store else None)
     async with asyncio.TaskGroup() as tasks:
         running = [
             tasks.create_task(core.run(), name="ingest-core"),
             tasks.create_task(health.run(), name="health"),
-            tasks.create_task(warn_of_shortfalls(pipeline), name="redis-durability"),
-            tasks.create_task(Cleanup(pipeline, config.sinks, directory.deleted, stored).run(), name="removal"),
+            tasks.create_task(warn_of_shortfalls(core.pipeline), name="redis-durability"),
+            tasks.create_task(cleanup.run(), name="cleanup"),
         ]
         await core.prepare()
         await keeper.prepare()
         running.append(tasks.create_task(keeper.run(), name="counters"))
         if store:
-            running.append(tasks.create_task(Upkeep(store, directory.deleted).run(), name="store-upkeep"))
+            running.append(tasks.create_task(Upkeep(store, deleted).run(), name="store-upkeep"))
         await health.refresh()
         await public.start()
         await operator.start()
@@ -291,8 +315,8 @@ async def _serve_core(
         if config.metrics_port is not None:
             metrics_server, _ = start_http_server(config.metrics_port, config.metrics_host, registry)
         if config.ready_file is not None:
-            write_owner_file(config.ready_file, {"grpc": f"{config.grpc_host}:{port}"})
-        _log.info("service listens", grpc=f"{config.grpc_host}:{port}")
+            write_owner_file(config.ready_file, {"grpc": address})
+        _log.info("service listens", grpc=address)
         freeze_gc()
         await stopped.wait()
         _log.info("service drains")
@@ -304,41 +328,23 @@ async def _serve_core(
         await keeper.finish()
         if metrics_server is not None:
             metrics_server.shutdown()
-    await tail_redis.aclose()
-    if store:
-        await store.close()
 
 
 async def _project_secrets(database: ControlDb, config: Config) -> ProjectSecrets | None:
-    """None where no project may have sinks of its own."""
+    """None if projects may not have sinks."""
     if not config.secrets_keys:
         return None
     box = SecretBox(config.secrets_keys, secrets.token_bytes)
     if renewed := await encrypt_anew(database, box):
-        _log.info("secrets of projects' sinks are encrypted with the first key now", secrets=renewed)
+        _log.info("secrets of project sinks are now encrypted with the first key", secrets=renewed)
     return ProjectSecrets(box, await Secrets(database, secrets.token_bytes).get(PROJECT_SINK_HASHING))
 
 
 def _queries(config: Config, store: Store) -> Queries:
     embedded = (config.store_url or "").startswith("unix:")
-    most_memory = None if embedded else MAX_MEMORY
-    return Queries(store, TABLE, clock=time.monotonic, now_ms=_now_ms, most_memory=most_memory)
+    max_memory = None if embedded else MAX_MEMORY
+    return Queries(store, TABLE, clock=time.monotonic, now_ms=_now_ms, most_memory=max_memory)
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-async def _answers(pipeline: RedisPipeline) -> bool:
-    try:
-        return bool(await pipeline.execute("PING") == b"PONG")
-    except (RedisUnavailable, ResponseError):
-        return False
-
-
-async def _complete(epochs: Epochs) -> bool:
-    return not epochs.missing
-
-
-async def _healthy(directory: Directory) -> bool:
-    return directory.healthy

@@ -20,6 +20,8 @@ from headgate.v1 import outcome_pb2
 from headgate.v1 import user_service_pb2 as user
 from headgate.v1 import user_service_pb2_grpc as users_grpc
 from headgate.v1.event_pb2 import Event
+from headgate.v1.project_service_pb2 import CreateKeyRequest
+from headgate.v1.project_service_pb2_grpc import ProjectServiceStub
 from headgate_cli.main import app
 from headgate_gateway.app_api.operation import KEY_KIND_NAMES as KINDS
 from headgate_gateway.app_api.operation import ROLES
@@ -69,8 +71,8 @@ def tenant(headgate, client) -> Callable[..., Tenant]:
             operator, users = admin_grpc.AdminServiceStub(channel), users_grpc.UserServiceStub(channel)
             made = operator.CreateProject(admin.CreateProjectRequest(name=slug, slug=slug))
             keys = {KINDS[key.kind]: key.key for key in made.keys}
-            wanted = admin.CreateKeyRequest(project=slug, kind=admin.KEY_KIND_ORGANISATION)
-            keys["organisation"] = operator.CreateKey(wanted).key.key
+            wanted = CreateKeyRequest(project=slug, kind=admin.KEY_KIND_ORGANISATION)
+            keys["organisation"] = ProjectServiceStub(channel).CreateKey(wanted).key.key
             people = {role: _logged_in(users, client, slug, role) for role in roles or ("owner",)}
         return Tenant(slug, keys, people)
 

@@ -17,6 +17,7 @@ from headgate.v1 import (
     account_service_pb2_grpc,
     admin_service_pb2_grpc,
     ingest_service_pb2_grpc,
+    project_service_pb2_grpc,
     receipt_service_pb2_grpc,
     user_service_pb2_grpc,
 )
@@ -58,6 +59,11 @@ class Service:
     @property
     def admin(self):
         return admin_service_pb2_grpc.AdminServiceStub(self.operator)
+
+    @property
+    def projects(self):
+        """ProjectService as the operator reaches it."""
+        return project_service_pb2_grpc.ProjectServiceStub(self.operator)
 
     @property
     def accounts(self):

@@ -31,13 +31,11 @@ def new_key_json(key: admin.NewKey) -> dict[str, Any]:
     return {"id": key.id, "kind": KEY_KIND_NAMES[key.kind], "scopes": list(key.scopes), "key": key.key}
 
 
-def _create(asked: Asked) -> wire.ProjectServiceCreateKeyRequest:
+def _create(asked: Asked) -> wire.CreateKeyRequest:
     kind = KEY_KINDS.get(asked.body["kind"])
     if kind is None:
         raise FieldInvalid("kind", f"must be one of {', '.join(KEY_KINDS)}")
-    return wire.ProjectServiceCreateKeyRequest(
-        project=asked.path["project"], kind=kind, scopes=asked.body.get("scopes", [])
-    )
+    return wire.CreateKeyRequest(project=asked.path["project"], kind=kind, scopes=asked.body.get("scopes", []))
 
 
 LIST_KEYS = Operation(
@@ -75,7 +73,7 @@ REVOKE_KEY = Operation(
     KEY,
     "End a key: within 5 seconds it opens nothing",
     lambda channel: ProjectServiceStub(channel).RevokeKey,
-    lambda asked: wire.ProjectServiceRevokeKeyRequest(project=asked.path["project"], id=asked.path["key"]),
+    lambda asked: wire.RevokeKeyRequest(project=asked.path["project"], id=asked.path["key"]),
     lambda ended: {"revoked": True},
 )
 # A key's id says which project it is of.
@@ -87,7 +85,7 @@ ROTATE_ANY_KEY = replace(
 REVOKE_ANY_KEY = replace(
     REVOKE_KEY,
     path="/api/keys/{key}",
-    request=lambda asked: wire.ProjectServiceRevokeKeyRequest(id=asked.path["key"]),
+    request=lambda asked: wire.RevokeKeyRequest(id=asked.path["key"]),
 )
 
 OPERATIONS = (LIST_KEYS, CREATE_KEY, ROTATE_KEY, REVOKE_KEY, ROTATE_ANY_KEY, REVOKE_ANY_KEY)

@@ -14,9 +14,7 @@ from headgate_service.directory.directory import Directory
 from headgate_service.directory.project import Project
 from headgate_service.errors import DirectoryUnavailable, InvalidArgument, ProjectUnknown
 from headgate_service.log.tail import Tail
-from headgate_service.model.key import KINDS_BY_WIRE
 from headgate_service.model.rate_limit import RateLimit
-from headgate_service.projects.keyring import Keyring
 from headgate_service.projects.projects import Kept, Projects
 
 MAX_LAST = 10_000
@@ -28,9 +26,8 @@ Made = TypeVar("Made")
 class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     """AdminService over the admin socket, whose mode is the only credential."""
 
-    def __init__(self, projects: Projects, keyring: Keyring, directory: Directory, tail: Tail) -> None:
+    def __init__(self, projects: Projects, directory: Directory, tail: Tail) -> None:
         self._projects = projects
-        self._keyring = keyring
         self._directory = directory
         self._tail = tail
 
@@ -55,17 +52,6 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             context, lambda: self._projects.set_plan(request.project, _monthly_limit(request), _planned_rate(request))
         )
         return admin.SetPlanResponse(project=wire_project(project))
-
-    async def CreateKey(self, request: admin.CreateKeyRequest, context: _Context) -> admin.CreateKeyResponse:
-        kind = KINDS_BY_WIRE.get(request.kind)
-        if kind is None:
-            await abort(context, InvalidArgument("kind", "must be public, test, secret or organisation"))
-        key = await self._changed(context, lambda: self._keyring.create(request.project, kind, request.scopes))
-        return admin.CreateKeyResponse(key=wire_new_key(key))
-
-    async def RevokeKey(self, request: admin.RevokeKeyRequest, context: _Context) -> admin.RevokeKeyResponse:
-        await self._changed(context, lambda: self._keyring.revoke(request.id))
-        return admin.RevokeKeyResponse()
 
     async def TailEvents(
         self, request: admin.TailEventsRequest, context: _Context

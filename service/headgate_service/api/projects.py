@@ -14,6 +14,8 @@ from headgate_service.api.rpc_status import answered
 from headgate_service.api.wire import deletion_report, held_key, listed_project, member, usage_answer, wire_new_key
 from headgate_service.auth.audit import Author
 from headgate_service.auth.audit_log import AuditLog
+from headgate_service.control_db.database import ControlDb
+from headgate_service.counters.saved import SavedCounters
 from headgate_service.directory.directory import Directory
 from headgate_service.directory.project import Project
 from headgate_service.errors import DirectoryUnavailable, InvalidArgument, KeyUnknown, ProjectUnknown, RoleMissing
@@ -43,13 +45,11 @@ class ProjectServicer(project_service_pb2_grpc.ProjectServiceServicer):
         callers: Callers,
         projects: Projects,
         keyring: Keyring,
-        members: Members,
-        catalogue: Catalogue,
-        audit_log: AuditLog,
-        usages: Usages,
         directory: Directory,
         sinks: Sinks,
         redis: RedisPipeline,
+        database: ControlDb,
+        *,
         default_rate: RateLimit | None,
         has_store: bool,
         now_ms: Callable[[], int],
@@ -57,10 +57,10 @@ class ProjectServicer(project_service_pb2_grpc.ProjectServiceServicer):
         self._callers = callers
         self._projects = projects
         self._keyring = keyring
-        self._members = members
-        self._catalogue = catalogue
-        self._audit_log = audit_log
-        self._usages = usages
+        self._members = Members(database, now_ms)
+        self._catalogue = Catalogue(database)
+        self._audit_log = AuditLog(database)
+        self._usages = Usages(redis, SavedCounters(database))
         self._directory = directory
         self._sinks = sinks
         self._redis = redis
@@ -122,9 +122,7 @@ class ProjectServicer(project_service_pb2_grpc.ProjectServiceServicer):
         return wire.ListKeysResponse(keys=map(held_key, await self._keyring.of(project.id)))
 
     @answered
-    async def CreateKey(
-        self, request: wire.ProjectServiceCreateKeyRequest, context: _Context
-    ) -> wire.ProjectServiceCreateKeyResponse:
+    async def CreateKey(self, request: wire.CreateKeyRequest, context: _Context) -> wire.CreateKeyResponse:
         author, project = await self._callers.enter(context, request.project, Role.ADMIN, WRITE)
         kind = KINDS_BY_WIRE.get(request.kind)
         if kind is None:
@@ -132,7 +130,7 @@ class ProjectServicer(project_service_pb2_grpc.ProjectServiceServicer):
         await self._may_make(author, project, kind)
         key = await self._keyring.create(project.id, kind, request.scopes, author)
         await self._live()
-        return wire.ProjectServiceCreateKeyResponse(key=wire_new_key(key))
+        return wire.CreateKeyResponse(key=wire_new_key(key))
 
     @answered
     async def RotateKey(self, request: wire.RotateKeyRequest, context: _Context) -> wire.RotateKeyResponse:
@@ -142,13 +140,11 @@ class ProjectServicer(project_service_pb2_grpc.ProjectServiceServicer):
         return wire.RotateKeyResponse(key=wire_new_key(key))
 
     @answered
-    async def RevokeKey(
-        self, request: wire.ProjectServiceRevokeKeyRequest, context: _Context
-    ) -> wire.ProjectServiceRevokeKeyResponse:
+    async def RevokeKey(self, request: wire.RevokeKeyRequest, context: _Context) -> wire.RevokeKeyResponse:
         author, project = await self._key_project(context, request.project, request.id)
         await self._keyring.revoke(request.id, project.id, author)
         await self._live()
-        return wire.ProjectServiceRevokeKeyResponse()
+        return wire.RevokeKeyResponse()
 
     @answered
     async def ListMembers(self, request: wire.ListMembersRequest, context: _Context) -> wire.ListMembersResponse:

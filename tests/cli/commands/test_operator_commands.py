@@ -13,11 +13,15 @@ from click.testing import Result
 from headgate.v1 import event_pb2
 from headgate.v1 import receipt_service_pb2 as receipts
 from headgate.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
+from headgate.v1.project_delivery_service_pb2_grpc import add_ProjectDeliveryServiceServicer_to_server
+from headgate.v1.project_service_pb2_grpc import add_ProjectServiceServicer_to_server
 from headgate.v1.receipt_service_pb2_grpc import ReceiptServiceServicer, add_ReceiptServiceServicer_to_server
 from headgate_cli.api.admin_socket import socket_path
 from headgate_cli.main import app
 from headgate_service.api.admin import AdminServicer
 from headgate_service.api.callers import Callers, OperatorAccess
+from headgate_service.api.project_sinks import ProjectDeliveryServicer
+from headgate_service.api.projects import ProjectServicer
 from headgate_service.auth.audit import UNKNOWN_ORIGIN
 from headgate_service.config import SinkRule
 from headgate_service.control_db.database import ControlDb
@@ -26,12 +30,13 @@ from headgate_service.directory.directory import Directory
 from headgate_service.directory.project import Project
 from headgate_service.directory.snapshot import ControlChanges
 from headgate_service.errors import CredentialInvalid, LogUnreachable
-from headgate_service.main import ProjectServices
+from headgate_service.log.tail import Watchers
 from headgate_service.model.key import KeyKind, parse_key
 from headgate_service.model.rate_limit import RateLimit
 from headgate_service.projects.keyring import Keyring
 from headgate_service.projects.projects import Projects
 from headgate_service.redis.pipeline import RedisPipeline
+from headgate_service.sink_control.dead_letters import DeadLetters
 from headgate_service.sink_control.sinks import Sinks
 from typer.testing import CliRunner
 
@@ -72,12 +77,28 @@ async def directory(short_dir: Path, redis_url: str) -> AsyncIterator[Directory]
     keyring = Keyring(database, random=secrets.token_bytes, now_ms=lambda: 1)
     made = Directory(ControlChanges(database), clock=time.monotonic)
     server = grpc.aio.server()
-    add_AdminServiceServicer_to_server(AdminServicer(projects, keyring, made, ShortTail()), server)
+    add_AdminServiceServicer_to_server(AdminServicer(projects, made, ShortTail()), server)
     redis = RedisPipeline(redis_url)
-    ProjectServices(
-        *(database, redis, projects, keyring, made, Sinks(redis, [SinkRule("jsonl", False)]), ShortTail()),
-        *(RateLimit(1000, 60_000), False, lambda: 1_764_057_600_000, asyncio.Event()),
-    ).add_to(server, Callers(OperatorAccess(projects), lambda context: UNKNOWN_ORIGIN))
+    sinks = Sinks(redis, [SinkRule("jsonl", False)])
+    callers = Callers(OperatorAccess(projects), lambda context: UNKNOWN_ORIGIN)
+    now_ms = lambda: 1_764_057_600_000  # noqa: E731
+    service = ProjectServicer(
+        callers,
+        projects,
+        keyring,
+        made,
+        sinks,
+        redis,
+        database,
+        default_rate=RateLimit(1000, 60_000),
+        has_store=False,
+        now_ms=now_ms,
+    )
+    add_ProjectServiceServicer_to_server(service, server)
+    delivery = ProjectDeliveryServicer(
+        callers, sinks, DeadLetters(redis), ShortTail(), now_ms, asyncio.Event(), Watchers()
+    )
+    add_ProjectDeliveryServiceServicer_to_server(delivery, server)
     add_ReceiptServiceServicer_to_server(OneReceipt(), server)
     socket_path(short_dir).parent.mkdir()
     server.add_insecure_port(f"unix:{socket_path(short_dir)}")

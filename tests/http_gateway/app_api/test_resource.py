@@ -46,7 +46,7 @@ class FakeProjects(
 
     async def RevokeKey(self, request, context):  # noqa: N802
         await self._take(request, context)
-        return wire.ProjectServiceRevokeKeyResponse()
+        return wire.RevokeKeyResponse()
 
     async def ListAudit(self, request, context):  # noqa: N802
         await self._take(request, context)
@@ -110,8 +110,8 @@ async def test_parts_of_a_path_and_its_query(client: httpx.AsyncClient, fake: Fa
     await client.delete("/api/keys/key_2/")
     await client.get("/api/projects/shop/audit", params={"limit": 5})
     assert fake.asked == [
-        wire.ProjectServiceRevokeKeyRequest(project="shop", id="key_1"),
-        wire.ProjectServiceRevokeKeyRequest(id="key_2"),
+        wire.RevokeKeyRequest(project="shop", id="key_1"),
+        wire.RevokeKeyRequest(id="key_2"),
         wire.ListAuditRequest(project="shop", limit=5),
     ]
 

@@ -16,9 +16,6 @@ from headgate_service.control_db.database import ControlDb
 from headgate_service.directory.directory import Directory
 from headgate_service.directory.project import Project
 from headgate_service.directory.snapshot import ControlChanges
-from headgate_service.errors import CredentialInvalid
-from headgate_service.model.key import KeyKind, parse_key
-from headgate_service.projects.keyring import Keyring
 from headgate_service.projects.projects import Projects
 
 ON_SQLITE = pytest.mark.parametrize("control_url", ["sqlite"], indirect=True)
@@ -53,10 +50,10 @@ async def directory(control_db: ControlDb) -> Directory:
 
 @pytest.fixture
 async def stub(
-    projects: Projects, keyring: Keyring, directory: Directory, tail: EndlessTail, short_dir: Path
+    projects: Projects, directory: Directory, tail: EndlessTail, short_dir: Path
 ) -> AsyncIterator[AdminServiceStub]:
     server = grpc.aio.server()
-    add_AdminServiceServicer_to_server(AdminServicer(projects, keyring, directory, tail), server)
+    add_AdminServiceServicer_to_server(AdminServicer(projects, directory, tail), server)
     server.add_insecure_port(f"unix:{short_dir}/admin.sock")
     await server.start()
     async with grpc.aio.insecure_channel(f"unix:{short_dir}/admin.sock") as channel:
@@ -96,19 +93,6 @@ async def test_a_project_and_its_keys_work_from_the_answer_on(stub: AdminService
         assert (await directory.find(key.key)).id == key.id
 
 
-async def test_a_key_is_made_and_ended(stub: AdminServiceStub, directory: Directory) -> None:
-    await stub.CreateProject(admin.CreateProjectRequest(name="p"))
-    request = admin.CreateKeyRequest(project="p", kind=admin.KEY_KIND_ORGANISATION, scopes=["logs:read"])
-    key = (await stub.CreateKey(request)).key
-    assert parse_key(key.key) is KeyKind.ORGANISATION
-    assert list(key.scopes) == ["logs:read"]
-    await directory.find(key.key)
-    await stub.RevokeKey(admin.RevokeKeyRequest(id=key.id))
-    with pytest.raises(CredentialInvalid):
-        await directory.find(key.key)
-    await stub.RevokeKey(admin.RevokeKeyRequest(id=key.id))
-
-
 async def test_a_taken_slug(stub: AdminServiceStub) -> None:
     await stub.CreateProject(admin.CreateProjectRequest(name="p"))
     error = await refused(stub.CreateProject(admin.CreateProjectRequest(name="P")))
@@ -138,28 +122,9 @@ async def test_a_wrong_field_of_a_project_is_named(
     assert fields(error) == [field]
 
 
-@pytest.mark.parametrize(
-    ("request_", "field"),
-    [
-        (admin.CreateKeyRequest(project="p"), "kind"),
-        (admin.CreateKeyRequest(project="p", kind=99), "kind"),
-        (admin.CreateKeyRequest(project="p", kind=admin.KEY_KIND_PUBLIC, scopes=["events:write"]), "scopes"),
-        (admin.CreateKeyRequest(project="p", kind=admin.KEY_KIND_ORGANISATION, scopes=["nope"]), "scopes"),
-    ],
-)
-async def test_a_wrong_field_of_a_key_is_named(
-    stub: AdminServiceStub, request_: admin.CreateKeyRequest, field: str
-) -> None:
-    await stub.CreateProject(admin.CreateProjectRequest(name="p"))
-    error = await refused(stub.CreateKey(request_))
-    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert fields(error) == [field]
-
-
 async def test_what_does_not_exist_is_not_found(stub: AdminServiceStub) -> None:
     for call in (
-        stub.CreateKey(admin.CreateKeyRequest(project="nope", kind=admin.KEY_KIND_PUBLIC)),
-        stub.RevokeKey(admin.RevokeKeyRequest(id="key_nope")),
+        stub.SetPlan(admin.SetPlanRequest(project="nope")),
         stub.TailEvents(admin.TailEventsRequest(projects=["nope"])).read(),
     ):
         assert (await refused(call)).code() is grpc.StatusCode.NOT_FOUND

@@ -16,6 +16,7 @@ from headgate.v1.ingest_service_pb2 import (
     StreamEventsRequest,
 )
 from headgate.v1.log_pb2 import LogEntry
+from headgate.v1.project_service_pb2 import CreateKeyRequest, RevokeKeyRequest
 from headgate_service.config import SinkRule
 from headgate_service.log.reader import read_entries
 from headgate_service.model.route import Route
@@ -147,11 +148,11 @@ async def test_public_keys_do_not_open_grpc(service, kind):
 
 async def test_an_organisation_key_writes_by_scope_into_the_project_it_names(service, redis):
     other = await service.admin.CreateProject(admin.CreateProjectRequest(name="Other"))
-    writer = await service.admin.CreateKey(
-        admin.CreateKeyRequest(project="default", kind=admin.KEY_KIND_ORGANISATION, scopes=["events:write"])
+    writer = await service.projects.CreateKey(
+        CreateKeyRequest(project="default", kind=admin.KEY_KIND_ORGANISATION, scopes=["events:write"])
     )
-    reader = await service.admin.CreateKey(
-        admin.CreateKeyRequest(project="default", kind=admin.KEY_KIND_ORGANISATION, scopes=["logs:read"])
+    reader = await service.projects.CreateKey(
+        CreateKeyRequest(project="default", kind=admin.KEY_KIND_ORGANISATION, scopes=["logs:read"])
     )
     request = IngestEventsRequest(events=events("a"))
     metadata = [("authorization", f"Bearer {writer.key.key}"), ("x-headgate-project", "other")]
@@ -166,11 +167,11 @@ async def test_an_organisation_key_writes_by_scope_into_the_project_it_names(ser
 
 
 async def test_a_revoked_key_opens_nothing_within_five_seconds(service):
-    made = await service.admin.CreateKey(admin.CreateKeyRequest(project="default", kind=admin.KEY_KIND_SECRET))
+    made = await service.projects.CreateKey(CreateKeyRequest(project="default", kind=admin.KEY_KIND_SECRET))
     metadata = [("authorization", f"Bearer {made.key.key}")]
     request = IngestEventsRequest(events=events("a"))
     await service.ingest.IngestEvents(request, metadata=metadata)
-    await service.admin.RevokeKey(admin.RevokeKeyRequest(id=made.key.id))
+    await service.projects.RevokeKey(RevokeKeyRequest(id=made.key.id))
 
     async def code() -> grpc.StatusCode:
         call = service.ingest.IngestEvents(request, metadata=metadata)
@@ -317,7 +318,7 @@ async def test_a_dry_run_names_the_sinks_whose_routes_take_one_of_its_events(sta
 
 
 async def test_a_gathered_dry_run_shows_what_would_be_stored_and_sinks_to_those_who_may_know(service, redis):
-    made = await service.admin.CreateKey(admin.CreateKeyRequest(project="default", kind=admin.KEY_KIND_ORGANISATION))
+    made = await service.projects.CreateKey(CreateKeyRequest(project="default", kind=admin.KEY_KIND_ORGANISATION))
     public, organisation = await gathered(
         service,
         GatheredRequest(

@@ -72,9 +72,9 @@ def asked(key: str = "key_1", user: str = "x@y.example") -> dict[str, tuple[Any,
         "PurgeProjectDeadLetters": (delivery.PurgeProjectDeadLettersRequest(project="p", sink="jsonl"), "admin"),
         "UpdateProject": (wire.UpdateProjectRequest(project="p", name="q"), "admin"),
         "ListKeys": (wire.ListKeysRequest(project="p"), "admin"),
-        "CreateKey": (wire.ProjectServiceCreateKeyRequest(project="p", kind=admin.KEY_KIND_PUBLIC), "admin"),
+        "CreateKey": (wire.CreateKeyRequest(project="p", kind=admin.KEY_KIND_PUBLIC), "admin"),
         "RotateKey": (wire.RotateKeyRequest(project="p", id=key), "admin"),
-        "RevokeKey": (wire.ProjectServiceRevokeKeyRequest(project="p", id=key), "admin"),
+        "RevokeKey": (wire.RevokeKeyRequest(project="p", id=key), "admin"),
         "SetMember": (wire.SetMemberRequest(project="p", user=user, role=ROLE_VIEWER), "admin"),
         "ListAudit": (wire.ListAuditRequest(project="p"), "admin"),
         "DeleteProject": (wire.DeleteProjectRequest(project="p"), "owner"),
@@ -122,7 +122,7 @@ async def test_to_a_stranger_a_project_is_as_unknown_as_none(sign_in: Any) -> No
         assert await bob.refused(method, request) == (Code.NOT_FOUND, "project_unknown"), method
     for method, request in (
         ("RotateKey", wire.RotateKeyRequest(id=keys[0].id)),
-        ("RevokeKey", wire.ProjectServiceRevokeKeyRequest(id=keys[0].id)),
+        ("RevokeKey", wire.RevokeKeyRequest(id=keys[0].id)),
     ):
         assert await bob.refused(method, request) == (Code.NOT_FOUND, "key_unknown")
     assert await bob.refused("RemoveMember", wire.RemoveMemberRequest(project="p", user=ada.email)) == (
@@ -131,7 +131,7 @@ async def test_to_a_stranger_a_project_is_as_unknown_as_none(sign_in: Any) -> No
     )
     # With a key of a project of one's own, another one's project is not reached either.
     await bob.make("mine")
-    foreign = wire.ProjectServiceRevokeKeyRequest(project="mine", id=keys[0].id)
+    foreign = wire.RevokeKeyRequest(project="mine", id=keys[0].id)
     assert await bob.refused("RevokeKey", foreign) == (Code.NOT_FOUND, "key_unknown")
     listed = await ada.call("ListKeys", wire.ListKeysRequest(project="p"))
     assert not any(key.HasField("revoke_time") for key in listed.keys)
@@ -187,12 +187,12 @@ async def test_keys_of_an_organisation_are_for_who_owns_all_of_it(sign_in: Any, 
     await ada.make("p")
     await ada.make("q")
     await ada.call("SetMember", wire.SetMemberRequest(project="p", user=bob.email, role=ROLE_OWNER))
-    wanted = wire.ProjectServiceCreateKeyRequest(project="p", kind=admin.KEY_KIND_ORGANISATION)
+    wanted = wire.CreateKeyRequest(project="p", kind=admin.KEY_KIND_ORGANISATION)
     assert await bob.refused("CreateKey", wanted) == (Code.PERMISSION_DENIED, "role_missing")
     key = (await ada.call("CreateKey", wanted)).key
     for method, request in (
         ("RotateKey", wire.RotateKeyRequest(id=key.id)),
-        ("RevokeKey", wire.ProjectServiceRevokeKeyRequest(id=key.id)),
+        ("RevokeKey", wire.RevokeKeyRequest(id=key.id)),
     ):
         assert await bob.refused(method, request) == (Code.PERMISSION_DENIED, "role_missing")
     # The key itself is no person, and may here what its scopes say: nothing.
@@ -210,7 +210,7 @@ async def test_two_keys_live_while_one_is_rotated(sign_in: Any, service: Any) ->
     new = (await ada.call("RotateKey", wire.RotateKeyRequest(project="p", id=old.id))).key
     assert (new.kind, new.scopes) == (old.kind, old.scopes)
     assert [await opens(service, key.key) for key in (old, new)] == [None, None]
-    await ada.call("RevokeKey", wire.ProjectServiceRevokeKeyRequest(project="p", id=old.id))
+    await ada.call("RevokeKey", wire.RevokeKeyRequest(project="p", id=old.id))
     assert [await opens(service, key.key) for key in (old, new)] == [Code.UNAUTHENTICATED, None]
     assert await ada.refused("RotateKey", wire.RotateKeyRequest(project="p", id=old.id)) == (
         Code.FAILED_PRECONDITION,
@@ -222,10 +222,10 @@ async def test_a_deleted_project_opens_nothing_and_says_what_ended(sign_in: Any,
     ada, bob = await sign_in("ada"), await sign_in("bob")
     keys = {key.kind: key for key in (await ada.make("p")).keys}
     await ada.make("q")
-    made = wire.ProjectServiceCreateKeyRequest(project="p", kind=admin.KEY_KIND_ORGANISATION)
+    made = wire.CreateKeyRequest(project="p", kind=admin.KEY_KIND_ORGANISATION)
     organisation = (await ada.call("CreateKey", made)).key
     await ada.call("SetMember", wire.SetMemberRequest(project="p", user=bob.email, role=ROLE_VIEWER))
-    await ada.call("RevokeKey", wire.ProjectServiceRevokeKeyRequest(id=keys[admin.KEY_KIND_TEST].id))
+    await ada.call("RevokeKey", wire.RevokeKeyRequest(id=keys[admin.KEY_KIND_TEST].id))
     assert await opens(service, keys[admin.KEY_KIND_SECRET].key) is None
     report = await ada.call("DeleteProject", wire.DeleteProjectRequest(project="p"))
     assert (report.keys, report.members, report.log_events) == (3, 2, 1)
@@ -246,7 +246,7 @@ async def test_every_change_of_a_person_is_in_the_audit_log_with_where_it_came_f
     await ada.call("UpdateProject", wire.UpdateProjectRequest(project="p", time_zone="Europe/Berlin"))
     await ada.call("SetMember", wire.SetMemberRequest(project="p", user=bob.email, role=ROLE_ADMIN))
     new = (await bob.call("RotateKey", wire.RotateKeyRequest(project="p", id=key))).key.id
-    await bob.call("RevokeKey", wire.ProjectServiceRevokeKeyRequest(project="p", id=key))
+    await bob.call("RevokeKey", wire.RevokeKeyRequest(project="p", id=key))
     await ada.call("RemoveMember", wire.RemoveMemberRequest(project="p", user=bob.email))
     # What is refused changes nothing.
     await ada.refused("RemoveMember", wire.RemoveMemberRequest(project="p", user=ada.email))
@@ -291,8 +291,8 @@ async def test_usage_counts_what_was_sent_against_the_limits(sign_in: Any, servi
         ("UpdateProject", wire.UpdateProjectRequest(project="p")),
         ("UpdateProject", wire.UpdateProjectRequest(project="p", name="")),
         ("UpdateProject", wire.UpdateProjectRequest(project="p", time_zone="Mars")),
-        ("CreateKey", wire.ProjectServiceCreateKeyRequest(project="p")),
-        ("CreateKey", wire.ProjectServiceCreateKeyRequest(project="p", kind=1, scopes=["x"])),
+        ("CreateKey", wire.CreateKeyRequest(project="p")),
+        ("CreateKey", wire.CreateKeyRequest(project="p", kind=1, scopes=["x"])),
         ("ListAudit", wire.ListAuditRequest(project="p", limit=1001)),
         ("ListAudit", wire.ListAuditRequest(project="p", before=-1)),
         ("GetUsage", wire.GetUsageRequest(project="p", step=7)),

@@ -108,32 +108,6 @@ class NewKey(_message.Message):
     scopes: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, id: _Optional[str] = ..., kind: _Optional[_Union[KeyKind, str]] = ..., key: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ...) -> None: ...
 
-class CreateKeyRequest(_message.Message):
-    __slots__ = ("project", "kind", "scopes")
-    PROJECT_FIELD_NUMBER: _ClassVar[int]
-    KIND_FIELD_NUMBER: _ClassVar[int]
-    SCOPES_FIELD_NUMBER: _ClassVar[int]
-    project: str
-    kind: KeyKind
-    scopes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, project: _Optional[str] = ..., kind: _Optional[_Union[KeyKind, str]] = ..., scopes: _Optional[_Iterable[str]] = ...) -> None: ...
-
-class CreateKeyResponse(_message.Message):
-    __slots__ = ("key",)
-    KEY_FIELD_NUMBER: _ClassVar[int]
-    key: NewKey
-    def __init__(self, key: _Optional[_Union[NewKey, _Mapping]] = ...) -> None: ...
-
-class RevokeKeyRequest(_message.Message):
-    __slots__ = ("id",)
-    ID_FIELD_NUMBER: _ClassVar[int]
-    id: str
-    def __init__(self, id: _Optional[str] = ...) -> None: ...
-
-class RevokeKeyResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
-
 class TailEventsRequest(_message.Message):
     __slots__ = ("projects", "last", "no_follow")
     PROJECTS_FIELD_NUMBER: _ClassVar[int]

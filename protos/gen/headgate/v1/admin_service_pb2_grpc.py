@@ -45,16 +45,6 @@ class AdminServiceStub:
                 request_serializer=headgate_dot_v1_dot_admin__service__pb2.SetPlanRequest.SerializeToString,
                 response_deserializer=headgate_dot_v1_dot_admin__service__pb2.SetPlanResponse.FromString,
                 _registered_method=True)
-        self.CreateKey = channel.unary_unary(
-                '/headgate.v1.AdminService/CreateKey',
-                request_serializer=headgate_dot_v1_dot_admin__service__pb2.CreateKeyRequest.SerializeToString,
-                response_deserializer=headgate_dot_v1_dot_admin__service__pb2.CreateKeyResponse.FromString,
-                _registered_method=True)
-        self.RevokeKey = channel.unary_unary(
-                '/headgate.v1.AdminService/RevokeKey',
-                request_serializer=headgate_dot_v1_dot_admin__service__pb2.RevokeKeyRequest.SerializeToString,
-                response_deserializer=headgate_dot_v1_dot_admin__service__pb2.RevokeKeyResponse.FromString,
-                _registered_method=True)
         self.TailEvents = channel.unary_stream(
                 '/headgate.v1.AdminService/TailEvents',
                 request_serializer=headgate_dot_v1_dot_admin__service__pb2.TailEventsRequest.SerializeToString,
@@ -81,20 +71,6 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def CreateKey(self, request, context):
-        """Makes a key. NOT_FOUND: no such project. INVALID_ARGUMENT: says which field.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def RevokeKey(self, request, context):
-        """Ends a key: within 5 s it opens nothing, anywhere. NOT_FOUND: no such key. Ending one twice is no error.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def TailEvents(self, request, context):
         """Events as they become durable, until the caller hangs up. NOT_FOUND: no such project.
         """
@@ -114,16 +90,6 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.SetPlan,
                     request_deserializer=headgate_dot_v1_dot_admin__service__pb2.SetPlanRequest.FromString,
                     response_serializer=headgate_dot_v1_dot_admin__service__pb2.SetPlanResponse.SerializeToString,
-            ),
-            'CreateKey': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreateKey,
-                    request_deserializer=headgate_dot_v1_dot_admin__service__pb2.CreateKeyRequest.FromString,
-                    response_serializer=headgate_dot_v1_dot_admin__service__pb2.CreateKeyResponse.SerializeToString,
-            ),
-            'RevokeKey': grpc.unary_unary_rpc_method_handler(
-                    servicer.RevokeKey,
-                    request_deserializer=headgate_dot_v1_dot_admin__service__pb2.RevokeKeyRequest.FromString,
-                    response_serializer=headgate_dot_v1_dot_admin__service__pb2.RevokeKeyResponse.SerializeToString,
             ),
             'TailEvents': grpc.unary_stream_rpc_method_handler(
                     servicer.TailEvents,
@@ -186,60 +152,6 @@ class AdminService:
             '/headgate.v1.AdminService/SetPlan',
             headgate_dot_v1_dot_admin__service__pb2.SetPlanRequest.SerializeToString,
             headgate_dot_v1_dot_admin__service__pb2.SetPlanResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CreateKey(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/headgate.v1.AdminService/CreateKey',
-            headgate_dot_v1_dot_admin__service__pb2.CreateKeyRequest.SerializeToString,
-            headgate_dot_v1_dot_admin__service__pb2.CreateKeyResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def RevokeKey(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/headgate.v1.AdminService/RevokeKey',
-            headgate_dot_v1_dot_admin__service__pb2.RevokeKeyRequest.SerializeToString,
-            headgate_dot_v1_dot_admin__service__pb2.RevokeKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

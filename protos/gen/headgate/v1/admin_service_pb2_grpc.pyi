@@ -39,10 +39,6 @@ class AdminServiceStub:
     """Changes what a project may send: in force everywhere within 5 s. NOT_FOUND: no such project. INVALID_ARGUMENT: says
     which field.
     """
-    CreateKey: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CreateKeyRequest, _admin_service_pb2.CreateKeyResponse]
-    """Makes a key. NOT_FOUND: no such project. INVALID_ARGUMENT: says which field."""
-    RevokeKey: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeKeyRequest, _admin_service_pb2.RevokeKeyResponse]
-    """Ends a key: within 5 s it opens nothing, anywhere. NOT_FOUND: no such key. Ending one twice is no error."""
     TailEvents: _grpc.UnaryStreamMultiCallable[_admin_service_pb2.TailEventsRequest, _admin_service_pb2.TailEventsResponse]
     """Events as they become durable, until the caller hangs up. NOT_FOUND: no such project."""
 
@@ -57,10 +53,6 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Changes what a project may send: in force everywhere within 5 s. NOT_FOUND: no such project. INVALID_ARGUMENT: says
     which field.
     """
-    CreateKey: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CreateKeyRequest, _admin_service_pb2.CreateKeyResponse]  # type: ignore[assignment]
-    """Makes a key. NOT_FOUND: no such project. INVALID_ARGUMENT: says which field."""
-    RevokeKey: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeKeyRequest, _admin_service_pb2.RevokeKeyResponse]  # type: ignore[assignment]
-    """Ends a key: within 5 s it opens nothing, anywhere. NOT_FOUND: no such key. Ending one twice is no error."""
     TailEvents: _aio.UnaryStreamMultiCallable[_admin_service_pb2.TailEventsRequest, _admin_service_pb2.TailEventsResponse]  # type: ignore[assignment]
     """Events as they become durable, until the caller hangs up. NOT_FOUND: no such project."""
 
@@ -84,22 +76,6 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes what a project may send: in force everywhere within 5 s. NOT_FOUND: no such project. INVALID_ARGUMENT: says
         which field.
         """
-
-    @_abc_1.abstractmethod
-    def CreateKey(
-        self,
-        request: _admin_service_pb2.CreateKeyRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_admin_service_pb2.CreateKeyResponse, _abc.Awaitable[_admin_service_pb2.CreateKeyResponse]]:
-        """Makes a key. NOT_FOUND: no such project. INVALID_ARGUMENT: says which field."""
-
-    @_abc_1.abstractmethod
-    def RevokeKey(
-        self,
-        request: _admin_service_pb2.RevokeKeyRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_admin_service_pb2.RevokeKeyResponse, _abc.Awaitable[_admin_service_pb2.RevokeKeyResponse]]:
-        """Ends a key: within 5 s it opens nothing, anywhere. NOT_FOUND: no such key. Ending one twice is no error."""
 
     @_abc_1.abstractmethod
     def TailEvents(

@@ -27,7 +27,7 @@ from headgate.v1 import admin_service_pb2 as headgate_dot_v1_dot_admin__service_
 from headgate.v1 import role_pb2 as headgate_dot_v1_dot_role__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headgate/v1/project_service.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadgate/v1/admin_service.proto\x1a\x16headgate/v1/role.proto\"L\n\"ProjectServiceCreateProjectRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04slug\x18\x02 \x01(\tR\x04slug\"~\n#ProjectServiceCreateProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.headgate.v1.ProjectR\x07project\x12\'\n\x04keys\x18\x02 \x03(\x0b\x32\x13.headgate.v1.NewKeyR\x04keys\"\x15\n\x13ListProjectsRequest\"H\n\x14ListProjectsResponse\x12\x30\n\x08projects\x18\x01 \x03(\x0b\x32\x14.headgate.v1.ProjectR\x08projects\"-\n\x11GetProjectRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\"D\n\x12GetProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.headgate.v1.ProjectR\x07project\"\x82\x01\n\x14UpdateProjectRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x17\n\x04name\x18\x02 \x01(\tH\x00R\x04name\x88\x01\x01\x12 \n\ttime_zone\x18\x03 \x01(\tH\x01R\x08timeZone\x88\x01\x01\x42\x07\n\x05_nameB\x0c\n\n_time_zone\"G\n\x15UpdateProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.headgate.v1.ProjectR\x07project\"0\n\x14\x44\x65leteProjectRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\"\x97\x03\n\x15\x44\x65leteProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.headgate.v1.ProjectR\x07project\x12\x12\n\x04keys\x18\x02 \x01(\x03R\x04keys\x12\x18\n\x07members\x18\x03 \x01(\x03R\x07members\x12\x18\n\x07\x64\x65ploys\x18\x04 \x01(\x03R\x07\x64\x65ploys\x12\x1d\n\nlog_events\x18\x05 \x01(\x03R\tlogEvents\x12\x1b\n\tlog_bytes\x18\x06 \x01(\x03R\x08logBytes\x12=\n\x05sinks\x18\x07 \x03(\x0b\x32\'.headgate.v1.DeleteProjectResponse.SinkR\x05sinks\x12!\n\x0c\x64\x65\x61\x64_letters\x18\t \x01(\x03R\x0b\x64\x65\x61\x64Letters\x12\x32\n\x15stored_events_deleted\x18\x08 \x01(\x08R\x13storedEventsDeleted\x1a\x34\n\x04Sink\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07pending\x18\x02 \x01(\x03R\x07pending\"\xd1\x01\n\x03Key\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x14.headgate.v1.KeyKindR\x04kind\x12\x16\n\x06scopes\x18\x03 \x03(\tR\x06scopes\x12;\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0brevoke_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrevokeTime\"+\n\x0fListKeysRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\"8\n\x10ListKeysResponse\x12$\n\x04keys\x18\x01 \x03(\x0b\x32\x10.headgate.v1.KeyR\x04keys\"|\n\x1eProjectServiceCreateKeyRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x14.headgate.v1.KeyKindR\x04kind\x12\x16\n\x06scopes\x18\x03 \x03(\tR\x06scopes\"H\n\x1fProjectServiceCreateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x13.headgate.v1.NewKeyR\x03key\"<\n\x10RotateKeyRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x0e\n\x02id\x18\x02 \x01(\tR\x02id\":\n\x11RotateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x13.headgate.v1.NewKeyR\x03key\"J\n\x1eProjectServiceRevokeKeyRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x0e\n\x02id\x18\x02 \x01(\tR\x02id\"!\n\x1fProjectServiceRevokeKeyResponse\"\x9b\x01\n\x06Member\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x14\n\x05\x65mail\x18\x02 \x01(\tR\x05\x65mail\x12%\n\x04role\x18\x03 \x01(\x0e\x32\x11.headgate.v1.RoleR\x04role\x12;\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\".\n\x12ListMembersRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\"D\n\x13ListMembersResponse\x12-\n\x07members\x18\x01 \x03(\x0b\x32\x13.headgate.v1.MemberR\x07members\"g\n\x10SetMemberRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\x12%\n\x04role\x18\x03 \x01(\x0e\x32\x11.headgate.v1.RoleR\x04role\"@\n\x11SetMemberResponse\x12+\n\x06member\x18\x01 \x01(\x0b\x32\x13.headgate.v1.MemberR\x06member\"C\n\x13RemoveMemberRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\"\x16\n\x14RemoveMemberResponse\"\xc6\x01\n\x0fGetUsageRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x37\n\tfrom_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x66romTime\x12\x33\n\x07to_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x06toTime\x12+\n\x04step\x18\x04 \x01(\x0e\x32\x17.headgate.v1.LedgerStepR\x04step\"\xc5\x05\n\x10GetUsageResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.headgate.v1.ProjectR\x07project\x12;\n\x06months\x18\x02 \x03(\x0b\x32#.headgate.v1.GetUsageResponse.MonthR\x06months\x12\x35\n\nrate_limit\x18\x03 \x01(\x0b\x32\x16.headgate.v1.RateLimitR\trateLimit\x12\x35\n\x04rows\x18\x04 \x03(\x0b\x32!.headgate.v1.GetUsageResponse.RowR\x04rows\x1a\x31\n\x05Month\x12\x14\n\x05month\x18\x01 \x01(\tR\x05month\x12\x12\n\x04used\x18\x02 \x01(\x03R\x04used\x1a\xa2\x03\n\x03Row\x12\x39\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x1a\n\x08received\x18\x02 \x01(\x03R\x08received\x12\x1a\n\x08\x61\x63\x63\x65pted\x18\x03 \x01(\x03R\x08\x61\x63\x63\x65pted\x12\x1c\n\tduplicate\x18\x04 \x01(\x03R\tduplicate\x12H\n\x07\x64ropped\x18\x05 \x03(\x0b\x32..headgate.v1.GetUsageResponse.Row.DroppedEntryR\x07\x64ropped\x12H\n\x07refused\x18\x06 \x03(\x0b\x32..headgate.v1.GetUsageResponse.Row.RefusedEntryR\x07refused\x1a:\n\x0c\x44roppedEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x03R\x05value:\x02\x38\x01\x1a:\n\x0cRefusedEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x03R\x05value:\x02\x38\x01\"Z\n\x10ListAuditRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x14\n\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n\x06\x62\x65\x66ore\x18\x03 \x01(\x03R\x06\x62\x65\x66ore\"F\n\x11ListAuditResponse\x12\x31\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.headgate.v1.AuditEntryR\x07\x65ntries\"\xcc\x01\n\nAuditEntry\x12\x0e\n\x02id\x18\x01 \x01(\x03R\x02id\x12.\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12\x14\n\x05\x61\x63tor\x18\x03 \x01(\tR\x05\x61\x63tor\x12\x1e\n\ncredential\x18\x04 \x01(\tR\ncredential\x12\x16\n\x06\x61\x63tion\x18\x05 \x01(\tR\x06\x61\x63tion\x12\x16\n\x06target\x18\x06 \x01(\tR\x06target\x12\x18\n\x07\x61\x64\x64ress\x18\x07 \x01(\tR\x07\x61\x64\x64ress*T\n\nLedgerStep\x12\x1b\n\x17LEDGER_STEP_UNSPECIFIED\x10\x00\x12\x14\n\x10LEDGER_STEP_HOUR\x10\x01\x12\x13\n\x0fLEDGER_STEP_DAY\x10\x02\x32\xc5\t\n\x0eProjectService\x12r\n\rCreateProject\x12/.headgate.v1.ProjectServiceCreateProjectRequest\x1a\x30.headgate.v1.ProjectServiceCreateProjectResponse\x12S\n\x0cListProjects\x12 .headgate.v1.ListProjectsRequest\x1a!.headgate.v1.ListProjectsResponse\x12M\n\nGetProject\x12\x1e.headgate.v1.GetProjectRequest\x1a\x1f.headgate.v1.GetProjectResponse\x12V\n\rUpdateProject\x12!.headgate.v1.UpdateProjectRequest\x1a\".headgate.v1.UpdateProjectResponse\x12V\n\rDeleteProject\x12!.headgate.v1.DeleteProjectRequest\x1a\".headgate.v1.DeleteProjectResponse\x12G\n\x08ListKeys\x12\x1c.headgate.v1.ListKeysRequest\x1a\x1d.headgate.v1.ListKeysResponse\x12\x66\n\tCreateKey\x12+.headgate.v1.ProjectServiceCreateKeyRequest\x1a,.headgate.v1.ProjectServiceCreateKeyResponse\x12J\n\tRotateKey\x12\x1d.headgate.v1.RotateKeyRequest\x1a\x1e.headgate.v1.RotateKeyResponse\x12\x66\n\tRevokeKey\x12+.headgate.v1.ProjectServiceRevokeKeyRequest\x1a,.headgate.v1.ProjectServiceRevokeKeyResponse\x12P\n\x0bListMembers\x12\x1f.headgate.v1.ListMembersRequest\x1a .headgate.v1.ListMembersResponse\x12J\n\tSetMember\x12\x1d.headgate.v1.SetMemberRequest\x1a\x1e.headgate.v1.SetMemberResponse\x12S\n\x0cRemoveMember\x12 .headgate.v1.RemoveMemberRequest\x1a!.headgate.v1.RemoveMemberResponse\x12G\n\x08GetUsage\x12\x1c.headgate.v1.GetUsageRequest\x1a\x1d.headgate.v1.GetUsageResponse\x12J\n\tListAudit\x12\x1d.headgate.v1.ListAuditRequest\x1a\x1e.headgate.v1.ListAuditResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headgate/v1/project_service.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadgate/v1/admin_service.proto\x1a\x16headgate/v1/role.proto\"L\n\"ProjectServiceCreateProjectRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04slug\x18\x02 \x01(\tR\x04slug\"~\n#ProjectServiceCreateProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.headgate.v1.ProjectR\x07project\x12\'\n\x04keys\x18\x02 \x03(\x0b\x32\x13.headgate.v1.NewKeyR\x04keys\"\x15\n\x13ListProjectsRequest\"H\n\x14ListProjectsResponse\x12\x30\n\x08projects\x18\x01 \x03(\x0b\x32\x14.headgate.v1.ProjectR\x08projects\"-\n\x11GetProjectRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\"D\n\x12GetProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.headgate.v1.ProjectR\x07project\"\x82\x01\n\x14UpdateProjectRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x17\n\x04name\x18\x02 \x01(\tH\x00R\x04name\x88\x01\x01\x12 \n\ttime_zone\x18\x03 \x01(\tH\x01R\x08timeZone\x88\x01\x01\x42\x07\n\x05_nameB\x0c\n\n_time_zone\"G\n\x15UpdateProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.headgate.v1.ProjectR\x07project\"0\n\x14\x44\x65leteProjectRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\"\x97\x03\n\x15\x44\x65leteProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.headgate.v1.ProjectR\x07project\x12\x12\n\x04keys\x18\x02 \x01(\x03R\x04keys\x12\x18\n\x07members\x18\x03 \x01(\x03R\x07members\x12\x18\n\x07\x64\x65ploys\x18\x04 \x01(\x03R\x07\x64\x65ploys\x12\x1d\n\nlog_events\x18\x05 \x01(\x03R\tlogEvents\x12\x1b\n\tlog_bytes\x18\x06 \x01(\x03R\x08logBytes\x12=\n\x05sinks\x18\x07 \x03(\x0b\x32\'.headgate.v1.DeleteProjectResponse.SinkR\x05sinks\x12!\n\x0c\x64\x65\x61\x64_letters\x18\t \x01(\x03R\x0b\x64\x65\x61\x64Letters\x12\x32\n\x15stored_events_deleted\x18\x08 \x01(\x08R\x13storedEventsDeleted\x1a\x34\n\x04Sink\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07pending\x18\x02 \x01(\x03R\x07pending\"\xd1\x01\n\x03Key\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x14.headgate.v1.KeyKindR\x04kind\x12\x16\n\x06scopes\x18\x03 \x03(\tR\x06scopes\x12;\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0brevoke_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrevokeTime\"+\n\x0fListKeysRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\"8\n\x10ListKeysResponse\x12$\n\x04keys\x18\x01 \x03(\x0b\x32\x10.headgate.v1.KeyR\x04keys\"n\n\x10\x43reateKeyRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x14.headgate.v1.KeyKindR\x04kind\x12\x16\n\x06scopes\x18\x03 \x03(\tR\x06scopes\":\n\x11\x43reateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x13.headgate.v1.NewKeyR\x03key\"<\n\x10RotateKeyRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x0e\n\x02id\x18\x02 \x01(\tR\x02id\":\n\x11RotateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x13.headgate.v1.NewKeyR\x03key\"<\n\x10RevokeKeyRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x0e\n\x02id\x18\x02 \x01(\tR\x02id\"\x13\n\x11RevokeKeyResponse\"\x9b\x01\n\x06Member\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x14\n\x05\x65mail\x18\x02 \x01(\tR\x05\x65mail\x12%\n\x04role\x18\x03 \x01(\x0e\x32\x11.headgate.v1.RoleR\x04role\x12;\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\".\n\x12ListMembersRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\"D\n\x13ListMembersResponse\x12-\n\x07members\x18\x01 \x03(\x0b\x32\x13.headgate.v1.MemberR\x07members\"g\n\x10SetMemberRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\x12%\n\x04role\x18\x03 \x01(\x0e\x32\x11.headgate.v1.RoleR\x04role\"@\n\x11SetMemberResponse\x12+\n\x06member\x18\x01 \x01(\x0b\x32\x13.headgate.v1.MemberR\x06member\"C\n\x13RemoveMemberRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\"\x16\n\x14RemoveMemberResponse\"\xc6\x01\n\x0fGetUsageRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x37\n\tfrom_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x66romTime\x12\x33\n\x07to_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x06toTime\x12+\n\x04step\x18\x04 \x01(\x0e\x32\x17.headgate.v1.LedgerStepR\x04step\"\xc5\x05\n\x10GetUsageResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.headgate.v1.ProjectR\x07project\x12;\n\x06months\x18\x02 \x03(\x0b\x32#.headgate.v1.GetUsageResponse.MonthR\x06months\x12\x35\n\nrate_limit\x18\x03 \x01(\x0b\x32\x16.headgate.v1.RateLimitR\trateLimit\x12\x35\n\x04rows\x18\x04 \x03(\x0b\x32!.headgate.v1.GetUsageResponse.RowR\x04rows\x1a\x31\n\x05Month\x12\x14\n\x05month\x18\x01 \x01(\tR\x05month\x12\x12\n\x04used\x18\x02 \x01(\x03R\x04used\x1a\xa2\x03\n\x03Row\x12\x39\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x1a\n\x08received\x18\x02 \x01(\x03R\x08received\x12\x1a\n\x08\x61\x63\x63\x65pted\x18\x03 \x01(\x03R\x08\x61\x63\x63\x65pted\x12\x1c\n\tduplicate\x18\x04 \x01(\x03R\tduplicate\x12H\n\x07\x64ropped\x18\x05 \x03(\x0b\x32..headgate.v1.GetUsageResponse.Row.DroppedEntryR\x07\x64ropped\x12H\n\x07refused\x18\x06 \x03(\x0b\x32..headgate.v1.GetUsageResponse.Row.RefusedEntryR\x07refused\x1a:\n\x0c\x44roppedEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x03R\x05value:\x02\x38\x01\x1a:\n\x0cRefusedEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x03R\x05value:\x02\x38\x01\"Z\n\x10ListAuditRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x14\n\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n\x06\x62\x65\x66ore\x18\x03 \x01(\x03R\x06\x62\x65\x66ore\"F\n\x11ListAuditResponse\x12\x31\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.headgate.v1.AuditEntryR\x07\x65ntries\"\xcc\x01\n\nAuditEntry\x12\x0e\n\x02id\x18\x01 \x01(\x03R\x02id\x12.\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12\x14\n\x05\x61\x63tor\x18\x03 \x01(\tR\x05\x61\x63tor\x12\x1e\n\ncredential\x18\x04 \x01(\tR\ncredential\x12\x16\n\x06\x61\x63tion\x18\x05 \x01(\tR\x06\x61\x63tion\x12\x16\n\x06target\x18\x06 \x01(\tR\x06target\x12\x18\n\x07\x61\x64\x64ress\x18\x07 \x01(\tR\x07\x61\x64\x64ress*T\n\nLedgerStep\x12\x1b\n\x17LEDGER_STEP_UNSPECIFIED\x10\x00\x12\x14\n\x10LEDGER_STEP_HOUR\x10\x01\x12\x13\n\x0fLEDGER_STEP_DAY\x10\x02\x32\x8d\t\n\x0eProjectService\x12r\n\rCreateProject\x12/.headgate.v1.ProjectServiceCreateProjectRequest\x1a\x30.headgate.v1.ProjectServiceCreateProjectResponse\x12S\n\x0cListProjects\x12 .headgate.v1.ListProjectsRequest\x1a!.headgate.v1.ListProjectsResponse\x12M\n\nGetProject\x12\x1e.headgate.v1.GetProjectRequest\x1a\x1f.headgate.v1.GetProjectResponse\x12V\n\rUpdateProject\x12!.headgate.v1.UpdateProjectRequest\x1a\".headgate.v1.UpdateProjectResponse\x12V\n\rDeleteProject\x12!.headgate.v1.DeleteProjectRequest\x1a\".headgate.v1.DeleteProjectResponse\x12G\n\x08ListKeys\x12\x1c.headgate.v1.ListKeysRequest\x1a\x1d.headgate.v1.ListKeysResponse\x12J\n\tCreateKey\x12\x1d.headgate.v1.CreateKeyRequest\x1a\x1e.headgate.v1.CreateKeyResponse\x12J\n\tRotateKey\x12\x1d.headgate.v1.RotateKeyRequest\x1a\x1e.headgate.v1.RotateKeyResponse\x12J\n\tRevokeKey\x12\x1d.headgate.v1.RevokeKeyRequest\x1a\x1e.headgate.v1.RevokeKeyResponse\x12P\n\x0bListMembers\x12\x1f.headgate.v1.ListMembersRequest\x1a .headgate.v1.ListMembersResponse\x12J\n\tSetMember\x12\x1d.headgate.v1.SetMemberRequest\x1a\x1e.headgate.v1.SetMemberResponse\x12S\n\x0cRemoveMember\x12 .headgate.v1.RemoveMemberRequest\x1a!.headgate.v1.RemoveMemberResponse\x12G\n\x08GetUsage\x12\x1c.headgate.v1.GetUsageRequest\x1a\x1d.headgate.v1.GetUsageResponse\x12J\n\tListAudit\x12\x1d.headgate.v1.ListAuditRequest\x1a\x1e.headgate.v1.ListAuditResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,8 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETUSAGERESPONSE_ROW_DROPPEDENTRY']._serialized_options = b'8\001'
   _globals['_GETUSAGERESPONSE_ROW_REFUSEDENTRY']._loaded_options = None
   _globals['_GETUSAGERESPONSE_ROW_REFUSEDENTRY']._serialized_options = b'8\001'
-  _globals['_LEDGERSTEP']._serialized_start=3798
-  _globals['_LEDGERSTEP']._serialized_end=3882
+  _globals['_LEDGERSTEP']._serialized_start=3742
+  _globals['_LEDGERSTEP']._serialized_end=3826
   _globals['_PROJECTSERVICECREATEPROJECTREQUEST']._serialized_start=140
   _globals['_PROJECTSERVICECREATEPROJECTREQUEST']._serialized_end=216
   _globals['_PROJECTSERVICECREATEPROJECTRESPONSE']._serialized_start=218
@@ -68,50 +68,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTKEYSREQUEST']._serialized_end=1481
   _globals['_LISTKEYSRESPONSE']._serialized_start=1483
   _globals['_LISTKEYSRESPONSE']._serialized_end=1539
-  _globals['_PROJECTSERVICECREATEKEYREQUEST']._serialized_start=1541
-  _globals['_PROJECTSERVICECREATEKEYREQUEST']._serialized_end=1665
-  _globals['_PROJECTSERVICECREATEKEYRESPONSE']._serialized_start=1667
-  _globals['_PROJECTSERVICECREATEKEYRESPONSE']._serialized_end=1739
-  _globals['_ROTATEKEYREQUEST']._serialized_start=1741
-  _globals['_ROTATEKEYREQUEST']._serialized_end=1801
-  _globals['_ROTATEKEYRESPONSE']._serialized_start=1803
-  _globals['_ROTATEKEYRESPONSE']._serialized_end=1861
-  _globals['_PROJECTSERVICEREVOKEKEYREQUEST']._serialized_start=1863
-  _globals['_PROJECTSERVICEREVOKEKEYREQUEST']._serialized_end=1937
-  _globals['_PROJECTSERVICEREVOKEKEYRESPONSE']._serialized_start=1939
-  _globals['_PROJECTSERVICEREVOKEKEYRESPONSE']._serialized_end=1972
-  _globals['_MEMBER']._serialized_start=1975
-  _globals['_MEMBER']._serialized_end=2130
-  _globals['_LISTMEMBERSREQUEST']._serialized_start=2132
-  _globals['_LISTMEMBERSREQUEST']._serialized_end=2178
-  _globals['_LISTMEMBERSRESPONSE']._serialized_start=2180
-  _globals['_LISTMEMBERSRESPONSE']._serialized_end=2248
-  _globals['_SETMEMBERREQUEST']._serialized_start=2250
-  _globals['_SETMEMBERREQUEST']._serialized_end=2353
-  _globals['_SETMEMBERRESPONSE']._serialized_start=2355
-  _globals['_SETMEMBERRESPONSE']._serialized_end=2419
-  _globals['_REMOVEMEMBERREQUEST']._serialized_start=2421
-  _globals['_REMOVEMEMBERREQUEST']._serialized_end=2488
-  _globals['_REMOVEMEMBERRESPONSE']._serialized_start=2490
-  _globals['_REMOVEMEMBERRESPONSE']._serialized_end=2512
-  _globals['_GETUSAGEREQUEST']._serialized_start=2515
-  _globals['_GETUSAGEREQUEST']._serialized_end=2713
-  _globals['_GETUSAGERESPONSE']._serialized_start=2716
-  _globals['_GETUSAGERESPONSE']._serialized_end=3425
-  _globals['_GETUSAGERESPONSE_MONTH']._serialized_start=2955
-  _globals['_GETUSAGERESPONSE_MONTH']._serialized_end=3004
-  _globals['_GETUSAGERESPONSE_ROW']._serialized_start=3007
-  _globals['_GETUSAGERESPONSE_ROW']._serialized_end=3425
-  _globals['_GETUSAGERESPONSE_ROW_DROPPEDENTRY']._serialized_start=3307
-  _globals['_GETUSAGERESPONSE_ROW_DROPPEDENTRY']._serialized_end=3365
-  _globals['_GETUSAGERESPONSE_ROW_REFUSEDENTRY']._serialized_start=3367
-  _globals['_GETUSAGERESPONSE_ROW_REFUSEDENTRY']._serialized_end=3425
-  _globals['_LISTAUDITREQUEST']._serialized_start=3427
-  _globals['_LISTAUDITREQUEST']._serialized_end=3517
-  _globals['_LISTAUDITRESPONSE']._serialized_start=3519
-  _globals['_LISTAUDITRESPONSE']._serialized_end=3589
-  _globals['_AUDITENTRY']._serialized_start=3592
-  _globals['_AUDITENTRY']._serialized_end=3796
-  _globals['_PROJECTSERVICE']._serialized_start=3885
-  _globals['_PROJECTSERVICE']._serialized_end=5106
+  _globals['_CREATEKEYREQUEST']._serialized_start=1541
+  _globals['_CREATEKEYREQUEST']._serialized_end=1651
+  _globals['_CREATEKEYRESPONSE']._serialized_start=1653
+  _globals['_CREATEKEYRESPONSE']._serialized_end=1711
+  _globals['_ROTATEKEYREQUEST']._serialized_start=1713
+  _globals['_ROTATEKEYREQUEST']._serialized_end=1773
+  _globals['_ROTATEKEYRESPONSE']._serialized_start=1775
+  _globals['_ROTATEKEYRESPONSE']._serialized_end=1833
+  _globals['_REVOKEKEYREQUEST']._serialized_start=1835
+  _globals['_REVOKEKEYREQUEST']._serialized_end=1895
+  _globals['_REVOKEKEYRESPONSE']._serialized_start=1897
+  _globals['_REVOKEKEYRESPONSE']._serialized_end=1916
+  _globals['_MEMBER']._serialized_start=1919
+  _globals['_MEMBER']._serialized_end=2074
+  _globals['_LISTMEMBERSREQUEST']._serialized_start=2076
+  _globals['_LISTMEMBERSREQUEST']._serialized_end=2122
+  _globals['_LISTMEMBERSRESPONSE']._serialized_start=2124
+  _globals['_LISTMEMBERSRESPONSE']._serialized_end=2192
+  _globals['_SETMEMBERREQUEST']._serialized_start=2194
+  _globals['_SETMEMBERREQUEST']._serialized_end=2297
+  _globals['_SETMEMBERRESPONSE']._serialized_start=2299
+  _globals['_SETMEMBERRESPONSE']._serialized_end=2363
+  _globals['_REMOVEMEMBERREQUEST']._serialized_start=2365
+  _globals['_REMOVEMEMBERREQUEST']._serialized_end=2432
+  _globals['_REMOVEMEMBERRESPONSE']._serialized_start=2434
+  _globals['_REMOVEMEMBERRESPONSE']._serialized_end=2456
+  _globals['_GETUSAGEREQUEST']._serialized_start=2459
+  _globals['_GETUSAGEREQUEST']._serialized_end=2657
+  _globals['_GETUSAGERESPONSE']._serialized_start=2660
+  _globals['_GETUSAGERESPONSE']._serialized_end=3369
+  _globals['_GETUSAGERESPONSE_MONTH']._serialized_start=2899
+  _globals['_GETUSAGERESPONSE_MONTH']._serialized_end=2948
+  _globals['_GETUSAGERESPONSE_ROW']._serialized_start=2951
+  _globals['_GETUSAGERESPONSE_ROW']._serialized_end=3369
+  _globals['_GETUSAGERESPONSE_ROW_DROPPEDENTRY']._serialized_start=3251
+  _globals['_GETUSAGERESPONSE_ROW_DROPPEDENTRY']._serialized_end=3309
+  _globals['_GETUSAGERESPONSE_ROW_REFUSEDENTRY']._serialized_start=3311
+  _globals['_GETUSAGERESPONSE_ROW_REFUSEDENTRY']._serialized_end=3369
+  _globals['_LISTAUDITREQUEST']._serialized_start=3371
+  _globals['_LISTAUDITREQUEST']._serialized_end=3461
+  _globals['_LISTAUDITRESPONSE']._serialized_start=3463
+  _globals['_LISTAUDITRESPONSE']._serialized_end=3533
+  _globals['_AUDITENTRY']._serialized_start=3536
+  _globals['_AUDITENTRY']._serialized_end=3740
+  _globals['_PROJECTSERVICE']._serialized_start=3829
+  _globals['_PROJECTSERVICE']._serialized_end=4994
 # @@protoc_insertion_point(module_scope)

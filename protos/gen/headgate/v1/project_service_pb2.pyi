@@ -136,7 +136,7 @@ class ListKeysResponse(_message.Message):
     keys: _containers.RepeatedCompositeFieldContainer[Key]
     def __init__(self, keys: _Optional[_Iterable[_Union[Key, _Mapping]]] = ...) -> None: ...
 
-class ProjectServiceCreateKeyRequest(_message.Message):
+class CreateKeyRequest(_message.Message):
     __slots__ = ("project", "kind", "scopes")
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -146,7 +146,7 @@ class ProjectServiceCreateKeyRequest(_message.Message):
     scopes: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, project: _Optional[str] = ..., kind: _Optional[_Union[_admin_service_pb2.KeyKind, str]] = ..., scopes: _Optional[_Iterable[str]] = ...) -> None: ...
 
-class ProjectServiceCreateKeyResponse(_message.Message):
+class CreateKeyResponse(_message.Message):
     __slots__ = ("key",)
     KEY_FIELD_NUMBER: _ClassVar[int]
     key: _admin_service_pb2.NewKey
@@ -166,7 +166,7 @@ class RotateKeyResponse(_message.Message):
     key: _admin_service_pb2.NewKey
     def __init__(self, key: _Optional[_Union[_admin_service_pb2.NewKey, _Mapping]] = ...) -> None: ...
 
-class ProjectServiceRevokeKeyRequest(_message.Message):
+class RevokeKeyRequest(_message.Message):
     __slots__ = ("project", "id")
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
@@ -174,7 +174,7 @@ class ProjectServiceRevokeKeyRequest(_message.Message):
     id: str
     def __init__(self, project: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
 
-class ProjectServiceRevokeKeyResponse(_message.Message):
+class RevokeKeyResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 

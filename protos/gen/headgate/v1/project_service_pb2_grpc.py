@@ -73,8 +73,8 @@ class ProjectServiceStub:
                 _registered_method=True)
         self.CreateKey = channel.unary_unary(
                 '/headgate.v1.ProjectService/CreateKey',
-                request_serializer=headgate_dot_v1_dot_project__service__pb2.ProjectServiceCreateKeyRequest.SerializeToString,
-                response_deserializer=headgate_dot_v1_dot_project__service__pb2.ProjectServiceCreateKeyResponse.FromString,
+                request_serializer=headgate_dot_v1_dot_project__service__pb2.CreateKeyRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_project__service__pb2.CreateKeyResponse.FromString,
                 _registered_method=True)
         self.RotateKey = channel.unary_unary(
                 '/headgate.v1.ProjectService/RotateKey',
@@ -83,8 +83,8 @@ class ProjectServiceStub:
                 _registered_method=True)
         self.RevokeKey = channel.unary_unary(
                 '/headgate.v1.ProjectService/RevokeKey',
-                request_serializer=headgate_dot_v1_dot_project__service__pb2.ProjectServiceRevokeKeyRequest.SerializeToString,
-                response_deserializer=headgate_dot_v1_dot_project__service__pb2.ProjectServiceRevokeKeyResponse.FromString,
+                request_serializer=headgate_dot_v1_dot_project__service__pb2.RevokeKeyRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_project__service__pb2.RevokeKeyResponse.FromString,
                 _registered_method=True)
         self.ListMembers = channel.unary_unary(
                 '/headgate.v1.ProjectService/ListMembers',
@@ -262,8 +262,8 @@ def add_ProjectServiceServicer_to_server(servicer, server):
             ),
             'CreateKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateKey,
-                    request_deserializer=headgate_dot_v1_dot_project__service__pb2.ProjectServiceCreateKeyRequest.FromString,
-                    response_serializer=headgate_dot_v1_dot_project__service__pb2.ProjectServiceCreateKeyResponse.SerializeToString,
+                    request_deserializer=headgate_dot_v1_dot_project__service__pb2.CreateKeyRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_project__service__pb2.CreateKeyResponse.SerializeToString,
             ),
             'RotateKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RotateKey,
@@ -272,8 +272,8 @@ def add_ProjectServiceServicer_to_server(servicer, server):
             ),
             'RevokeKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeKey,
-                    request_deserializer=headgate_dot_v1_dot_project__service__pb2.ProjectServiceRevokeKeyRequest.FromString,
-                    response_serializer=headgate_dot_v1_dot_project__service__pb2.ProjectServiceRevokeKeyResponse.SerializeToString,
+                    request_deserializer=headgate_dot_v1_dot_project__service__pb2.RevokeKeyRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_project__service__pb2.RevokeKeyResponse.SerializeToString,
             ),
             'ListMembers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMembers,
@@ -495,8 +495,8 @@ class ProjectService:
             request,
             target,
             '/headgate.v1.ProjectService/CreateKey',
-            headgate_dot_v1_dot_project__service__pb2.ProjectServiceCreateKeyRequest.SerializeToString,
-            headgate_dot_v1_dot_project__service__pb2.ProjectServiceCreateKeyResponse.FromString,
+            headgate_dot_v1_dot_project__service__pb2.CreateKeyRequest.SerializeToString,
+            headgate_dot_v1_dot_project__service__pb2.CreateKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -549,8 +549,8 @@ class ProjectService:
             request,
             target,
             '/headgate.v1.ProjectService/RevokeKey',
-            headgate_dot_v1_dot_project__service__pb2.ProjectServiceRevokeKeyRequest.SerializeToString,
-            headgate_dot_v1_dot_project__service__pb2.ProjectServiceRevokeKeyResponse.FromString,
+            headgate_dot_v1_dot_project__service__pb2.RevokeKeyRequest.SerializeToString,
+            headgate_dot_v1_dot_project__service__pb2.RevokeKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

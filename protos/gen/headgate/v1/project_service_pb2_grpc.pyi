@@ -56,13 +56,13 @@ class ProjectServiceStub:
     """
     ListKeys: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.ListKeysRequest, _project_service_pb2.ListKeysResponse]
     """A project's keys, ended ones too, the oldest first. For admins."""
-    CreateKey: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.ProjectServiceCreateKeyRequest, _project_service_pb2.ProjectServiceCreateKeyResponse]
+    CreateKey: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.CreateKeyRequest, _project_service_pb2.CreateKeyResponse]
     """Makes a key. For admins; an organisation key: for who owns every project of the organisation."""
     RotateKey: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.RotateKeyRequest, _project_service_pb2.RotateKeyResponse]
     """Makes a key of the same kind and scopes as another, which goes on until it is revoked. For those who may make it.
     NOT_FOUND: no such key. FAILED_PRECONDITION: the key is revoked.
     """
-    RevokeKey: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.ProjectServiceRevokeKeyRequest, _project_service_pb2.ProjectServiceRevokeKeyResponse]
+    RevokeKey: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.RevokeKeyRequest, _project_service_pb2.RevokeKeyResponse]
     """Ends a key: within 5 s it opens nothing, anywhere. For those who may make it. NOT_FOUND: no such key. Ending one
     twice is no error.
     """
@@ -109,13 +109,13 @@ class ProjectServiceAsyncStub(ProjectServiceStub):
     """
     ListKeys: _aio.UnaryUnaryMultiCallable[_project_service_pb2.ListKeysRequest, _project_service_pb2.ListKeysResponse]  # type: ignore[assignment]
     """A project's keys, ended ones too, the oldest first. For admins."""
-    CreateKey: _aio.UnaryUnaryMultiCallable[_project_service_pb2.ProjectServiceCreateKeyRequest, _project_service_pb2.ProjectServiceCreateKeyResponse]  # type: ignore[assignment]
+    CreateKey: _aio.UnaryUnaryMultiCallable[_project_service_pb2.CreateKeyRequest, _project_service_pb2.CreateKeyResponse]  # type: ignore[assignment]
     """Makes a key. For admins; an organisation key: for who owns every project of the organisation."""
     RotateKey: _aio.UnaryUnaryMultiCallable[_project_service_pb2.RotateKeyRequest, _project_service_pb2.RotateKeyResponse]  # type: ignore[assignment]
     """Makes a key of the same kind and scopes as another, which goes on until it is revoked. For those who may make it.
     NOT_FOUND: no such key. FAILED_PRECONDITION: the key is revoked.
     """
-    RevokeKey: _aio.UnaryUnaryMultiCallable[_project_service_pb2.ProjectServiceRevokeKeyRequest, _project_service_pb2.ProjectServiceRevokeKeyResponse]  # type: ignore[assignment]
+    RevokeKey: _aio.UnaryUnaryMultiCallable[_project_service_pb2.RevokeKeyRequest, _project_service_pb2.RevokeKeyResponse]  # type: ignore[assignment]
     """Ends a key: within 5 s it opens nothing, anywhere. For those who may make it. NOT_FOUND: no such key. Ending one
     twice is no error.
     """
@@ -199,9 +199,9 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def CreateKey(
         self,
-        request: _project_service_pb2.ProjectServiceCreateKeyRequest,
+        request: _project_service_pb2.CreateKeyRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_project_service_pb2.ProjectServiceCreateKeyResponse, _abc.Awaitable[_project_service_pb2.ProjectServiceCreateKeyResponse]]:
+    ) -> _typing.Union[_project_service_pb2.CreateKeyResponse, _abc.Awaitable[_project_service_pb2.CreateKeyResponse]]:
         """Makes a key. For admins; an organisation key: for who owns every project of the organisation."""
 
     @_abc_1.abstractmethod
@@ -217,9 +217,9 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def RevokeKey(
         self,
-        request: _project_service_pb2.ProjectServiceRevokeKeyRequest,
+        request: _project_service_pb2.RevokeKeyRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_project_service_pb2.ProjectServiceRevokeKeyResponse, _abc.Awaitable[_project_service_pb2.ProjectServiceRevokeKeyResponse]]:
+    ) -> _typing.Union[_project_service_pb2.RevokeKeyResponse, _abc.Awaitable[_project_service_pb2.RevokeKeyResponse]]:
         """Ends a key: within 5 s it opens nothing, anywhere. For those who may make it. NOT_FOUND: no such key. Ending one
         twice is no error.
         """
