@@ -13,12 +13,12 @@ from headgate_gateway.app_api.fields import FieldInvalid, read_query
 from headgate_gateway.app_api.openapi import described
 from headgate_gateway.app_api.operation import Asked, Operation
 from headgate_gateway.app_api.streaming import NDJSON, SSE, Streams
-from headgate_gateway.dialects.dialect import Rejection
 from headgate_gateway.http.body import BodyFault, BodyLimits, ClientGone, answer_then_discard, bears_body, read_body
 from headgate_gateway.http.client_address import Network, client_address
 from headgate_gateway.http.headers import request_headers
 from headgate_gateway.http.origin import over_tls, set_cookie
 from headgate_gateway.http.problem import problem
+from headgate_gateway.http.rejection import Rejection
 from headgate_gateway.http.strict_json import Malformed, loads
 from headgate_gateway.http.worker_thread import WorkerThread, WorkerThreadBusy
 from headgate_gateway.http_server.deferred_body import receive_of

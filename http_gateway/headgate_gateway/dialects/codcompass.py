@@ -7,10 +7,11 @@ from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 
 from headgate_gateway.dialects import document
 from headgate_gateway.dialects.codcompass_usual import usual_request
-from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
+from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Unparsable
 from headgate_gateway.dialects.moment import Moment, iso8601, unix
 from headgate_gateway.dialects.refusals import ERROR, MONTH_FULL, Cause, Refusals, Row, error
 from headgate_gateway.http.origin import person_of
+from headgate_gateway.http.rejection import Rejection
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 

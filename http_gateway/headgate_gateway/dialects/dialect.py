@@ -4,13 +4,14 @@ A dialect is one file that defines one object of this shape. It is pure: it read
 memory, and says what it means or how an outcome is worded. Nothing outside its file knows its wording.
 """
 
-import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
+
+from headgate_gateway.http.rejection import Rejection
 
 
 class Inbound(msgspec.Struct, frozen=True):
@@ -54,27 +55,6 @@ class Parsed(msgspec.Struct, frozen=True):
     @property
     def events(self) -> Sequence[event_pb2.Event]:
         return self.request.entry.events
-
-
-class Rejection(enum.StrEnum):
-    """Causes that the gateway finds before the service is asked; keys of a dialect's table, each of them covered."""
-
-    NOT_JSON = "not_json"
-    """The body is no JSON, or malformed by the rule that holds for every API. Found by the dialect's `parse`; the
-    gateway calls `parse` with an empty body where it could not decompress one, and puts its own fault beside it."""
-    INVALID = "invalid"
-    """JSON, but not what the API takes. Also an `Idempotency-Key` that is none (one fault of that field)."""
-    CREDENTIAL_MISSING = "credential_missing"
-    FOREIGN_ORIGIN = "foreign_origin"
-    """A page of another site had the browser send it, with a cookie. Found by the dialect's `parse`."""
-    METHOD = "method"
-    """Not one of the API's methods (405). `Allow` is added by the gateway."""
-    TOO_LARGE = "too_large"
-    """Too many bytes (the gateway) or events (the dialect): 413."""
-    MEDIA_TYPE = "media_type"
-    """A content type or encoding that is not read: 415. `Accept-Encoding` is added by the gateway."""
-    SLOW = "slow"
-    """The body did not arrive in time: 408."""
 
 
 @dataclass(eq=False)

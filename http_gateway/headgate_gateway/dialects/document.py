@@ -6,8 +6,9 @@ from typing import Any
 import orjson
 from headgate.v1 import event_pb2
 
-from headgate_gateway.dialects.dialect import Fault, Rejection, Unparsable
+from headgate_gateway.dialects.dialect import Fault, Unparsable
 from headgate_gateway.http import strict_json
+from headgate_gateway.http.rejection import Rejection
 
 MAX_EVENTS = 10_000
 """Events in one request, of the APIs that name no lower number themselves."""

@@ -10,12 +10,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 
 from headgate_gateway.dialects import document
-from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
+from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Unparsable
 from headgate_gateway.dialects.json_schema import JsonSchema, escaped
 from headgate_gateway.dialects.moment import rfc3339
 from headgate_gateway.dialects.refusals import MAX_DETAILS, Cause, Refusals, Refused, Row
 from headgate_gateway.http import origin as session_cookie
 from headgate_gateway.http.origin import same_origin
+from headgate_gateway.http.rejection import Rejection
 
 MAX_BODY_BYTES = 1024 * 1024
 

@@ -6,7 +6,7 @@ from typing import Any
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 
 from headgate_gateway.dialects import document
-from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
+from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Unparsable
 from headgate_gateway.dialects.moment import iso8601
 from headgate_gateway.dialects.realanalytics_usual import MAX_EVENTS, MAX_NAME, MAX_PROPERTIES, usual_request
 from headgate_gateway.dialects.refusals import (
@@ -20,6 +20,7 @@ from headgate_gateway.dialects.refusals import (
     error,
     limit,
 )
+from headgate_gateway.http.rejection import Rejection
 
 MAX_BODY_BYTES = 1024 * 1024
 

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from headgate.v1 import outcome_pb2
 
-from headgate_gateway.dialects.dialect import Answer, Fault, Rejection, Unparsable
+from headgate_gateway.dialects.dialect import Answer, Fault, Unparsable
+from headgate_gateway.http.rejection import Rejection
 
 MAX_DETAILS = 100
 

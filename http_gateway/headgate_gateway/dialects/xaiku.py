@@ -6,7 +6,7 @@ from typing import Any
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 
 from headgate_gateway.dialects import document
-from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Rejection, Unparsable
+from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Unparsable
 from headgate_gateway.dialects.refusals import (
     ERROR,
     FAULTS,
@@ -19,6 +19,7 @@ from headgate_gateway.dialects.refusals import (
     limit,
     listed,
 )
+from headgate_gateway.http.rejection import Rejection
 
 MAX_BODY_BYTES = 1_000_000
 # Of a 200 with details: more of them would only repeat what the first say.

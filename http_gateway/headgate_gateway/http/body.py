@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from headgate_gateway.dialects.dialect import Rejection
 from headgate_gateway.http.content_encoding import ACCEPT_ENCODING, Corrupt, Inflated, decoder
+from headgate_gateway.http.rejection import Rejection
 from headgate_gateway.http.worker_thread import WorkerThread
 
 ACCEPT = "application/json, text/plain, application/x-www-form-urlencoded"

@@ -7,10 +7,11 @@ import orjson
 from falcon.asgi import Request, Response
 from msgspec.structs import replace
 
-from headgate_gateway.dialects.dialect import Rejection, Unparsable
+from headgate_gateway.dialects.dialect import Unparsable
 from headgate_gateway.http.body import BodyLimits, ClientGone, answer_then_discard, bears_body
 from headgate_gateway.http.headers import request_headers
 from headgate_gateway.http.origin import cors_headers, preflight_headers
+from headgate_gateway.http.rejection import Rejection
 from headgate_gateway.http_server.deferred_body import has_whole_body, receive_of
 from headgate_gateway.ingest.ingestion import Ingestion, Reply
 from headgate_gateway.metrics import Metrics

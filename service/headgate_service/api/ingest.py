@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 import structlog
-from grpc_status import rpc_status as grpc_rpc_status
+from grpc_status import rpc_status
 from headgate.v1 import event_pb2, log_pb2, outcome_pb2
 from headgate.v1.ingest_service_pb2 import (
     GatheredAnswer,
@@ -22,10 +22,11 @@ from headgate.v1.ingest_service_pb2 import (
 )
 from headgate.v1.ingest_service_pb2_grpc import IngestServiceServicer
 
+from headgate_service.api.rpc_status import refusal_status
 from headgate_service.auth.metadata import bearer_key, metadata_value
 from headgate_service.errors import Fault
 from headgate_service.ingest.pipeline import Ingest, Submission
-from headgate_service.ingest.refusal import Refused, rpc_status
+from headgate_service.ingest.refusal import Refused
 from headgate_service.model.event_rules import EventFault, stored_form
 
 _log = structlog.get_logger()
@@ -87,7 +88,7 @@ class IngestServicer(IngestServiceServicer):
         try:
             return await self._take(request, bearer_key(context), metadata_value(context, _PROJECT))
         except Refused as refused:
-            await context.abort_with_status(grpc_rpc_status.to_status(rpc_status(refused)))
+            await context.abort_with_status(rpc_status.to_status(refusal_status(refused)))
             raise
 
     async def StreamEvents(

@@ -6,7 +6,7 @@ The status is a google.rpc.Status whose ErrorInfo bears the cause's `reason`, a 
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import quote
@@ -18,14 +18,17 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
+from headgate.v1 import outcome_pb2
 from redis.exceptions import ResponseError
 
 from headgate_service import errors
 from headgate_service.errors import (
+    MAX_TOLD_BYTES,
     ControlDbUnavailable,
     DeadLetterUnknown,
     DirectoryUnavailable,
     Failure,
+    Fault,
     InvalidArgument,
     KeyRevoked,
     KeyUnknown,
@@ -48,6 +51,7 @@ from headgate_service.errors import (
     TooManyQueries,
     TooManyTails,
 )
+from headgate_service.ingest.refusal import Refused
 
 DOMAIN = "headgate"
 RETRY_SECONDS = 1.0
@@ -99,6 +103,28 @@ CAUSES: dict[type[Exception], tuple[int, str]] = {
     LogUnreachable: (code_pb2.UNAVAILABLE, "redis_unavailable"),
 }
 REFUSALS = tuple(CAUSES)
+
+GRPC_STATUS: dict[outcome_pb2.Cause, grpc.StatusCode] = {
+    outcome_pb2.CAUSE_CREDENTIAL_MISSING: grpc.StatusCode.UNAUTHENTICATED,
+    outcome_pb2.CAUSE_CREDENTIAL_INVALID: grpc.StatusCode.UNAUTHENTICATED,
+    outcome_pb2.CAUSE_CREDENTIAL_KIND: grpc.StatusCode.PERMISSION_DENIED,
+    outcome_pb2.CAUSE_SCOPE_MISSING: grpc.StatusCode.PERMISSION_DENIED,
+    outcome_pb2.CAUSE_PROJECT_FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
+    outcome_pb2.CAUSE_PROJECT_GONE: grpc.StatusCode.NOT_FOUND,
+    outcome_pb2.CAUSE_ORIGIN_FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
+    outcome_pb2.CAUSE_INVALID: grpc.StatusCode.INVALID_ARGUMENT,
+    # RESOURCE_EXHAUSTED is for limits that time lifts; a request that is too large stays so.
+    outcome_pb2.CAUSE_TOO_LARGE: grpc.StatusCode.INVALID_ARGUMENT,
+    outcome_pb2.CAUSE_IDEMPOTENCY_MISMATCH: grpc.StatusCode.FAILED_PRECONDITION,
+    outcome_pb2.CAUSE_RATE_LIMITED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    outcome_pb2.CAUSE_QUOTA_EXCEEDED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    outcome_pb2.CAUSE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+}
+
+_QUOTA_SUBJECT = {
+    outcome_pb2.CAUSE_RATE_LIMITED: "requests",
+    outcome_pb2.CAUSE_QUOTA_EXCEEDED: "events this month",
+}
 
 # Of the 16 KiB that all headers together may take; a character takes up to 12 of them.
 _MAX_ENCODED, _ENCODED_CHARACTER = 4_800, 12
@@ -171,6 +197,37 @@ def status_of(error: Exception) -> Status:
     if seconds is not None:
         _add(status, error_details_pb2.RetryInfo(retry_delay=timedelta(seconds=seconds)))
     return status
+
+
+def refusal_status(refused: Refused) -> Status:
+    """The status of a refused request: ErrorInfo always; BadRequest, QuotaFailure and RetryInfo where they apply."""
+    refusal = refused.refusal
+    limited = _QUOTA_SUBJECT.get(refusal.cause)
+    numbers = {"limit": str(refusal.limit), "used": str(refusal.used)} if limited else {}
+    status = Status(code=GRPC_STATUS[refusal.cause].value[0], message=refusal.message)
+    _add(status, error_details_pb2.ErrorInfo(reason=refused.reason, domain=DOMAIN, metadata=numbers))
+    if refused.faults:
+        violations = [
+            error_details_pb2.BadRequest.FieldViolation(field=fault.path, description=fault.message)
+            for fault in _first_faults(refused.faults)
+        ]
+        _add(status, error_details_pb2.BadRequest(field_violations=violations))
+    if limited:
+        violation = error_details_pb2.QuotaFailure.Violation(subject=limited, description=refusal.message)
+        _add(status, error_details_pb2.QuotaFailure(violations=[violation]))
+    if refusal.HasField("retry_after"):
+        _add(status, error_details_pb2.RetryInfo(retry_delay=refusal.retry_after))
+    return status
+
+
+def _first_faults(faults: Sequence[Fault]) -> Iterator[Fault]:
+    """The first faults, as many as a status can bear, which travels in HTTP headers."""
+    left = MAX_TOLD_BYTES
+    for index, fault in enumerate(faults):
+        left -= len(fault.path.encode()) + len(fault.message.encode()) + 8
+        if index and left < 0:
+            return
+        yield fault
 
 
 def bearable(text: str) -> str:

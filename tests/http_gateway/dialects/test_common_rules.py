@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from headgate.v1 import ingest_service_pb2
 from headgate_gateway.dialects import DIALECTS
-from headgate_gateway.dialects.dialect import Dialect, Inbound, Rejection, Unparsable
+from headgate_gateway.dialects.dialect import Dialect, Inbound, Unparsable
+from headgate_gateway.http.rejection import Rejection
 
 dialects = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 

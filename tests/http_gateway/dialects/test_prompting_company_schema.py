@@ -9,9 +9,10 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from headgate.v1 import ingest_service_pb2, outcome_pb2
 from headgate_gateway.dialects import PromptingCompany
-from headgate_gateway.dialects.dialect import Fault, Inbound, Rejection, Unparsable
+from headgate_gateway.dialects.dialect import Fault, Inbound, Unparsable
 from headgate_gateway.dialects.json_schema import is_uri
 from headgate_gateway.dialects.moment import rfc3339
+from headgate_gateway.http.rejection import Rejection
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker

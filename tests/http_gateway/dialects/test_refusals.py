@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from headgate.v1 import outcome_pb2
 from headgate_gateway.dialects import DIALECTS
-from headgate_gateway.dialects.dialect import Answer, Dialect, Fault, Rejection, Unparsable
+from headgate_gateway.dialects.dialect import Answer, Dialect, Fault, Unparsable
+from headgate_gateway.http.rejection import Rejection
 
 LIMIT, USED = 10_000, 9_990
 MONTH = {

@@ -22,11 +22,11 @@ from headgate.v1.ingest_service_pb2 import (
 )
 from headgate.v1.log_pb2 import LogEntry
 from headgate.v1.receipt_service_pb2 import GetReceiptRequest
+from headgate_service.api.rpc_status import GRPC_STATUS
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import DeployRow, ProjectRow
 from headgate_service.deploys.deploys import Deploys
 from headgate_service.directory.project import Project, living_project
-from headgate_service.ingest.refusal import GRPC_STATUS
 from headgate_service.log.reader import read_entries
 from headgate_service.model.rate_limit import RateLimit
 from headgate_service.projects.projects import Projects
