@@ -19,6 +19,9 @@ PROPERTIES_TYPE = f"JSON(max_dynamic_paths={DYNAMIC_PATHS})"
 INSERTS_REMEMBERED = 100_000
 """Inserts whose tokens a table that is not replicated remembers: at one a second, more than a day."""
 
+OLD_PARTS_SECONDS = 480
+"""How long the parts that a merge replaced stay on disk."""
+
 INSERT_SETTINGS = {
     # Answered once the rows are in the table.
     "async_insert": "0",
@@ -116,7 +119,20 @@ _QUICKER = (
     " MODIFY COLUMN page_path String CODEC(LZ4)",
 )
 
-MIGRATIONS = (Migration(1, (_EVENTS,)), Migration(2, (_RETENTION,)), Migration(3, _QUICKER))
+# A merge or a mutation writes a new part and drops the old ones, whose rows were synced when they were inserted. The new
+# part is synced too, and the old ones stay on disk for a while, so that a power cut after a merge loses no row.
+_SYNCED_MERGES = tuple(
+    f"ALTER TABLE {table} MODIFY SETTING min_rows_to_fsync_after_merge = 1,"
+    f" min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = {OLD_PARTS_SECONDS}"
+    for table in (TABLE, RETENTION_TABLE)
+)
+
+MIGRATIONS = (
+    Migration(1, (_EVENTS,)),
+    Migration(2, (_RETENTION,)),
+    Migration(3, _QUICKER),
+    Migration(4, _SYNCED_MERGES),
+)
 """In order of their numbers, which have no gaps."""
 
 

@@ -125,6 +125,28 @@ def test_a_store_that_is_up_to_date_is_left_alone(store_engine: Engine):
     assert store_engine.query("SELECT max(number) FROM headgate_migrations") == b"%d\n" % len(MIGRATIONS)
 
 
+@pytest.mark.parametrize("before", [0, 3], ids=["new", "older"])
+def test_merged_parts_are_synced_and_the_parts_before_them_kept_for_a_while(store_engine: Engine, before: int):
+    database = f"synced{before}"
+    store_engine.query(f"CREATE DATABASE {database}")
+    run = partial(store_engine.query, database=database)
+    try:
+        migrate(run, MIGRATIONS[:before])
+        migrate(run)
+        for table in ("events", "headgate_retention"):
+            engine = run(f"SELECT engine_full FROM system.tables WHERE database = '{database}' AND name = '{table}'")
+            for setting in (
+                "fsync_after_insert = 1",
+                "fsync_part_directory = 1",
+                "min_rows_to_fsync_after_merge = 1",
+                "min_compressed_bytes_to_fsync_after_merge = 1",
+                "old_parts_lifetime = 480",
+            ):
+                assert setting in engine.decode(), f"{table}: {setting}"
+    finally:
+        store_engine.query(f"DROP DATABASE {database}")
+
+
 def test_events_of_an_older_store_have_the_hash_that_users_are_counted_by(store_engine: Engine):
     store_engine.query("CREATE DATABASE older")
     run = partial(store_engine.query, database="older")
