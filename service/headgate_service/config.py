@@ -36,8 +36,8 @@ class PublicRoute:
 class RateLimits:
     """Which rate limit applies where. None: none.
 
-    `keys` is for the HTTP APIs that take a key, unless the project's plan sets another; `codcompass` is per client
-    address, as that API knows no one; `grpc` is for internal callers.
+    `keys` is for the HTTP APIs that take a key and `grpc` for internal callers, unless the project's plan sets another;
+    `codcompass` is per client address, as that API knows no one.
     """
 
     keys: RateLimit | None = None
@@ -48,7 +48,7 @@ class RateLimits:
         if dialect == event_pb2.DIALECT_CODCOMPASS:
             return self.codcompass
         if dialect == event_pb2.DIALECT_GRPC:
-            return self.grpc
+            return plan or self.grpc
         return plan or self.keys
 
 

@@ -84,6 +84,10 @@ _OPTIONS = [
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     # Two services on one port would each get some of the requests, and nobody would notice the forgotten one.
     ("grpc.so_reuseport", 0),
+    # Clients may ping every 5 s, with or without calls under way: usual keepalive settings are 10 to 30 s.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
 ]
 
 _log = structlog.get_logger()

@@ -5,9 +5,15 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 
+import grpc
 import pytest
 from headgate.v1 import event_pb2, outcome_pb2
-from headgate.v1.ingest_service_pb2 import GatheredAnswer, GatheredRequest, IngestGatheredRequest
+from headgate.v1.ingest_service_pb2 import (
+    GatheredAnswer,
+    GatheredRequest,
+    IngestEventsRequest,
+    IngestGatheredRequest,
+)
 from headgate.v1.log_pb2 import LogEntry
 from headgate_service.control_db.database import ControlDb
 from headgate_service.model.rate_limit import RateLimit
@@ -105,3 +111,23 @@ async def test_a_rate_limit_changes_with_its_window_in_every_service(services, p
 
     await projects.set_plan("default", rate_limit=None)
     await live(services, lambda answer: limits(answer).rate.limit == 1000)
+
+
+async def test_a_plan_limits_grpc_callers_too(services, projects):
+    one, other = services
+    await projects.set_plan("default", rate_limit=RateLimit(2, 60_000))
+    request = IngestEventsRequest(events=[event_pb2.Event(name="e")])
+    bearer = [("authorization", f"Bearer {one.keys['secret']}")]
+
+    async def refused(service) -> bool:
+        try:
+            await service.ingest.IngestEvents(request, metadata=bearer)
+        except grpc.aio.AioRpcError as error:
+            return error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        return False
+
+    async with asyncio.timeout(LIVE_SECONDS):
+        while not await refused(one):
+            await asyncio.sleep(0.05)
+        while not await refused(other):
+            await asyncio.sleep(0.05)
