@@ -119,8 +119,8 @@ _QUICKER = (
     " MODIFY COLUMN page_path String CODEC(LZ4)",
 )
 
-# A merge or a mutation writes a new part and drops the old ones, whose rows were synced when they were inserted. The new
-# part is synced too, and the old ones stay on disk for a while, so that a power cut after a merge loses no row.
+# A merge or a mutation writes a new part and drops the old ones, which were synced when they were inserted. The new
+# part is synced too, and the old ones stay on disk for a while: a power cut after a merge loses no row.
 _SYNCED_MERGES = tuple(
     f"ALTER TABLE {table} MODIFY SETTING min_rows_to_fsync_after_merge = 1,"
     f" min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = {OLD_PARTS_SECONDS}"

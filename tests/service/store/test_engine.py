@@ -134,7 +134,7 @@ def test_merged_parts_are_synced_and_the_parts_before_them_kept_for_a_while(stor
         migrate(run, MIGRATIONS[:before])
         migrate(run)
         for table in ("events", "headgate_retention"):
-            engine = run(f"SELECT engine_full FROM system.tables WHERE database = '{database}' AND name = '{table}'")
+            engine = run("SHOW CREATE TABLE " + table)
             for setting in (
                 "fsync_after_insert = 1",
                 "fsync_part_directory = 1",
