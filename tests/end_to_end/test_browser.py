@@ -97,6 +97,6 @@ def test_a_page_of_another_origin_sends_by_fetch_and_by_beacon(headgate, page, w
 
 
 def test_a_page_may_ask_for_experiments_and_read_an_error(page):
-    assert page.evaluate("askExperiments()") == {"status": 200, "body": {"experiments": []}}
+    assert page.evaluate("askExperiments()") == {"status": 200, "body": {"experiments": {}}}
     answer = page.evaluate("sendWrong()")
     assert (answer["status"], answer["body"]) == (401, {"error": "Missing or malformed public key"})

@@ -129,10 +129,11 @@ class PromptingCompany:
 
     def parse(self, inbound: Inbound) -> Parsed:
         credential = _credential(inbound.headers)
-        project = inbound.headers.get("x-headgate-project", "")
+        project = inbound.headers.get("x-headgate-project") or inbound.headers.get("x-tpc-product-slug", "")
         if not credential:
             raise Unparsable(Rejection.CREDENTIAL_MISSING, credential="", project=project)
-        if credential.startswith("session:") and not same_origin(inbound.headers):
+        # A browser sends the cookie by itself; a header of that name it does not.
+        if credential == f"session:{session_cookie.session_of(inbound.headers)}" and not same_origin(inbound.headers):
             raise Unparsable(Rejection.FOREIGN_ORIGIN, credential="", project=project)
         value = document.read(inbound.body, credential=credential, project=project)
         if not isinstance(value, dict):
@@ -184,8 +185,13 @@ class PromptingCompany:
 
 
 def _credential(headers: Mapping[str, str]) -> str:
-    """The first that is present of key, bearer token and session."""
-    return headers.get("x-api-key") or session_cookie.person_of(headers)
+    """The first that is present of key, bearer token or key, session cookie and session header."""
+    if key := headers.get("x-api-key"):
+        return key
+    if person := session_cookie.person_of(headers):
+        return person.removeprefix("bearer:") if person.startswith("bearer:org_") else person
+    session = headers.get(session_cookie.NAME, "")
+    return f"session:{session}" if session else ""
 
 
 def _write(value: dict[str, Any], event: event_pb2.Event) -> None:

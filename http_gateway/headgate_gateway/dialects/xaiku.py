@@ -21,7 +21,7 @@ from headgate_gateway.dialects.refusals import (
 )
 from headgate_gateway.http.rejection import Rejection
 
-MAX_BODY_BYTES = 1_000_000
+MAX_BODY_BYTES = 1024 * 1024
 # Of a 200 with details: more of them would only repeat what the first say.
 MAX_DETAILS = 1_000
 

@@ -1,12 +1,13 @@
-"""JSON as every API of Headgate reads it: what is ambiguous or cannot be stored is malformed.
+"""JSON as every API of Headgate reads it: what a JavaScript server takes is taken.
 
-UTF-8 without a byte order mark; no NaN or Infinity, no number outside float64, no lone surrogate; at most MAX_DEPTH
-containers inside each other, the outermost counted; no key twice in the same object at envelope or event level: the
-root, the elements of a root array, and the elements of a root object's `events` array. Deeper, the last of equal keys
-wins.
+UTF-8; a leading byte order mark is skipped. A lone surrogate becomes U+FFFD, a number outside float64 null, what lies
+deeper than MAX_DEPTH containers (the outermost counted) a marker, and the last of equal keys wins. NaN, Infinity and
+torn bytes are malformed.
 """
 
 import json
+import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -29,19 +30,56 @@ class Malformed(ValueError):
     """The body is not JSON, or not JSON that can be taken; the message says why, without quoting values."""
 
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_TRUNCATED = {"$truncated": True}
+
+
 def loads(body: bytes) -> object:
     """Decode `body`, or raise Malformed. Integers keep their exact value up to 64 bits."""
+    body = body.removeprefix(_BYTE_ORDER_MARK)
     try:
         value: object = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Malformed(f"not valid JSON: {error}") from None
-    if not isinstance(value, dict | list):
-        return value
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
-        raise Malformed(f"more than {MAX_DEPTH} objects and arrays inside each other")
-    if _may_repeat_keys(body, value):
-        _refuse_repeated_keys(body)
+        value = _mended(body, error)
+    if isinstance(value, dict | list) and _brackets(body) > MAX_DEPTH:
+        _cut_below(value, MAX_DEPTH)
     return value
+
+
+def loads_unambiguous(body: bytes) -> object:
+    """As `loads`, but an object with a key twice is malformed: for requests that change settings."""
+    value = loads(body)
+    json.loads(body.removeprefix(_BYTE_ORDER_MARK), object_pairs_hook=_unique, parse_int=str, parse_float=str)
+    return value
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise Malformed("a key appears twice in one object")
+    return made
+
+
+def _mended(body: bytes, error: orjson.JSONDecodeError) -> object:
+    """The value where orjson refuses no more than a lone surrogate or a number outside float64."""
+    try:
+        value = json.loads(body.decode(), parse_float=_number, parse_int=_number, parse_constant=_refuse)
+        return orjson.loads(_SURROGATE.sub("\ufffd", json.dumps(value, ensure_ascii=False)))
+    except (ValueError, RecursionError):
+        raise Malformed(f"not valid JSON: {error}") from None
+
+
+def _number(text: str) -> int | float | None:
+    # Python refuses to read very long integers; none longer than this fits in 64 bits.
+    if len(text) <= 20 and text.lstrip("-").isdigit() and -(2**63) <= (integer := int(text)) < 2**64:
+        return integer
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
 
 
 def surely_strict(body: bytes, keys: int, texts: Sequence[str], objects: Sequence[bytes]) -> bool:
@@ -77,13 +115,14 @@ def oversize(event: object) -> str | None:
     return None
 
 
-def _deeper_than(value: dict[str, Any] | list[Any], depth: int) -> bool:
+def _cut_below(value: dict[str, Any] | list[Any], depth: int) -> None:
     level: list[Any] = [value]
-    for _ in range(depth):
+    for _ in range(depth - 1):
         level = _containers_in(level)
-        if not level:
-            return False
-    return True
+    for container in level:
+        for key, child in container.items() if type(container) is dict else enumerate(container):
+            if type(child) is dict or type(child) is list:
+                container[key] = dict(_TRUNCATED)
 
 
 def _containers_in(containers: Iterable[Any]) -> list[Any]:
@@ -98,33 +137,6 @@ def _containers_in(containers: Iterable[Any]) -> list[Any]:
 def _brackets(encoded: bytes) -> int:
     """At least as many as there are containers, the outermost counted: brackets may stand in strings."""
     return encoded.count(b"{") + encoded.count(b"[")
-
-
-def _may_repeat_keys(body: bytes, value: object) -> bool:
-    # Each dropped key takes its colon with it, so equal counts mean that none was dropped; only a colon that the body
-    # spells as an escape could hide one.
-    return b"\\u003a" in body or b"\\u003A" in body or body.count(b":") != orjson.dumps(value).count(b":")
-
-
-class _Object(dict[str, Any]):
-    repeated: str | None = None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> _Object:
-    made = _Object(pairs)
-    if len(made) != len(pairs):
-        seen: set[str] = set()
-        made.repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-    return made
-
-
-def _refuse_repeated_keys(body: bytes) -> None:
-    # Numbers are not looked at, and the standard library would refuse very long ones.
-    root = json.loads(body.decode(), object_pairs_hook=_object, parse_int=len, parse_float=len)
-    events = root.get("events") if isinstance(root, _Object) else root
-    for candidate in (root, *(events if isinstance(events, list) else ())):
-        if isinstance(candidate, _Object) and candidate.repeated is not None:
-            raise Malformed(f"the key {candidate.repeated[:100]!r} appears twice in one object")
 
 
 def _strings(value: object) -> Iterable[str]:

@@ -203,7 +203,10 @@ class Ingestion:
         self._metrics.refused(self.dialect.name, cause)
         worded = self.dialect.refused(refusal)
         headers = rate_headers(limits)
-        if worded.status in _MUST_WAIT:
+        if refusal.cause == outcome_pb2.CAUSE_QUOTA_EXCEEDED:
+            # A published client sleeps Retry-After inside its caller's await, and a month can be weeks away.
+            headers["X-Should-Retry"] = "false"
+        elif worded.status in _MUST_WAIT:
             headers["Retry-After"] = retry_after(refusal.retry_after)
         return Reply(worded, headers)
 

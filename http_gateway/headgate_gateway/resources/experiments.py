@@ -64,7 +64,7 @@ class ExperimentsResource:
         except (ServiceUnavailable, RequestTooLarge):
             judged = ingest_service_pb2.GatheredAnswer(refusal=NOT_CONFIRMED)
         if judged.WhichOneof("answer") == "response":
-            return Answer(200, {"experiments": orjson.Fragment(judged.experiments_json or b"[]")})
+            return Answer(200, {"experiments": _by_id(orjson.loads(judged.experiments_json or b"[]"))})
         worded = self._dialect.refused(judged.refusal)
         if worded.status not in (429, 503):
             return worded
@@ -106,9 +106,15 @@ class ExperimentsResource:
                                 "schema": {
                                     "type": "object",
                                     "required": ["experiments"],
-                                    "properties": {"experiments": {"type": "array", "items": {"type": "object"}}},
+                                    "properties": {
+                                        "experiments": {
+                                            "type": "object",
+                                            "description": "The variants of each experiment, by its id.",
+                                            "additionalProperties": {"type": "array", "items": {"type": "object"}},
+                                        }
+                                    },
                                 },
-                                "example": {"experiments": []},
+                                "example": {"experiments": {"exp_1": [{"id": "a", "weight": 50}]}},
                             }
                         },
                     },
@@ -118,3 +124,8 @@ class ExperimentsResource:
                 },
             }
         }
+
+
+def _by_id(experiments: list[dict[str, Any]]) -> dict[str, Any]:
+    """The variants of each experiment by its id. The client breaks on an experiment without variants: left out."""
+    return {experiment["id"]: experiment["variants"] for experiment in experiments if experiment.get("variants")}

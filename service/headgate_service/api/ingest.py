@@ -61,7 +61,7 @@ class GatheredRequests:
         except Refused as refused:
             return GatheredAnswer(refusal=refused.refusal, limits=refused.limits)
         except Exception:  # noqa: BLE001 - the outermost edge of one request: a defect must not refuse its neighbours
-            _log.exception("a gathered request failed", dialect=event_pb2.Dialect.Name(request.dialect))
+            _log.exception("a gathered request failed", dialect=request.dialect)
             return GatheredAnswer(
                 refusal=outcome_pb2.Refusal(cause=outcome_pb2.CAUSE_UNAVAILABLE, message="not confirmed: retry")
             )

@@ -72,7 +72,7 @@ EXPECTED: Mapping[str, Mapping[str, tuple[int, Any]]] = {
         "CAUSE_INVALID": (400, _error("Invalid events")),
         "CAUSE_TOO_LARGE": (413, _error("Payload too large")),
     },
-    "xaiku": _keyed("Missing or malformed public key", "Invalid public key", "Invalid events", 1_000_000),
+    "xaiku": _keyed("Missing or malformed public key", "Invalid public key", "Invalid events", 1_048_576),
     "realanalytics": _keyed("Invalid API key", "Invalid API key", "Validation failed", 1_048_576),
     # The code, and the details where there are any; `message` is for people.
     "prompting_company": {

@@ -82,9 +82,9 @@ async def test_an_origin_is_not_echoed_blindly(gateway):
 
 
 class TestExperiments:
-    async def test_a_good_key_gets_the_list(self, http, gateway):
+    async def test_a_good_key_gets_the_experiments(self, http, gateway):
         answer = await http.get("/api/v1/experiments", headers={**ORIGIN, "X-public-key": "pk_live_x"})
-        assert (answer.status_code, answer.json()) == (200, {"experiments": []})
+        assert (answer.status_code, answer.json()) == (200, {"experiments": {}})
         assert answer.headers["access-control-allow-origin"] == "https://shop.example"
         (request,) = gateway.client.requests
         assert (request.credential, len(request.entry.events)) == ("pk_live_x", 0)

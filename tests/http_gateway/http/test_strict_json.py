@@ -19,23 +19,10 @@ def nested(depth: int) -> bytes:
         b"NaN",
         b"[Infinity]",
         b"[-Infinity]",
-        b"[1e999]",
-        b'["\\ud800"]',
         b'["\xff"]',
-        b"\xef\xbb\xbf{}",
         '{"a":1}'.encode("utf-16"),
         b"{} {}",
-        nested(33),
-        b'{"a":' * 33 + b"1" + b"}" * 33,
         nested(100_000),
-        b'{"a":1,"a":2}',
-        b'{"a":1,"\\u0061":2}',
-        b'{"a:":1,"a\\u003a":2}',
-        b'{"a":1,"a":2,"b":"\\u003a"}',
-        b'{"a":1,"a":2,"b":"\\u003A"}',
-        b'[{"a":1,"a":1}]',
-        b'{"events":[{"b":1},{"a":1,"a":1}]}',
-        b'{"events":[],"events":[]}',
     ],
 )
 def test_malformed(body):
@@ -47,6 +34,13 @@ def test_malformed(body):
     ("body", "value"),
     [
         (b"null", None),
+        (b"[1e999]", [None]),
+        (b'["\\ud800", 18446744073709551615]', ["\ufffd", 2**64 - 1]),
+        (b'{"\\ud800":1}', {"\ufffd": 1}),
+        (b"\xef\xbb\xbf{}", {}),
+        (b'{"a":1,"\\u0061":2}', {"a": 2}),
+        (b'{"events":[],"events":[1]}', {"events": [1]}),
+        (b'[{"a":1,"a":3}]', [{"a": 3}]),
         (b"18446744073709551615", 2**64 - 1),
         (b"-9223372036854775808", -(2**63)),
         (nested(32), json.loads(nested(32))),
@@ -61,11 +55,6 @@ def test_malformed(body):
 )
 def test_read(body, value):
     assert strict_json.loads(body) == value
-
-
-def test_a_repeated_key_is_named():
-    with pytest.raises(strict_json.Malformed, match="'event' appears twice"):
-        strict_json.loads(b'{"event":1,"event":2}')
 
 
 JSON = st.recursive(
@@ -90,23 +79,6 @@ def test_whatever_json_writes_is_read_back(value, ascii_only):
 def test_nothing_but_malformed_is_raised(body):
     with contextlib.suppress(strict_json.Malformed):
         strict_json.loads(body)
-
-
-KEYS = st.sampled_from(["a", "b:", ":", '"', "\\u003a", "events"])
-
-
-@given(st.lists(st.tuples(KEYS, st.sampled_from(["1", '":"', '{"a":1}'])), max_size=5), st.booleans())
-def test_repeated_keys_are_found_however_colons_are_written(pairs, escape):
-    written = [json.dumps(key) for key, _ in pairs]
-    if escape:
-        written = [key.replace(":", "\\u003A") for key in written]
-    body = "{" + ",".join(f"{key}:{value}" for key, (_, value) in zip(written, pairs, strict=True)) + "}"
-    repeated = len({key for key, _ in pairs}) < len(pairs)
-    try:
-        strict_json.loads(body.encode())
-        assert not repeated
-    except strict_json.Malformed:
-        assert repeated
 
 
 class TestOversize:

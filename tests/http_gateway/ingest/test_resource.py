@@ -82,6 +82,18 @@ async def test_a_refusal_bears_limits_and_retry_after(gateway, http):
     assert "headgate-receipt" not in answer.headers
 
 
+async def test_a_full_month_is_not_to_be_retried(gateway, http):
+    gateway.client.judge = refusing(outcome_pb2.CAUSE_QUOTA_EXCEEDED, retry_after=Duration(seconds=170_000))
+    for path, headers in (("/api/v1/analytics/events", {"x-api-key": "org_live_x"}), ("/", {"x-api-key": "pk_live_x"})):
+        event = {"event": "page_visit", "page": {"href": "https://a.example/"}} | (
+            {} if path != "/" else {"timestamp": "2026-02-03", "distinctId": "d", "sessionId": "s", "properties": {}}
+        )
+        answer = await http.post(path, json=event, headers=headers)
+        assert answer.status_code == 429
+        assert "retry-after" not in answer.headers
+        assert answer.headers["x-should-retry"] == "false"
+
+
 @pytest.mark.parametrize("refusal", [refusing(outcome_pb2.CAUSE_UNAVAILABLE), raising(ServiceUnavailable("down"))])
 async def test_an_outage_is_not_confirmed_and_to_be_retried(gateway, http, refusal):
     gateway.client.judge = refusal

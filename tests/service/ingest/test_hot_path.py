@@ -100,3 +100,15 @@ async def test_a_request_calls_few_functions(core: GatheredRequests) -> None:
         sys.setprofile(None)
     assert all(answer.response.receipt for answer in answers)
     assert 40 < calls / REQUESTS <= 54
+
+
+async def test_a_request_that_cannot_be_understood_is_refused_alone(core: GatheredRequests) -> None:
+    def request(dialect: int) -> GatheredRequest:
+        entry = log_pb2.LogEntry(events=[event_pb2.Event(name="x", distinct_id="u")])
+        return GatheredRequest(dialect=dialect, credential=KEY, entry=entry)  # type: ignore[arg-type]
+
+    known = event_pb2.DIALECT_REALANALYTICS
+    requests = [request(99), *(request(known) for _ in range(600)), request(event_pb2.DIALECT_UNSPECIFIED)]
+    answers = await asyncio.gather(*map(core.answer, requests))
+    assert [answer.WhichOneof("answer") for answer in (answers[0], answers[-1])] == ["refusal", "refusal"]
+    assert all(answer.response.receipt for answer in answers[1:-1])
