@@ -19,7 +19,7 @@ from headgate_gateway.http.headers import request_headers
 from headgate_gateway.http.origin import over_tls, set_cookie
 from headgate_gateway.http.problem import problem
 from headgate_gateway.http.rejection import Rejection
-from headgate_gateway.http.strict_json import Malformed, loads
+from headgate_gateway.http.strict_json import Malformed, loads_unambiguous
 from headgate_gateway.http.worker_thread import WorkerThread, WorkerThreadBusy
 from headgate_gateway.http_server.deferred_body import receive_of
 
@@ -112,7 +112,7 @@ class OperationsResource:
         value: Any = {}
         if bears_body(headers):
             try:
-                value = loads(await self._raw_body(headers, req))
+                value = loads_unambiguous(await self._raw_body(headers, req))
             except Malformed as error:
                 raise BodyFault(Rejection.NOT_JSON, str(error), unread=False) from None
         return operation.read_body(value)
