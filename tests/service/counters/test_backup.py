@@ -156,7 +156,7 @@ async def test_a_count_that_grew_since_it_was_read_stays(counters, redis):
 KILLED = """
 import asyncio, os, signal, sys
 from headgate_service.control_db.database import ControlDb
-from headgate_service.counters.backup import Copying
+from headgate_service.counters.backup import Backup
 from headgate_service.counters.epochs import Epochs
 from headgate_service.counters.saved import SavedCounters
 from headgate_service.redis.pipeline import RedisPipeline
@@ -170,7 +170,7 @@ async def copy():
         if step == sys.argv[3]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    await Copying(redis, saved, epochs, lambda: 1, copy_seconds=1, on_step=kill).copy()
+    await Backup(redis, saved, epochs, lambda: 1, copy_seconds=1, on_step=kill).copy()
 
 asyncio.run(copy())
 """
