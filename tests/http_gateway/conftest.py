@@ -60,6 +60,7 @@ class PlainDialect:
     path = "/plain"
     kind = event_pb2.DIALECT_REALANALYTICS
     max_body_bytes = 1000
+    credentials_allowed = True
 
     def __init__(self) -> None:
         self.threads: list[str] = []

@@ -10,7 +10,7 @@ from headgate_gateway.dialects.codcompass_usual import usual_request
 from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Unparsable
 from headgate_gateway.dialects.moment import Moment, iso8601, unix
 from headgate_gateway.dialects.refusals import ERROR, MONTH_FULL, Cause, Refusals, Row, error
-from headgate_gateway.http.origin import person_of
+from headgate_gateway.http.origin import person_of, same_origin
 from headgate_gateway.http.rejection import Rejection
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -60,12 +60,13 @@ class Codcompass:
     path = "/api/analytics"
     kind = event_pb2.DIALECT_CODCOMPASS
     max_body_bytes = MAX_BODY_BYTES
+    credentials_allowed = False
 
     _refusals = Refusals(_ROWS, MAX_BODY_BYTES)
 
     def parse(self, inbound: Inbound) -> Parsed:
         if (usual := usual_request(inbound.body)) is not None:
-            return Parsed(usual, person_of(inbound.headers))
+            return Parsed(usual, _person(inbound.headers))
         envelope = document.read(inbound.body)
         values = envelope.get("events") if isinstance(envelope, dict) else None
         if not isinstance(values, list):
@@ -79,7 +80,7 @@ class Codcompass:
             if type(value) is dict and not _write(value, client_time, events.add(), inbound.body):
                 del events[-1]
         # Who is signed in beside it may add what its events lack.
-        return Parsed(request, person_of(inbound.headers))
+        return Parsed(request, _person(inbound.headers))
 
     def accepted(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> Answer:
         skipped = sum(result.outcome == outcome_pb2.OUTCOME_REFUSED for result in response.results)
@@ -96,6 +97,12 @@ class Codcompass:
 
     def components(self) -> dict[str, Any]:
         return {}
+
+
+def _person(headers: Mapping[str, str]) -> str:
+    """Who is signed in. A page of another site has the browser send the cookie too: then nobody is."""
+    person = person_of(headers)
+    return "" if person.startswith("session:") and not same_origin(headers) else person
 
 
 def _write(value: dict[str, Any], client_time: Moment | None, event: event_pb2.Event, body: bytes) -> bool:

@@ -90,6 +90,8 @@ class Dialect(Protocol):
     path: str
     kind: event_pb2.Dialect
     max_body_bytes: int
+    credentials_allowed: bool
+    """Whether a page of another origin may read answers to requests that the browser sent with credentials."""
 
     def parse(self, inbound: Inbound) -> Parsed: ...
 

@@ -121,6 +121,7 @@ class PromptingCompany:
     path = "/api/v1/analytics/events"
     kind = event_pb2.DIALECT_PROMPTING_COMPANY
     max_body_bytes = MAX_BODY_BYTES
+    credentials_allowed = True
 
     _refusals = Refusals(_ROWS, MAX_BODY_BYTES, whole="")
 

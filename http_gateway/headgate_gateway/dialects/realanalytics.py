@@ -67,6 +67,7 @@ class RealAnalytics:
     path = "/"
     kind = event_pb2.DIALECT_REALANALYTICS
     max_body_bytes = MAX_BODY_BYTES
+    credentials_allowed = True
 
     _refusals = Refusals(_ROWS, MAX_BODY_BYTES)
 

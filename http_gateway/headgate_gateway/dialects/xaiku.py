@@ -83,6 +83,7 @@ class Xaiku:
     path = "/api/v1/analytics"
     kind = event_pb2.DIALECT_XAIKU
     max_body_bytes = MAX_BODY_BYTES
+    credentials_allowed = True
 
     _refusals = Refusals(_ROWS, MAX_BODY_BYTES)
 

@@ -14,12 +14,12 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def same_origin(headers: Mapping[str, str]) -> bool:
-    """Whether the headers show that it does. What shows nothing, as a request of no browser's, does not."""
+    """Whether headers show that a page of this origin sent it. Where no header shows anything, the answer is no."""
     return ("origin" in headers or "sec-fetch-site" in headers) and not foreign_origin(headers)
 
 
 def foreign_origin(headers: Mapping[str, str]) -> bool:
-    """Whether a header shows that it comes from elsewhere. A proxy in front must pass `Host` on as it came."""
+    """Whether a header shows that a page of another origin sent it. A proxy in front must pass `Host` on as it came."""
     site = headers.get("sec-fetch-site", "same-origin")
     if site != "same-origin":
         return True
@@ -91,24 +91,37 @@ ALLOWED_HEADERS = (
     "X-xaiku-test",
     "Headgate-Dry-Run",
 )
-EXPOSED_HEADERS = ("Retry-After", "RateLimit", "RateLimit-Policy", "Headgate-Receipt")
+EXPOSED_HEADERS = (
+    "Retry-After",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Headgate-Receipt",
+    "Headgate-Warnings",
+    "X-Should-Retry",
+)
 
-_ALLOWED = frozenset(name.lower() for name in ALLOWED_HEADERS)
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _EXPOSE = ", ".join(EXPOSED_HEADERS)
 _MAX_AGE_SECONDS = "7200"
 
 
-def cors_headers(request: Mapping[str, str]) -> dict[str, str]:
-    """Headers for any answer but a preflight's; `request` has lower-case names."""
+def cors_headers(request: Mapping[str, str], credentials: bool = True) -> dict[str, str]:
+    """Headers for any answer but a preflight's; `request` has lower-case names.
+
+    `credentials`: the page may read the answer to a request that was sent with credentials.
+    """
     origin = request.get("origin", "")
     if not origin or not (origin.isascii() and origin.isprintable()):
         return {"Vary": "Origin"}
-    return {
+    headers = {
         "Access-Control-Allow-Origin": origin,
         "Access-Control-Allow-Credentials": "true",
         "Access-Control-Expose-Headers": _EXPOSE,
         "Vary": "Origin",
     }
+    if not credentials:
+        del headers["Access-Control-Allow-Credentials"]
+    return headers
 
 
 def preflight_headers(request: Mapping[str, str]) -> dict[str, str]:
@@ -125,4 +138,5 @@ def preflight_headers(request: Mapping[str, str]) -> dict[str, str]:
 
 
 def _allowed_of(asked: str) -> list[str]:
-    return [name for name in map(str.strip, asked.split(",")) if name.lower() in _ALLOWED]
+    # Any origin is allowed and no preflight carries a key, so that a list would protect nothing.
+    return [name for name in map(str.strip, asked.split(",")) if _HEADER_NAME.fullmatch(name)]

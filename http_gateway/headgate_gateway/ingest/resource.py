@@ -60,7 +60,13 @@ class IngestResource:
 
     def _write(self, req: Request, resp: Response, reply: Reply, headers: Mapping[str, str]) -> None:
         resp.status = reply.answer.status
-        resp.set_headers({**reply.answer.headers, **reply.headers, **cors_headers(headers)})
+        resp.set_headers(
+            {
+                **reply.answer.headers,
+                **reply.headers,
+                **cors_headers(headers, self._ingestion.dialect.credentials_allowed),
+            }
+        )
         data = orjson.dumps(reply.answer.body)
         if not reply.unread or req.method == "HEAD":
             resp.data = data

@@ -17,7 +17,7 @@ async def test_preflight_allows_any_origin_without_a_key(http, gateway, path):
         headers={
             **ORIGIN,
             "Access-Control-Request-Method": "POST",
-            "Access-Control-Request-Headers": "content-type,x-public-key,X-Experiment-IDs,x-evil",
+            "Access-Control-Request-Headers": "content-type,x-public-key,X-Experiment-IDs,traceparent,sentry-trace,a b",
         },
     )
     assert (answer.status_code, answer.content) == (204, b"")
@@ -25,7 +25,13 @@ async def test_preflight_allows_any_origin_without_a_key(http, gateway, path):
     assert answer.headers["access-control-allow-credentials"] == "true"
     assert "Origin" in split(answer.headers["vary"])
     assert split(answer.headers["access-control-allow-methods"]) == {"GET", "POST"}
-    assert split(answer.headers["access-control-allow-headers"]) == {"content-type", "x-public-key", "X-Experiment-IDs"}
+    assert split(answer.headers["access-control-allow-headers"]) == {
+        "content-type",
+        "x-public-key",
+        "X-Experiment-IDs",
+        "traceparent",
+        "sentry-trace",
+    }
     assert int(answer.headers["access-control-max-age"]) > 0
     assert not gateway.client.requests
 
@@ -70,7 +76,15 @@ async def test_every_answer_can_be_read_by_a_page_of_another_origin(http, body, 
         "RateLimit",
         "RateLimit-Policy",
         "Headgate-Receipt",
+        "Headgate-Warnings",
+        "X-Should-Retry",
     }
+
+
+async def test_an_api_that_knows_people_by_cookie_shows_no_other_origin_what_it_answers_them(http):
+    answer = await http.post("/api/analytics", content=b'{"events":[]}', headers=ORIGIN)
+    assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+    assert "access-control-allow-credentials" not in answer.headers
 
 
 async def test_an_origin_is_not_echoed_blindly(gateway):
