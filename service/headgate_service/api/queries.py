@@ -1,5 +1,6 @@
 """QueryService over gRPC."""
 
+import json
 import uuid
 from typing import Any
 
@@ -40,7 +41,8 @@ class QueryServicer(QueryServiceServicer):
         request_id = author.origin.request_id or uuid.uuid4().hex
         answer = await self._queries.answer(asked, Asker(project.id, project.slug, project.time_zone, request_id))
         if request.csv:
-            return QueryResponse(csv=csv_text(answer.type, orjson.loads(answer.results)))
+            # orjson would read integers of more than 64 bits as floats.
+            return QueryResponse(csv=csv_text(answer.type, json.loads(answer.results)))
         return QueryResponse(answer_json=answer.json())
 
 

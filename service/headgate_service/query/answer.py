@@ -1,5 +1,6 @@
 """What a query is answered: statements asked of the store, put together."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -94,17 +95,21 @@ def _plain(value: Number | None) -> Number | None:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+MAX_NOTES = 20
+
 # Metrics whose groups are parts of a whole.
 _PARTS = ("count", "unique_users", "sessions", "sum", "count_distinct")
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """`truncated`: there are more groups than were asked for. `sampled`: some events stand for several."""
+    """`truncated`: there are more groups than the limit. `sampled`: some events stand for several. `notes` say which
+    values are null because they are not finite."""
 
     results: list[dict[str, Any]]
     truncated: bool
     sampled: bool
+    notes: list[dict[str, str]]
 
 
 async def answered(query: Query, scope: Scope, store: Rows) -> Results:
@@ -113,11 +118,26 @@ async def answered(query: Query, scope: Scope, store: Rows) -> Results:
     while True:
         asking = FunnelAnswer(query, scope, store, assumed) if query.funnel else _Asking(query, scope, store, assumed)
         try:
-            return Results(await asking.results(), asking.truncated, asking.sampled)
+            notes: list[dict[str, str]] = []
+            results = null_infinite(await asking.results(), "results", notes)
+            return Results(results, asking.truncated, asking.sampled, notes)
         except OtherTypes:
             assumed = assumed.with_all_types()
         except Weighed:
             assumed = replace(assumed, weights=await _weights(query, scope, store))
+
+
+def null_infinite(value: Any, path: str, notes: list[dict[str, str]]) -> Any:
+    """`value` with null in place of every number that is not finite; each is noted by its path, up to MAX_NOTES."""
+    if isinstance(value, dict):
+        return {name: null_infinite(item, f"{path}.{name}", notes) for name, item in value.items()}
+    if isinstance(value, list):
+        return [null_infinite(item, f"{path}[{index}]", notes) for index, item in enumerate(value)]
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    if len(notes) < MAX_NOTES:
+        notes.append({"path": path, "message": "null because the result is too large for a 64-bit float"})
+    return None
 
 
 async def _weights(query: Query, scope: Scope, store: Rows) -> tuple[float, ...]:

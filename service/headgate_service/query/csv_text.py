@@ -5,8 +5,9 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-# What a spreadsheet would take for a formula, were it the first character of a text that some visitor sent.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet takes for a formula at the start of a text that a visitor sent, also after blanks.
+_FORMULA = ("=", "+", "-", "@")
+_BLANKS = " \t\r\n\v\f\0\ufeff\u00a0"
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "metric": ("value", "compareValue", "change"),
@@ -71,6 +72,6 @@ def _key(result: Mapping[str, Any]) -> dict[str, Any]:
 def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str) and value.startswith(_FORMULA):
+    if isinstance(value, str) and (value.lstrip(_BLANKS).startswith(_FORMULA) or value.startswith(("\t", "\r"))):
         return f"'{value}"
     return value

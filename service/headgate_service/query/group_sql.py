@@ -98,7 +98,7 @@ class Grouping:
     def buckets(self, period: Period, starts: Sequence[int]) -> Statement:
         """A row for each bucket that has events, and one of all."""
         binder = Binder()
-        return self._statement(period, binder, "", _bucket(starts, binder), None)
+        return self._statement(period, binder, "", _bucket(starts, period.end, binder), None)
 
     def largest(self, period: Period, breakdown: Breakdown) -> Statement:
         """The largest groups, one more than the limit so that it shows whether there are others; the events without
@@ -112,7 +112,7 @@ class Grouping:
         binder = Binder()
         group = self._group(breakdown, binder)
         label = f"if(has({binder.texts([NO_GROUP, *names])}, {group} AS group_name), group_name, '{OTHER}')"
-        return self._statement(period, binder, label, _bucket(starts, binder) if starts else "", None)
+        return self._statement(period, binder, label, _bucket(starts, period.end, binder) if starts else "", None)
 
     def _group(self, breakdown: Breakdown, binder: Binder) -> str:
         return Reading(breakdown.key, binder).group(texts_only=self.assumed.texts_only)
@@ -153,25 +153,25 @@ class Grouping:
         return Statement(sql, binder, measured)
 
 
-def _bucket(starts: Sequence[int], binder: Binder) -> str:
-    """The start of an event's bucket. Mostly all take the same time, and dividing is quicker than searching."""
+def _bucket(starts: Sequence[int], end: int, binder: Binder) -> str:
+    """The start of an event's bucket. Mostly all take the same time, and dividing is quicker than searching: where the
+    last one does too, up to the `end` of the period, and is not a longer month or a day of 25 hours."""
     at = "toUnixTimestamp64Milli(ts)"
     first, step = starts[0], starts[1] - starts[0] if len(starts) > 1 else 0
-    if step and starts == tuple(range(first, starts[-1] + 1, step)):
+    if step and starts == tuple(range(first, starts[-1] + 1, step)) and end <= starts[-1] + step:
         start, length = binder.whole(first), binder.whole(step)
         return f"intDiv({at} - {start}, {length}) * {length} + {start}"
     return f"roundDown({at}, {binder.wholes(starts)})"
 
 
 def number(cell: str | None) -> Number | None:
-    """A number as the engine writes it; None for NULL and for what is not finite."""
+    """A number as the engine writes it; None for NULL. It may be infinite, or not a number."""
     if cell is None:
         return None
     try:
         return int(cell)
     except ValueError:
-        value = float(cell)
-        return value if abs(value) < float("inf") else None
+        return float(cell)
 
 
 def key_of(name: str) -> str | int | float | bool | None:

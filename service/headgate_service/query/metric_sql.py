@@ -13,6 +13,9 @@ Number = int | float
 USER, SESSION = ("distinct_hash", "0"), ("session_id", "''")
 """By which column they are told apart, and what stands in it where there is none."""
 
+# What is not finite is answered as null, and null comes last.
+_FINITE = "if(isFinite({0}), {0}, NULL)"
+
 _USERS = {"unique_users": USER, "events_per_user": USER, "sessions": SESSION}
 
 
@@ -32,7 +35,8 @@ def measure(metric: Metric, binder: Binder, assumed: Assumptions) -> Measure:
     reading = Reading(metric.key, binder)
     if metric.name in QUANTILES:
         at = QUANTILES[metric.name]
-        return Measure((f"quantileExactInclusive({at})({reading.any_number()})",), "v0", _first)
+        quantile = f"quantileExactInclusive({at})({reading.any_number()})"
+        return Measure((quantile,), _FINITE.format("v0"), _interpolated)
     if metric.name in ("min", "max"):
         integers, reals = reading.any_integer(), reading.real()
         pick = min if metric.name == "min" else max
@@ -89,8 +93,10 @@ def _of_numbers(name: str, reading: Reading, *, weighted: bool) -> Measure:
         )
     total = "(ifNull(toFloat64(v0), 0) + ifNull(v1, 0))"
     if name == "sum":
-        return Measure(columns, total, lambda row: _number(_sum(row)))
-    return Measure(columns, f"{total} / nullIf(v2, 0)", lambda row: _sum(row) / row[2] if row[2] else None)
+        return Measure(columns, _FINITE.format(total), lambda row: _number(_sum(row)))
+    return Measure(
+        columns, _FINITE.format(f"({total} / nullIf(v2, 0))"), lambda row: _sum(row) / row[2] if row[2] else None
+    )
 
 
 def _sum(row: Sequence[Any]) -> Number:
@@ -101,6 +107,11 @@ def _sum(row: Sequence[Any]) -> Number:
 def _picked(pick: Callable[..., Number], row: Sequence[Any]) -> Number | None:
     values = [_number(value) for value in row[:2] if value is not None]
     return pick(values) if values else None
+
+
+def _interpolated(row: Sequence[Any]) -> Number | None:
+    # The engine makes a float of it, and writes a large one as if each of its digits were known.
+    return None if row[0] is None else _number(float(row[0]))
 
 
 def _first(row: Sequence[Any]) -> Number | None:

@@ -1,5 +1,6 @@
 """Answers queries: parsed, looked up among the answers that are kept, or asked of the store."""
 
+import json
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -278,7 +279,18 @@ class Queries:
             await _check_patterns(query, store)
             found = await answered(query, Scope(self._table, asker.project_id, query), store)
         meta = meta_of(query, asker.slug, now_ms) | {"truncated": found.truncated, "sampled": found.sampled}
-        return Kept(orjson.dumps(found.results), meta, now_ms)
+        if found.notes:
+            meta["notes"] = found.notes
+        return Kept(encode_json(found.results), meta, now_ms)
+
+
+def encode_json(results: object) -> bytes:
+    """JSON, with integers of any size."""
+    try:
+        return orjson.dumps(results)
+    except TypeError:
+        # It takes no integers of more than 64 bits.
+        return json.dumps(results, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 async def _check_patterns(query: Query, store: LimitedStore) -> None:

@@ -183,3 +183,4 @@ breakdowns = st.builds(
     st.integers(1, 3),
     st.booleans(),
 )
+compares = st.none() | st.sampled_from(["previous_period", "previous_year"])

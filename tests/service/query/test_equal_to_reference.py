@@ -16,7 +16,7 @@ from headgate_service.query.query import parse_query
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from reference import Happened, answer
-from strategies import AROUND, INTERVALS, ZONES, Maker, breakdowns, filters, metrics
+from strategies import AROUND, INTERVALS, ZONES, Maker, breakdowns, compares, filters, metrics
 
 EXAMPLES = int(os.environ.get("HEADGATE_TEST_QUERY_EXAMPLES", "40"))
 bounded = settings(
@@ -47,7 +47,6 @@ def ranges(draw: st.DrawFn) -> dict[str, Any]:
     return made | {"start": f"{start}T0{draw(st.integers(0, 9))}:30:00", "end": f"{end}T23:59:59.999Z"}
 
 
-compares = st.none() | st.sampled_from(["previous_period", "previous_year"])
 windows = st.none() | st.sampled_from(
     [{"value": 30, "unit": "minute"}, {"value": 1, "unit": "hour"}, {"value": 1, "unit": "day"}]
 )

@@ -1,6 +1,9 @@
 """Answers as a whole: what they say of themselves, what is kept of them, and how the store's failures show."""
 
 import asyncio
+import csv
+import io
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -316,3 +319,52 @@ def test_sampled_events_stand_for_several(filled):
     asker = Asker(project, "shop", "UTC", "r")
     (funnel,) = orjson.loads(filled.run(queries.answer(FUNNEL, asker)).results)
     assert [step["count"] for step in funnel["steps"]] == [12.5, 2.5]
+
+
+def test_integers_of_any_size_are_exact(filled):
+    ids = [10**18 + number for number in range(30)]
+    values = [Happened(NOON, "e", "u", properties={"id": value, "u": 2**64 - 1, "r": 1e20}) for value in ids]
+    project = filled.project(values)
+    queries = Queries(filled.rows, filled.table, clock=Clock(), now_ms=lambda: NOON)
+
+    def ask(**changes: Any) -> Answer:
+        return filled.run(queries.answer(METRIC | changes, Asker(project, "shop", "UTC", "r")))
+
+    total = sum(ids)
+    answer = ask(metric={"agg": "sum", "property": "id"}, compare="previous_period")
+    assert json.loads(answer.json())["results"][0]["value"] == total > 2**64
+    assert csv_text("metric", json.loads(answer.results)).split("\r\n")[1] == f"{total},0,"
+    assert json.loads(ask(metric={"agg": "max", "property": "u"}).results)[0]["value"] == 2**64 - 1
+    assert json.loads(ask(metric={"agg": "sum", "property": "u"}).results)[0]["value"] == 30 * (2**64 - 1)
+    for agg in ("median", "p99"):
+        assert json.loads(ask(metric={"agg": agg, "property": "u"}).results)[0]["value"] == pytest.approx(2**64)
+    assert json.loads(ask(metric={"agg": "max", "property": "r"}).results)[0]["value"] == 1e20
+    series = ask(type="timeseries", metric={"agg": "sum", "property": "id"}, breakdown="r")
+    assert json.loads(series.results)[0] | {"data": []} == {"key": 1e20, "total": total, "data": []}
+
+
+def test_what_is_not_finite_is_null_and_noted(filled):
+    values = [Happened(NOON, "e", plan, properties={"x": x}) for plan, x in (("a", 1e308), ("a", 1e308), ("b", 5))]
+    project = filled.project(values)
+    queries = Queries(filled.rows, filled.table, clock=Clock(), now_ms=lambda: NOON)
+
+    def ask(**changes: Any) -> dict[str, Any]:
+        answer = filled.run(queries.answer(METRIC | changes, Asker(project, "shop", "UTC", "r")))
+        found: dict[str, Any] = orjson.loads(answer.json())
+        return found
+
+    for agg in ("sum", "avg"):
+        answer = ask(metric={"agg": agg, "property": "x"})
+        assert answer["results"] == [{"value": None}]
+        assert answer["meta"]["notes"] == [
+            {"path": "results[0].value", "message": "null because the result is too large for a 64-bit float"}
+        ]
+    groups = ask(type="breakdown", breakdown="distinct_id", metric={"agg": "sum", "property": "x"})
+    assert [(row["key"], row["value"]) for row in groups["results"]] == [("b", 5), ("a", None)]
+    assert "notes" not in ask(metric={"agg": "max", "property": "x"})["meta"]
+
+
+@pytest.mark.parametrize("formula", ["=1", " =1", "\n+1", "\t@x", "\r-1", "\ufeff=1", "\t1"])
+def test_no_spreadsheet_runs_a_text(formula):
+    table = csv_text("breakdown", [{"key": formula, "value": 1}])
+    assert next(csv.reader(io.StringIO(table.partition("\r\n")[2], newline="")))[0] == f"'{formula}"
