@@ -11,8 +11,10 @@ from typing import Any
 import typer
 from headgate_cli.main import app
 from headgate_cli.settings import values as setting_values
+from headgate_cli.settings.destination import To
+from headgate_cli.settings.reader import ENVIRONMENT
 from headgate_cli.settings.section import Section, section_of
-from headgate_cli.settings.settings import ENVIRONMENT, Settings
+from headgate_cli.settings.settings import Settings
 from headgate_cli.settings.sinks import DEFAULT_SINKS, STORE_SINK
 from headgate_gateway.metrics import Metrics as GatewayMetrics
 from headgate_service.counters.keeper import CounterMetrics
@@ -40,6 +42,7 @@ BUILT_IN_SINKS = (
     "store",
     "webhook",
 )
+UNITS = sorted(setting_values.SECONDS.items(), key=lambda unit: -unit[1])
 FOLDER = Path(__file__).parent / "reference"
 KINDS: list[tuple[Any, str]] = [
     (setting_values.RateSetting, 'rate, as `"1000/60s"`'),
@@ -55,6 +58,9 @@ KINDS: list[tuple[Any, str]] = [
 
 def kind(annotation: Any) -> str:
     """What a reader may write there."""
+    if any(isinstance(mark, To) for mark in getattr(annotation, "__metadata__", ())):
+        marks = tuple(mark for mark in annotation.__metadata__ if not isinstance(mark, To))
+        annotation = typing.Annotated[annotation.__origin__, *marks] if marks else annotation.__origin__
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         annotation = next(part for part in typing.get_args(annotation) if part is not type(None))
     for known, words in KINDS:
@@ -77,8 +83,9 @@ def default(field: FieldInfo) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, ByteSize):
         return f'`"{value.human_readable().replace(".0", "")}"`'
-    if field.description and "`24h`" in field.description:
-        return f'`"{value // 3600}h"`'
+    if setting_values.parse_seconds in [getattr(mark, "func", None) for mark in field.metadata]:
+        amount, unit = next((value // size, unit) for unit, size in UNITS if value % size == 0)
+        return f'`"{amount}{unit}"`'
     if isinstance(value, tuple):
         return "`[" + ", ".join(f'"{part}"' for part in value) + "]`"
     return f'`"{value}"`'

@@ -24,7 +24,8 @@ from headgate_cli.commands.user import user_app
 from headgate_cli.run.data_dir import DataDir
 from headgate_cli.run.logs import write_logs
 from headgate_cli.run.processes import Place, run_forwarder, run_gateway, run_service, run_store
-from headgate_cli.settings.settings import Settings, SettingsInvalid, read_settings
+from headgate_cli.settings.reader import SettingsInvalid, read_settings
+from headgate_cli.settings.settings import Settings
 
 app = typer.Typer(
     name="headgate",

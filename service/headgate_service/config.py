@@ -73,17 +73,12 @@ class SessionTerms:
         return min(5 * _MINUTE_MS, self.idle_ms // 10)
 
 
-_QUARTER_HOUR_MS = 15 * 60_000
-
-
 @dataclass(frozen=True, slots=True)
 class AttemptLimits:
-    """Failed attempts in a window, in milliseconds, that starts with the first one."""
+    """Failed attempts to sign in, in a window that starts with the first one."""
 
-    account: int = 10
-    account_window_ms: int = _QUARTER_HOUR_MS
-    address: int = 50
-    address_window_ms: int = _QUARTER_HOUR_MS
+    account: RateLimit = field(default_factory=lambda: RateLimit(10, 15 * _MINUTE_MS))
+    address: RateLimit = field(default_factory=lambda: RateLimit(50, 15 * _MINUTE_MS))
 
 
 HTTP_SINKS = frozenset({"webhook", "posthog", "mixpanel", "segment"})

@@ -10,7 +10,7 @@ import typer
 from headgate_cli.api.admin_socket import DEFAULT_DATA_DIR, fail, serves, socket_path
 from headgate_cli.run.data_dir import DataDir
 from headgate_cli.run.processes import database_url
-from headgate_cli.settings.settings import SettingsInvalid, read_settings
+from headgate_cli.settings.reader import SettingsInvalid, read_settings
 
 control_db_app = typer.Typer(help="The database of projects, people and counters.", no_args_is_help=True)
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headgate_cli.api.admin_socket import DEFAULT_DATA_DIR, AsJson, fail
-from headgate_cli.settings.settings import Settings, SettingsInvalid, read_settings
+from headgate_cli.settings.reader import SettingsInvalid, read_settings
+from headgate_cli.settings.settings import Settings
 from headgate_cli.settings.sinks import SinkSettings
 
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@
 import ssl
 from pathlib import Path
 
-from headgate_cli.settings.settings import Settings, SettingsInvalid
+from headgate_cli.settings.reader import SettingsInvalid
+from headgate_cli.settings.settings import Settings
 
 
 def check_certificates(settings: Settings) -> None:

@@ -24,52 +24,23 @@ from headgate_cli.run.certificates import check_gateway, check_grpc, check_http
 from headgate_cli.run.data_dir import DataDir
 from headgate_cli.run.parent import beating
 from headgate_cli.settings.accounts import JwtSettings
-from headgate_cli.settings.section import Rate
-from headgate_cli.settings.settings import Settings, SettingsInvalid
+from headgate_cli.settings.destination import build_config
+from headgate_cli.settings.reader import SettingsInvalid
+from headgate_cli.settings.settings import Settings
 from headgate_cli.settings.sinks import SinkSettings
 from headgate_cli.settings.values import Address
 
 
-def account_config(settings: Settings) -> dict[str, Any]:
-    """The fields of the service's config. Raises SettingsInvalid."""
-    from headgate_service.auth.users import valid_email
-    from headgate_service.config import AttemptLimits, SessionTerms
-    from headgate_service.errors import InvalidArgument
-
-    own = settings.accounts
-    try:
-        owner = valid_email(own.owner)
-    except InvalidArgument as error:
-        raise SettingsInvalid(f"accounts.owner: {error.message}") from None
-    return {
-        "owner_email": owner,
-        "sessions": SessionTerms(
-            idle_ms=own.session_idle * 1000, longest_ms=own.session_longest * 1000, cli_ms=own.cli_token * 1000
-        ),
-        "attempts": AttemptLimits(
-            own.login_attempts.requests,
-            own.login_attempts.window_seconds * 1000,
-            own.address_attempts.requests,
-            own.address_attempts.window_seconds * 1000,
-        ),
-        "jwt": tuple(_issuer(jwt) for jwt in settings.jwt),
-    }
-
-
-def _issuer(jwt: JwtSettings) -> Any:
+def _issuer(jwt: JwtSettings) -> "JwtIssuer":
     from headgate_service.model.jwt_issuer import JwtIssuer, KeysInvalid
 
-    issuer = JwtIssuer(
-        issuer=jwt.issuer,
-        audience=jwt.audience,
-        algorithm=jwt.algorithm,
-        jwks_url=jwt.jwks_url or "",
+    issuer = build_config(
+        JwtIssuer,
+        "service",
+        jwt,
         jwks=_text("jwks_file", jwt.jwks_file),
         key=jwt.secret or _text("key_file", jwt.key_file),
         types=frozenset(kind.lower() for kind in jwt.types),
-        scope_claim=jwt.scope_claim,
-        scopes=jwt.scopes,
-        project_claim=jwt.project_claim,
         projects=None if "*" in jwt.projects else frozenset(jwt.projects),
     )
     try:
@@ -77,6 +48,16 @@ def _issuer(jwt: JwtSettings) -> Any:
     except KeysInvalid as error:
         raise SettingsInvalid(f"jwt: the keys of {jwt.issuer}: {error}") from None
     return issuer
+
+
+def _owner(settings: Settings) -> str:
+    from headgate_service.auth.users import valid_email
+    from headgate_service.errors import InvalidArgument
+
+    try:
+        return valid_email(settings.accounts.owner)
+    except InvalidArgument as error:
+        raise SettingsInvalid(f"accounts.owner: {error.message}") from None
 
 
 def _text(setting: str, path: Path | None) -> str:
@@ -107,7 +88,7 @@ if TYPE_CHECKING:
     from headgate_gateway.config import Config as GatewayConfig
     from headgate_service.config import Config as ServiceConfig
     from headgate_service.delivery.config import Config as ForwarderConfig
-    from headgate_service.model.rate_limit import RateLimit
+    from headgate_service.model.jwt_issuer import JwtIssuer
     from headgate_service.store.config import Config as StoreConfig
     from headgate_sinks import Spec
     from headgate_sinks.sdk.sink import WhenFull
@@ -228,55 +209,41 @@ def _nobody_asks(slugs: frozenset[str]) -> Container[str]:
 
 
 def service_config(settings: Settings, place: Place) -> "ServiceConfig":
-    """What a service is told."""
-    from headgate_service.config import Config, PublicRoute, RateLimits, SinkRule, TlsFiles
-    from headgate_service.model.route import Route
+    """Build the Config of a service. Raises SettingsInvalid."""
+    from headgate_service.config import Config, SinkRule
 
-    listen = Address.parse(settings.grpc.address)
     check_grpc(settings)
-    tls, metrics = settings.tls.grpc, settings.service.metrics and Address.parse(settings.service.metrics)
     refusing = {sink.name for sink, when_full in _when_full(settings.running_sinks) if when_full == "refuse"}
-    return Config(
-        grpc_host=listen.host,
-        grpc_port=listen.port,
+    return build_config(
+        Config,
+        "service",
+        settings,
         admin_socket=place.data_dir.admin_socket,
         gateway_socket=place.data_dir.service_socket if place.supervised else None,
         database_url=database_url(settings, place.data_dir),
         redis_url=redis_url(settings),
-        # Without a shared secret no gateway is let in: one that nobody knows is as good as none.
+        # Without a shared secret no gateway is let in: a random one keeps all of them out.
         gateway_token=settings.gateway.token or secrets.token_urlsafe(32),
         first_start_file=place.data_dir.first_start_file,
         ready_file=place.data_dir.ready_file("service") if place.supervised else None,
-        tls=TlsFiles(tls.certificate, tls.key, tls.client_ca) if tls else None,
-        limits=RateLimits(
-            keys=_rate_limit(settings.limits.rate),
-            codcompass=_rate_limit(settings.limits.codcompass_rate),
-            grpc=_rate_limit(settings.limits.grpc_rate),
-        ),
-        public_route=PublicRoute(settings.codcompass.project, settings.codcompass.origins),
         sinks=tuple(
-            SinkRule(
-                *(sink.name, sink.name in refusing, sink.only_projects, sink.use, sink.enabled),
-                route=Route(sink.route) if sink.route else None,
+            build_config(
+                SinkRule, "service", sink, refuses_when_full=sink.name in refusing, projects=sink.only_projects
             )
             for sink in settings.known_sinks
         ),
         project_sink_rules=project_sink_rules(settings),
         secrets_keys=secrets_keys(settings, place) if settings.deploy.sinks else (),
-        log_bound_bytes=int(settings.limits.log_bytes),
-        store_url=settings.store.url,
-        metrics_host=metrics.host if metrics else "127.0.0.1",
-        metrics_port=metrics.port if metrics else None,
-        **account_config(settings),
+        owner_email=_owner(settings),
+        jwt=tuple(_issuer(jwt) for jwt in settings.jwt),
     )
 
 
 def gateway_config(settings: Settings, place: Place) -> "GatewayConfig":
-    """What a gateway is told."""
-    from headgate_gateway.config import Config, HttpTls, ServiceTls, networks
+    """Build the Config of a gateway. Raises SettingsInvalid."""
+    from headgate_gateway.config import Config, networks
 
-    listen, own, tls = Address.parse(settings.http.address), settings.gateway, settings.tls.http
-    if own.token is None:
+    if settings.gateway.token is None:
         raise SettingsInvalid(
             "gateway.token: a gateway that runs without `headgate up` needs the secret its service knows: set it for "
             "both, best as $HEADGATE_GATEWAY_TOKEN"
@@ -284,86 +251,73 @@ def gateway_config(settings: Settings, place: Place) -> "GatewayConfig":
     check_http(settings)
     if not place.supervised:
         check_gateway(settings)
-    return Config(
-        http_host=listen.host,
-        http_port=listen.port,
-        service_address=own.service or str(Address.parse(settings.grpc.address).reachable),
-        gateway_token=own.token,
+    return build_config(
+        Config,
+        "gateway",
+        settings,
+        service_address=settings.gateway.service or str(Address.parse(settings.grpc.address).reachable),
         trusted_proxies=networks(settings.proxies.trusted),
         ready_file=place.data_dir.ready_file("gateway") if place.supervised else None,
-        http_tls=HttpTls(tls.certificate, tls.key) if tls else None,
-        service_tls=ServiceTls(own.service_ca, own.certificate, own.key) if own.service_ca else None,
     )
 
 
 def forwarder_config(
     settings: Settings, place: Place, environ: Mapping[str, str], projects_named: ProjectsNamed
 ) -> "ForwarderConfig":
-    """What a forwarder is told. `environ` is where sinks' `env:` secrets are."""
+    """Build the Config of a forwarder. Sinks' `env:` secrets are looked up in `environ`. Raises SettingsInvalid."""
     from headgate_service.delivery.config import Config, SinkConfig
-    from headgate_service.model.event_view import Fields
-    from headgate_service.model.route import Route
 
-    metrics = settings.forwarder.metrics and Address.parse(settings.forwarder.metrics)
-    return Config(
+    return build_config(
+        Config,
+        "forwarder",
+        settings,
         redis_url=redis_url(settings),
         data_dir=place.data_dir.path,
         sinks=tuple(
-            SinkConfig(
-                name=sink.name,
-                use=sink.use,
-                settings=sink.config,
+            build_config(
+                SinkConfig,
+                "forwarder",
+                sink,
                 projects=None if sink.only_projects is None else projects_named(sink.only_projects),
-                enabled=sink.enabled,
-                when_full=sink.when_full,
-                memory=int(sink.memory),
-                route=Route(sink.route) if sink.route else None,
-                fields=Fields(sink.fields.include, sink.fields.exclude, sink.fields.rename) if sink.fields else None,
-                pause_rejecting=sink.pause_rejecting,
             )
             for sink in settings.known_sinks
         ),
-        plugins=settings.forwarder.plugins,
         environment=environ,
-        # `up` never runs two at once, so that its next one need not wait for the leases of a killed one.
+        # `up` never runs two at once, so its next one need not wait for the leases of a killed one.
         owner=place.data_dir.owner() if place.supervised else None,
-        backlog_bytes=int(settings.limits.log_bytes),
-        keep_seconds=settings.log.keep,
-        keep_bytes=int(settings.log.keep_bytes),
-        metrics_host=metrics.host if metrics else "127.0.0.1",
-        metrics_port=metrics.port if metrics else None,
     )
 
 
 def project_sink_rules(settings: Settings) -> "ProjectSinkRules":
-    """What projects' own sinks may do."""
+    """Build the rules of what project sinks may do."""
     from headgate_service.config import ProjectSinkRules
 
-    return ProjectSinkRules(frozenset(settings.deploy.sinks), settings.deploy.allow_private)
+    return build_config(ProjectSinkRules, "project_sinks", settings)
 
 
 def secrets_keys(settings: Settings, place: Place) -> tuple[bytes, ...]:
-    """What the secrets of projects' own sinks are encrypted with."""
+    """Read the keys that encrypt the secrets of project sinks."""
     from headgate_service.control_db.secret_box import read_keys
 
     return tuple(read_keys(settings.control.secrets_key or place.data_dir.secrets_key()))
 
 
 def store_config(settings: Settings, place: Place) -> "StoreConfig":
-    """What a store is told."""
+    """Build the Config of a store."""
     from headgate_service.store.config import Config
 
-    own, data_dir = settings.store, place.data_dir
-    public = own.address and Address.parse(own.address)
-    return Config(
+    data_dir = place.data_dir
+    public = Address.parse(settings.store.address) if settings.store.address else None
+    return build_config(
+        Config,
+        "store",
+        settings,
         folder=data_dir.store,
         socket=data_dir.store_socket,
         host=public.host if public else None,
         port=public.port if public else 0,
         password=data_dir.store_key() if public else "",
         ready_file=data_dir.ready_file("store") if place.supervised else None,
-        memory=int(own.max_memory),
-        query_seconds=own.query_seconds,
     )
 
 
@@ -413,9 +367,3 @@ def _inspected(uses: Sequence[str]) -> "dict[str, Spec]":
             message = "a plugin does not say what its sink does when it is full: `expire` is taken"
             structlog.get_logger().warning(message, use=use, reason=kind.reason)
     return {use: kind for use, kind in found.items() if isinstance(kind, Spec)}
-
-
-def _rate_limit(rate: Rate | None) -> "RateLimit | None":
-    from headgate_service.model.rate_limit import RateLimit
-
-    return RateLimit(rate.requests, rate.window_seconds * 1000) if rate else None

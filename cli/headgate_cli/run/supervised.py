@@ -10,7 +10,7 @@ from headgate_cli.run.data_dir import DataDir
 from headgate_cli.run.logs import write_logs
 from headgate_cli.run.parent import take_handover
 from headgate_cli.run.processes import Place, run_forwarder, run_gateway, run_service, run_store
-from headgate_cli.settings.settings import SettingsInvalid
+from headgate_cli.settings.reader import SettingsInvalid
 
 
 def main(name: str) -> None:

@@ -19,7 +19,8 @@ from headgate_cli.run.child import Child, ChildHopeless, ChildSpec
 from headgate_cli.run.data_dir import DataDir, DataDirHeld, DataDirLock
 from headgate_cli.run.embedded_redis import EmbeddedRedis, RedisMissing, RedisUnusable, find_server
 from headgate_cli.run.parent import Handover
-from headgate_cli.settings.settings import Settings, SettingsInvalid
+from headgate_cli.settings.reader import SettingsInvalid
+from headgate_cli.settings.settings import Settings
 from headgate_cli.settings.values import Address
 
 
@@ -159,7 +160,8 @@ def _handed_over(
     stored: bool,
 ) -> Settings:
     """The settings with everything filled in that only this process knows."""
-    gateway = {"token": secrets.token_urlsafe(32), "service": f"unix:{data_dir.service_socket}", "service_ca": None}
+    gateway: dict[str, str | None] = {"service_ca": None, "certificate": None, "key": None}
+    gateway |= {"token": secrets.token_urlsafe(32), "service": f"unix:{data_dir.service_socket}"}
     return settings.model_copy(
         update={
             "http": settings.http.model_copy(update={"address": str(http)}),

@@ -1,9 +1,10 @@
-"""`[accounts]` and `[[jwt]]` of headgate.toml: how people sign in, and whose tokens are believed."""
+"""`[accounts]` and `[[jwt]]` of headgate.toml: how people sign in, and which tokens are accepted."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from headgate_cli.settings.destination import To
 from headgate_cli.settings.section import Rate, Section
 from headgate_cli.settings.values import PathSetting, RateSetting, SecondsSetting
 
@@ -25,41 +26,41 @@ Algorithm = Literal[
 
 
 class AccountSettings(Section):
-    """How people sign in, and for how long."""
+    """How people sign in, and how long they stay signed in."""
 
     owner: str = "owner@localhost"
-    """E-mail address of the account that the first start makes; its password is in `first-start.json`."""
+    """E-mail address of the account that the first start creates. Its password is in `first-start.json`."""
 
-    session_idle: SecondsSetting = 86400
-    """How long a session lasts without use, as `24h`."""
+    session_idle: Annotated[SecondsSetting, To("service.sessions.idle_ms")] = 86400
+    """How long a session lasts without use."""
 
-    session_longest: SecondsSetting = 14 * 86400
+    session_longest: Annotated[SecondsSetting, To("service.sessions.longest_ms")] = 14 * 86400
     """How long a session lasts at most."""
 
-    cli_token: SecondsSetting = 90 * 86400
+    cli_token: Annotated[SecondsSetting, To("service.sessions.cli_ms")] = 90 * 86400
     """How long the access token of a command line lasts."""
 
-    login_attempts: RateSetting = Rate(requests=10, window_seconds=900)
+    login_attempts: Annotated[RateSetting, To("service.attempts.account")] = Rate(requests=10, window_seconds=900)
     """Failed attempts to sign in to one account, in a window that starts with the first."""
 
-    address_attempts: RateSetting = Rate(requests=50, window_seconds=900)
+    address_attempts: Annotated[RateSetting, To("service.attempts.address")] = Rate(requests=50, window_seconds=900)
     """Failed attempts to sign in from one network address."""
 
 
 class JwtSettings(Section):
-    """An issuer of bearer JWTs that are believed. Give one of `jwks_url`, `jwks_file`, `key_file` and `secret`."""
+    """An issuer of bearer JWTs to accept. Set one of `jwks_url`, `jwks_file`, `key_file` and `secret`."""
 
-    issuer: str = Field(min_length=1)
-    """What the claim `iss` must be."""
+    issuer: Annotated[str, To("service.issuer")] = Field(min_length=1)
+    """Required value of the claim `iss`."""
 
-    audience: str = Field(min_length=1)
-    """What the claim `aud` must be, or hold."""
+    audience: Annotated[str, To("service.audience")] = Field(min_length=1)
+    """Required value of the claim `aud`, or a member of it."""
 
-    algorithm: Algorithm
-    """The one algorithm its tokens are signed by."""
+    algorithm: Annotated[Algorithm, To("service.algorithm")]
+    """The one algorithm that signs its tokens."""
 
-    jwks_url: str | None = Field(default=None, pattern=r"^https?://")
-    """Where its public keys are published. They are asked for again every 10 minutes, and for a key that is not known at most every 30 seconds."""  # noqa: E501
+    jwks_url: Annotated[str | None, To("service.jwks_url")] = Field(default=None, pattern=r"^https?://")
+    """URL of its public keys. They are fetched again every 10 minutes, and for an unknown key at most every 30 seconds."""  # noqa: E501
 
     jwks_file: PathSetting | None = None
     """File with its public keys, as a JSON Web Key Set."""
@@ -68,28 +69,28 @@ class JwtSettings(Section):
     """PEM file with its public key."""
 
     secret: str | None = Field(default=None, repr=False, min_length=32)
-    """The secret that an HS algorithm signs with: at least 32 characters. Better a public key of another algorithm."""
+    """Secret of an HS algorithm, at least 32 characters. A public key of another algorithm is safer."""
 
     types: tuple[str, ...] = ("JWT", "at+jwt")
-    """What the header `typ` may be; an empty text admits tokens without it."""
+    """Accepted values of the header `typ`; an empty text accepts tokens without it."""
 
-    scope_claim: str = "scope"
-    """The claim with the token's scopes: words in one text, or a list of texts."""
+    scope_claim: Annotated[str, To("service.scope_claim")] = "scope"
+    """Claim with the token's scopes: words in one text, or a list of texts."""
 
-    scopes: dict[str, tuple[str, ...]] | None = None
-    """The issuer's scope -> the scopes of Headgate that it stands for, as `{"ingest" = ["events:write"]}`; others count nothing. Absent: its scopes are Headgate's."""  # noqa: E501
+    scopes: Annotated[dict[str, tuple[str, ...]] | None, To("service.scopes")] = None
+    """Maps the issuer's scopes to Headgate's, such as `{"ingest" = ["events:write"]}`; others are ignored. Absent: its scopes are Headgate's."""  # noqa: E501
 
-    project_claim: str = "project"
-    """The claim that names the token's project, or a list of them, by slug or id."""
+    project_claim: Annotated[str, To("service.project_claim")] = "project"
+    """Claim that names the token's project, or a list of them, by slug or id."""
 
     projects: tuple[str, ...] = ("*",)
-    """Slugs of the projects its tokens may enter: those of them that the token names, or all of them where it names none. `["*"]`: whichever the token names."""  # noqa: E501
+    """Slugs of the projects its tokens may use: those of them that the token names, or all of them if it names none. `["*"]`: any that the token names."""  # noqa: E501
 
     @model_validator(mode="after")
-    def _one_key(self) -> "JwtSettings":
-        given = [one for one in (self.jwks_url, self.jwks_file, self.key_file, self.secret) if one is not None]
-        if len(given) != 1:
-            raise ValueError("give exactly one of jwks_url, jwks_file, key_file and secret")
+    def _check_key(self) -> "JwtSettings":
+        keys = [key for key in (self.jwks_url, self.jwks_file, self.key_file, self.secret) if key is not None]
+        if len(keys) != 1:
+            raise ValueError("set exactly one of jwks_url, jwks_file, key_file and secret")
         if self.algorithm.startswith("HS") is not (self.secret is not None):
-            raise ValueError("`secret` goes with the HS algorithms, and these with it: the others take public keys")
+            raise ValueError("use `secret` with HS algorithms, and a public key with the others")
         return self

@@ -1,4 +1,4 @@
-"""A table of headgate.toml, as its schema knows it."""
+"""A table of headgate.toml in its schema."""
 
 import types
 from typing import Any, Union, get_args, get_origin
@@ -7,13 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Section(BaseModel):
-    """A table of headgate.toml: nothing unknown in it, and nothing changed once read."""
+    """A table of headgate.toml. Unknown settings are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
 
 
 class Rate(Section):
-    """So many requests in a window of so many seconds."""
+    """A number of requests in a window."""
 
     requests: int = Field(gt=0)
     window_seconds: int = Field(gt=0)

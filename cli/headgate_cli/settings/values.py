@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from headgate_cli.settings.section import Rate
 
-# Where a wildcard address is reached from the machine itself.
+# What to connect to in place of a wildcard address.
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 
 
@@ -28,9 +28,9 @@ class Address:
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]
         elif ":" in host:
-            raise ValueError(f"{text!r} is no address: write an IPv6 host in brackets, as [::1]:8080")
+            raise ValueError(f"{text!r} is not an address: write an IPv6 host in brackets, as [::1]:8080")
         if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-            raise ValueError(f"{text!r} is no address: write HOST:PORT, as 127.0.0.1:8080")
+            raise ValueError(f"{text!r} is not an address: write HOST:PORT, as 127.0.0.1:8080")
         return cls(host, int(port))
 
     def __str__(self) -> str:
@@ -49,41 +49,40 @@ def parse_rate(value: object) -> object:
     """Read "1000/60s" as 1000 requests in a window of 60 seconds."""
     if not isinstance(value, str):
         return value
-    found = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*([smhd])\s*", value)
-    if found is None or not int(found[1]) or not int(found[2]):
+    match = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*([smhd])\s*", value)
+    if match is None or not int(match[1]) or not int(match[2]):
         raise ValueError('write requests and window, both above 0, as "1000/60s"')
-    return {"requests": int(found[1]), "window_seconds": int(found[2]) * SECONDS[found[3]]}
+    return {"requests": int(match[1]), "window_seconds": int(match[2]) * SECONDS[match[3]]}
 
 
 def parse_seconds(value: object) -> object:
     """Read "24h" as 86400; a bare integer is seconds."""
     if not isinstance(value, str):
         return value
-    found = re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", value)
-    if found is None:
+    match = re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", value)
+    if match is None:
         raise ValueError('write a number and its unit, s, m, h or d, as "24h"')
-    return int(found[1]) * SECONDS[found[2]]
+    return int(match[1]) * SECONDS[match[2]]
 
 
 def check_address(text: str) -> str:
-    """Hold the text to HOST:PORT."""
+    """Check that the text is HOST:PORT."""
     return str(Address.parse(text))
 
 
 def check_network(text: str) -> str:
-    """Hold the text to an address range."""
+    """Check that the text is an address range."""
     return str(ipaddress.ip_network(text, strict=False))
 
 
-def from_folder(path: Path, info: ValidationInfo) -> Path:
-    """Make a relative path start at the folder of the file that names it."""
+def resolve_path(path: Path, info: ValidationInfo) -> Path:
+    """Resolve a relative path against the folder of headgate.toml."""
     folder: Path = (info.context or {}).get("folder", Path())
     return folder / path
 
 
 def check_secrets_key(text: str) -> str:
-    """Hold the text to keys, without repeating it."""
-    # What encrypts takes 20 ms to load.
+    """Check the keys, without showing them."""
     from headgate_service.control_db.secret_box import SecretsKeyInvalid, read_keys
 
     try:
@@ -96,6 +95,6 @@ def check_secrets_key(text: str) -> str:
 RateSetting = Annotated[Rate, BeforeValidator(parse_rate)]
 SecondsSetting = Annotated[int, BeforeValidator(parse_seconds), Field(gt=0)]
 AddressSetting = Annotated[str, AfterValidator(check_address)]
-PathSetting = Annotated[Path, AfterValidator(from_folder)]
+PathSetting = Annotated[Path, AfterValidator(resolve_path)]
 SecretsKeySetting = Annotated[str, AfterValidator(check_secrets_key)]
 NetworkSetting = Annotated[str, AfterValidator(check_network)]

@@ -30,12 +30,9 @@ class Attempts:
     async def take(self, account: str, address: str) -> None:
         """Counts an attempt before it is made, so that no burst gets past the limit. Raises TooManyAttempts."""
         limits = self._limits
-        for key, most, window_ms in (
-            # First: an address that tried too often must not go on to use up the attempts of others' accounts.
-            (_address(address), limits.address, limits.address_window_ms),
-            (_account(account), limits.account, limits.account_window_ms),
-        ):
-            wait_ms = int(await self._redis.execute("EVAL", self._script, 1, key, most, window_ms))
+        # The address first: one that tried too often must not use up the attempts of others' accounts.
+        for key, limit in ((_address(address), limits.address), (_account(account), limits.account)):
+            wait_ms = int(await self._redis.execute("EVAL", self._script, 1, key, limit.requests, limit.window_ms))
             if wait_ms:
                 raise TooManyAttempts("too many failed attempts to sign in: wait, and try again", wait_ms / 1000)
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from headgate_cli.main import app
-from headgate_cli.settings.settings import SettingsInvalid, read_settings
+from headgate_cli.settings.reader import SettingsInvalid, read_settings
 from typer.testing import CliRunner
 
 EVENT = {"name": "purchase", "userId": "u1", "page": {"path": "/shop"}, "properties": {"amount": 149.5}}

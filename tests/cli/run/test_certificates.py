@@ -9,7 +9,8 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 from headgate_cli.run.certificates import check_certificates, check_gateway
-from headgate_cli.settings.settings import Settings, SettingsInvalid
+from headgate_cli.settings.reader import SettingsInvalid
+from headgate_cli.settings.settings import Settings
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def test_an_address_is_read_and_written_alike(text: str, address: Address) -> No
 
 @pytest.mark.parametrize("text", ["", "8080", ":8080", "host:", "host:x", "host:65536", "::1:80", "host:-1"])
 def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no address: write"):
+    with pytest.raises(ValueError, match="is not an address: write"):
         Address.parse(text)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from headgate_cli.run.data_dir import DataDir
 from headgate_cli.run.processes import NamedProjects, Place, forwarder_config, gateway_config, service_config
-from headgate_cli.settings.settings import Settings, SettingsInvalid, read_settings
+from headgate_cli.settings.reader import SettingsInvalid, read_settings
+from headgate_cli.settings.settings import Settings
 from headgate_service.control_db.secret_box import read_keys
 
 TOML = """

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from headgate_cli.settings.reader import SettingsInvalid, read_settings
 from headgate_cli.settings.section import Rate
-from headgate_cli.settings.settings import Settings, SettingsInvalid, read_settings
+from headgate_cli.settings.settings import Settings
 
 
 def read(folder: Path, text: str, environ: dict[str, str] | None = None) -> Settings:
@@ -91,17 +92,17 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
         ('[[sinks]]\nname = "a"\ntopic = "x"\n', "sinks.0.topic: unknown setting; known here: name, use, projects"),
         ('[tls.http]\nkey = "k"\n', "tls.http.certificate: is required: add it"),
         ('[tls.grpc]\ncertificate = "c"\nkey = "k"\nca = "x"\n', "tls.grpc.ca: unknown setting"),
-        ('[http]\naddress = "8080"\n', "http.address: '8080' is no address: write HOST:PORT, as 127.0.0.1:8080"),
+        ('[http]\naddress = "8080"\n', "http.address: '8080' is not an address: write HOST:PORT, as 127.0.0.1:8080"),
         ('[http]\naddress = "::1:80"\n', "write an IPv6 host in brackets"),
         ('[limits]\nrate = "fast"\n', 'limits.rate: write requests and window, both above 0, as "1000/60s"'),
         ('[limits]\nrate = "0/60s"\n', "both above 0"),
         ('[log]\nkeep = "soon"\n', 'log.keep: write a number and its unit, s, m, h or d, as "24h"'),
         ('[proxies]\ntrusted = ["10.0.0.0/99"]\n', "proxies.trusted.0: '10.0.0.0/99' does not appear to be"),
         ('[[sinks]]\nname = "A B"\n', "sinks.0.name: "),
-        ('[[sinks]]\nname = "a"\n[[sinks]]\nname = "a"\n', "sinks: two have the name 'a': rename one"),
+        ('[[sinks]]\nname = "a"\n[[sinks]]\nname = "a"\n', "sinks: two sinks have the name 'a': rename one"),
         ('[[sinks]]\nname = "a"\nwhen_full = "drop"\n', "sinks.0.when_full: Input should be 'refuse' or 'expire'"),
         ("http = 1\n", "http: "),
-        ("http\n", "is no TOML: "),
+        ("http\n", "is not valid TOML: "),
     ],
 )
 def test_what_is_wrong_is_named_with_its_file_and_remedy(tmp_path: Path, text: str, says: str) -> None:
@@ -118,12 +119,12 @@ def test_every_fault_is_listed(tmp_path: Path) -> None:
 
 
 def test_a_fault_of_the_environment_names_the_variable(tmp_path: Path) -> None:
-    with pytest.raises(SettingsInvalid, match=r"^\$HEADGATE_HTTP_ADDRESS: http\.address: 'x' is no address"):
+    with pytest.raises(SettingsInvalid, match=r"^\$HEADGATE_HTTP_ADDRESS: http\.address: 'x' is not an address"):
         read(tmp_path, "", {"HEADGATE_HTTP_ADDRESS": "x"})
 
 
 def test_a_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(SettingsInvalid, match="there is no such file: check --config"):
+    with pytest.raises(SettingsInvalid, match="file not found: check --config"):
         read_settings(tmp_path / "absent.toml", {})
 
 
