@@ -498,6 +498,16 @@ def test_a_receipt_counts_what_was_refused_beside_the_rest_and_what_came_twice(s
     assert (found["received"], found["accepted"], found["duplicate"]) == (1, 0, 1)
 
 
+def test_every_element_of_a_codcompass_batch_is_in_the_books(sender, client, fresh, kept):
+    elements = [{"type": fresh}, 1, None, {"type": fresh, "payload": {"text": "x" * 40_000}}]
+    answer = sender(APIS[0]).post({"events": elements})
+    says(answer, 200, {"success": True, "received": 2})
+    found = client.get(f"/v1/receipts/{answer.headers['headgate-receipt']}").json()
+    assert (found["received"], found["accepted"], found["refused"]) == (4, 2, 2)
+    texts = [event.get("properties") for event in kept(2)]
+    assert texts == [None, {"text": "x" * 32 * 1024, "$truncated": True}]
+
+
 def test_a_receipt_that_nobody_made_is_not_found(client):
     answer = client.get("/v1/receipts/rcpt_AAAA")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")

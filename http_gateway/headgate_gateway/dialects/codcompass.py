@@ -6,6 +6,7 @@ from typing import Any
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 
 from headgate_gateway.dialects import document
+from headgate_gateway.dialects.codcompass_oversize import shortened
 from headgate_gateway.dialects.codcompass_usual import usual_request
 from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Unparsable
 from headgate_gateway.dialects.moment import Moment, iso8601, unix
@@ -54,7 +55,8 @@ _FIELDS: Mapping[str, type] = {"type": str, "payload": dict, "userId": str, "ses
 
 
 class Codcompass:
-    """The dialect. Received are the events it could extract, but for those that the project's policy refuses."""
+    """The dialect. Received are the events it could extract, but for those that the project's policy refuses. Every
+    element of `events` that is an object is one; any other is refused, in the books alone."""
 
     name = "codcompass"
     path = "/api/analytics"
@@ -76,11 +78,20 @@ class Codcompass:
         request = ingest_service_pb2.GatheredRequest()
         events = request.entry.events
         client_time = _client_time(envelope.get("timestamp"))
-        for value in values:
-            if type(value) is dict and not _write(value, client_time, events.add(), inbound.body):
-                del events[-1]
+        places = [place for place, value in enumerate(values) if type(value) is dict]
+        for place in places:
+            value = values[place]
+            large = document.oversize(value, inbound.body) is not None
+            _write(shortened(value) if large else value, client_time, events.add())
+        refused = len(values) - len(places)
         # Who is signed in beside it may add what its events lack.
-        return Parsed(request, _person(inbound.headers))
+        return Parsed(
+            request,
+            _person(inbound.headers),
+            refused=refused,
+            refused_reason=outcome_pb2.REASON_NOT_AN_OBJECT,
+            places=places if refused else (),
+        )
 
     def accepted(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> Answer:
         skipped = sum(result.outcome == outcome_pb2.OUTCOME_REFUSED for result in response.results)
@@ -105,8 +116,7 @@ def _person(headers: Mapping[str, str]) -> str:
     return "" if person.startswith("session:") and not same_origin(headers) else person
 
 
-def _write(value: dict[str, Any], client_time: Moment | None, event: event_pb2.Event, body: bytes) -> bool:
-    """Fills the event; says whether it may be kept, as one that is too large may not."""
+def _write(value: dict[str, Any], client_time: Moment | None, event: event_pb2.Event) -> None:
     get = value.get
     name, payload, person, session = get("type"), get("payload"), get("userId"), get("sessionId")
     fitting = (type(name) is str) + (type(payload) is dict) + (type(person) is str) + (type(session) is str)
@@ -127,7 +137,6 @@ def _write(value: dict[str, Any], client_time: Moment | None, event: event_pb2.E
     if client_time is not None:
         client_time.write(event.client_time)
     document.keep(event, payload or {})
-    return document.oversize(value, body) is None
 
 
 def _client_time(timestamp: object) -> Moment | None:
@@ -167,7 +176,8 @@ _OPERATION = {
     "operationId": "postCodcompassAnalytics",
     "tags": ["Codcompass"],
     "summary": "Take in a batch of events from a public client",
-    "description": "Only `events` being an array is validated; an element that is no object is passed over.",
+    "description": "Only `events` being an array is validated; an element that is no object is not received. "
+    "An event over 64 KiB, or a string over 32 KiB, is cut, and `$truncated` marks it.",
     "security": [],
     "requestBody": {
         "required": True,

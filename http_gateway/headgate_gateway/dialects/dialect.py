@@ -39,7 +39,8 @@ class Parsed(msgspec.Struct, frozen=True):
 
     `request` is what the service is asked: the dialect fills its `entry` with the valid events, in order, and sets
     `each` where it answers for each of them; the gateway adds the rest. `places` are the events' places in the HTTP
-    request, from 0 (empty: each is at its own index). `faults` belong to the `refused` events beside them. `project` is
+    request, from 0 (empty: each is at its own index). `refused` events stand beside them, for `refused_reason` in the
+    ledger; `faults` are theirs. `project` is
     the one the client names beside its credential. `all_or_nothing`: where the project's policy refuses one of the
     events, it refuses the request.
     """
@@ -49,6 +50,7 @@ class Parsed(msgspec.Struct, frozen=True):
     project: str = ""
     faults: Sequence[Fault] = ()
     refused: int = 0
+    refused_reason: outcome_pb2.Reason = outcome_pb2.REASON_INVALID
     places: Sequence[int] = ()
     all_or_nothing: bool = False
 

@@ -169,7 +169,7 @@ class Ingestion:
             request.all_or_nothing = True
         if parsed.refused:
             request.refused = parsed.refused
-            request.refused_reason = outcome_pb2.REASON_INVALID
+            request.refused_reason = parsed.refused_reason
         return request
 
     def _accepted(self, parsed: Parsed, answer: ingest_service_pb2.GatheredAnswer, *, dry_run: bool) -> Reply:

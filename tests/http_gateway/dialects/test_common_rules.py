@@ -8,6 +8,7 @@ import pytest
 from headgate.v1 import ingest_service_pb2
 from headgate_gateway.dialects import DIALECTS
 from headgate_gateway.dialects.dialect import Dialect, Inbound, Unparsable
+from headgate_gateway.http import strict_json
 from headgate_gateway.http.rejection import Rejection
 
 dialects = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
@@ -142,10 +143,12 @@ def test_an_event_over_64_kib(dialect: Dialect) -> None:
 
 
 def _assert_event_fault(dialect: Dialect, oversize: dict[str, Any]) -> None:
-    """A fault of that event, worded as any other; API 1, which validates none, passes over it without counting."""
+    """A fault of that event, worded as any other; API 1, whose document limits nothing but the body, cuts it."""
     if dialect.name == "codcompass":
         parsed = dialect.parse(_inbound(dialect, _body(dialect, oversize, EVENTS[dialect.name](1))))
-        assert (len(parsed.events), parsed.refused) == (1, 0)
+        assert (len(parsed.events), parsed.refused) == (2, 0)
+        assert b'"$truncated":true' in parsed.events[0].properties_json
+        assert len(parsed.events[0].properties_json) < strict_json.MAX_EVENT_BYTES
         return
     unparsable = _rejected(dialect, _body(dialect, oversize))
     assert (unparsable.cause, unparsable.refused) == (Rejection.INVALID, 1)

@@ -29,6 +29,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_SAMPLED: _ClassVar[Reason]
     REASON_SWITCHED_OFF: _ClassVar[Reason]
     REASON_IGNORED_ENVIRONMENT: _ClassVar[Reason]
+    REASON_NOT_AN_OBJECT: _ClassVar[Reason]
 
 class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -59,6 +60,7 @@ REASON_SCHEMA: Reason
 REASON_SAMPLED: Reason
 REASON_SWITCHED_OFF: Reason
 REASON_IGNORED_ENVIRONMENT: Reason
+REASON_NOT_AN_OBJECT: Reason
 CAUSE_UNSPECIFIED: Cause
 CAUSE_CREDENTIAL_MISSING: Cause
 CAUSE_CREDENTIAL_INVALID: Cause
