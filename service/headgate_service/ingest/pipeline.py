@@ -173,6 +173,7 @@ class Ingest:
             kept = [] if unfit else [events[place] for place in judged.kept]
             entry = log_pb2.LogEntry(dialect=submission.dialect, events=kept)
         event_ids = _event_ids(entry) if submission.dialect in _NAMING_EVENTS else {}
+        only_asks = not submission.dry_run and (unfit or not events)
         project = LogProject(caller.project.id, caller.project.shard, caller.project.monthly_limit)
         rate = self._rate(submission, caller)
         append = Append(
@@ -180,11 +181,12 @@ class Ingest:
             event_ids,
             _idempotency(submission, caller),
             rate,
-            # The first answer stands even where the policy has changed since; a new one is not remembered.
-            submission.dry_run or unfit,
+            # The first answer stands even where the policy has changed since; a new one is not remembered, nor is that
+            # to a request without events.
+            submission.dry_run or only_asks,
             judged.counts,
             judged.note if submission.idempotency_key else b"",
-            asks_replay=unfit,
+            asks_replay=only_asks,
         )
         try:
             verdict = await self._appender.append(project, append)
@@ -226,7 +228,6 @@ class Ingest:
             response.receipt = self._receipts.make(receipt)
             if receipt.ranges:
                 write_timestamp(response.receive_time, receipt.ms)
-        # Else nothing is stored but that its key was used.
         return answer
 
     def _unfit(self, submission: Submission, caller: Caller, judged: Decision) -> GatheredAnswer:
