@@ -33,16 +33,30 @@ class Headgate:
     grpc: str = ""
     keys: dict[str, str] = field(default_factory=dict)
     project: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
 
     def start(self) -> "Headgate":
+        self.spawn()
+        return self.await_ready()
+
+    def spawn(self) -> None:
+        """Start it, and do not wait until it serves."""
         arguments = ["up", "--data-dir", str(self.data_dir), "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]
         if self.config is not None:
             arguments += ["--config", str(self.config)]
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+                [*self.command, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=os.environ | self.environment,
             )
+
+    def await_ready(self) -> "Headgate":
+        assert self.process is not None
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line.startswith("ready "):
