@@ -122,7 +122,7 @@ async def test_of_fifty_who_redeem_a_token_at_once_one_gets_it(service, person):
 
 
 async def test_failed_attempts_are_limited_and_the_wait_is_said(service, person):
-    for _ in range(service.config.attempts.account):
+    for _ in range(service.config.attempts.account.requests):
         assert (await refused(login(service, person, "wrong")))[1] == "login_failed"
     with pytest.raises(grpc.RpcError) as refusal:
         await login(service, person)
@@ -136,10 +136,10 @@ async def test_failed_attempts_are_limited_and_the_wait_is_said(service, person)
 
 
 async def test_an_address_that_tried_too_often_uses_up_no_accounts_attempts(service, person):
-    for number in range(service.config.attempts.address):
+    for number in range(service.config.attempts.address.requests):
         with contextlib.suppress(grpc.RpcError):
             await login(service, f"nobody-{number}@example.com", "wrong")
-    for _ in range(service.config.attempts.account):
+    for _ in range(service.config.attempts.account.requests):
         assert (await refused(login(service, person, "wrong")))[1] == "rate_limited"
     elsewhere = (("headgate-gateway-token", service.config.gateway_token), ("headgate-client-address", "192.0.2.7"))
     request = wire.LoginRequest(email=person, password=PASSWORD)
@@ -147,7 +147,7 @@ async def test_an_address_that_tried_too_often_uses_up_no_accounts_attempts(serv
 
 
 async def test_good_logins_use_no_attempts_up(service, person):
-    for _ in range(service.config.attempts.account + 1):
+    for _ in range(service.config.attempts.account.requests + 1):
         await login(service, person)
 
 
