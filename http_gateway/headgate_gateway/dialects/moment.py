@@ -18,8 +18,12 @@ _MILLISECONDS_ABOVE = 100_000_000_000
 _UTC = frozenset({"Z", "z", "0"})
 
 _DATE = r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+# JavaScript writes years in six digits too; no Timestamp can say those that need them.
+_DATE_OF_JAVASCRIPT = r"(?:\+00)?([0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2})?)?)"
+_FIRST_DAY = "-01-01"
 _ISO_8601 = re.compile(
-    _DATE + r"(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?([Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
+    _DATE_OF_JAVASCRIPT
+    + r"(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?([Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
 _BROWSERS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 _RFC_3339 = re.compile(_DATE + r"[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?([Zz]|[+-][0-9]{2}:[0-9]{2})")
@@ -52,10 +56,11 @@ _new = tuple.__new__
 
 
 def iso8601(text: str) -> Moment | None:
-    """An ISO 8601 calendar date or date-time in the extended format; None where `text` is none.
+    """An ISO 8601 calendar date or date-time in the extended format, as JavaScript reads it; None where `text` is none.
 
-    `YYYY-MM-DD`, or with `T` or a space and `HH:MM[:SS[.fraction]]`, and `Z`, `+hh`, `+hhmm`, `+hh:mm` or no zone
-    (UTC). 24:00 is the end of its day. Week dates, ordinal dates and the format without hyphens are not read.
+    `YYYY-MM-DD`, or `YYYY-MM` or `YYYY` for their first day, the year in four digits or six; or with `T` or a space
+    and `HH:MM[:SS[.fraction]]`, and `Z`, `+hh`, `+hhmm`, `+hh:mm` or no zone (UTC). 24:00 is the end of its day. Week
+    dates, ordinal dates and the format without hyphens are not read.
     """
     moment = as_browsers_write(text)
     if moment is not None:
@@ -107,7 +112,7 @@ def as_browsers_write(text: str) -> Moment | None:
 
 def _moment(match: re.Match[str], *, last_midnight: bool) -> Moment | None:
     day, hour, minute, second, fraction, zone = match.groups("0")
-    days = _days(day)
+    days = _days(day + _FIRST_DAY[len(day) - 4 :])
     if days is None:
         return None
     hours, minutes, seconds = int(hour), int(minute), int(second)

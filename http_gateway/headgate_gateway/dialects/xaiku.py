@@ -1,6 +1,7 @@
 """API 2, Xaiku: `POST /api/v1/analytics`, events of experiments, the valid ones of a batch taken."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
@@ -63,16 +64,14 @@ _REQUIRED = ("eventName", "experimentId", "sessionId")
 _CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 _STRINGS = ("variantId", "pathname", "referrer", "clickTarget", *_CAMPAIGN)
 _BOOLEANS = ("conversion", "test")
-# The least and the most of each.
-_NUMBERS: Mapping[str, tuple[int, int | None]] = {
-    "loadTime": (0, None),
-    "timeOnPage": (0, None),
-    "scrollDepth": (0, 100),
-}
+_NUMBERS = ("loadTime", "timeOnPage", "scrollDepth")
+# Numbers are their decimal text.
+_IDS = ("experimentId", "sessionId", "variantId", "userId")
 # Mapped where they are strings, though the document does not name them; else properties as any other field.
 _UNNAMED_STRINGS = ("userId", "domain", "userAgent")
 _MAPPED = frozenset({*_REQUIRED, *_STRINGS, *_BOOLEANS} - {"clickTarget"})
 _KINDS: Mapping[str, type] = {**dict.fromkeys((*_REQUIRED, *_STRINGS), str), **dict.fromkeys(_BOOLEANS, bool)}
+_NUMERIC = frozenset({int, float})
 _MEASURES = frozenset({"clickTarget", *_NUMBERS})
 
 
@@ -148,12 +147,13 @@ def _parsed(values: list[Any], key: str, body: bytes) -> Parsed:
     places: list[int] = []
     faults: list[Fault] = []
     for index, value in enumerate(values):
-        found = () if _flawless(value, body) else _faults(value, body)
-        if found:
-            faults += [Fault(index, field, message) for field, message in found]
-        else:
-            places.append(index)
-            _write(value, events.add())
+        if not _flawless(value, body):
+            if found := _faults(value, body):
+                faults += [Fault(index, field, message) for field, message in found]
+                continue
+            value = value | {field: _decimal(value[field]) for field in _IDS if type(value.get(field)) in _NUMERIC}
+        places.append(index)
+        _write(value, events.add())
     refused = len(values) - len(places)
     if not places:
         raise Unparsable(Rejection.INVALID, faults, credential=key, refused=refused)
@@ -162,7 +162,7 @@ def _parsed(values: list[Any], key: str, body: bytes) -> Parsed:
 
 def _flawless(value: object, body: bytes) -> bool:
     """Whether the fields that are there are what they should be. False may mean no more than an odd spelling of
-    absence: `_faults` says what is wrong, if anything."""
+    absence, or an id that is a number: `_faults` says what is wrong, if anything."""
     if type(value) is not dict:
         return False
     for field in _REQUIRED:
@@ -172,9 +172,9 @@ def _flawless(value: object, body: bytes) -> bool:
         kind = _KINDS.get(field)
         if kind is not None and type(given) is not kind and given is not None:
             return False
-        if field in _NUMBERS and given is not None and not _within(given, *_NUMBERS[field]):
+        if field in _NUMBERS and given is not None and type(given) not in _NUMERIC:
             return False
-    return document.oversize(value, body) is None
+    return type(value.get("userId")) not in _NUMERIC and document.oversize(value, body) is None
 
 
 def _faults(value: object, body: bytes) -> list[tuple[str, str]]:
@@ -188,29 +188,34 @@ def _faults(value: object, body: bytes) -> list[tuple[str, str]]:
         if given is None or given == "":
             faults.append((field, "is required"))
         elif type(given) is not str:
-            faults.append((field, "must be a string"))
+            faults += _no_text(field, given)
     for field in _STRINGS:
         given = get(field)
         if given is not None and type(given) is not str:
-            faults.append((field, "must be a string"))
+            faults += _no_text(field, given)
     for field in _BOOLEANS:
         given = get(field)
         if given is not None and type(given) is not bool and given != "":
             faults.append((field, "must be true or false"))
-    for field, (least, most) in _NUMBERS.items():
+    for field in _NUMBERS:
         given = get(field)
-        if given is not None and given != "" and not _within(given, least, most):
-            bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
-            faults.append((field, f"must be a number {bounds}"))
+        if given is not None and given != "" and type(given) not in _NUMERIC:
+            faults.append((field, "must be a number"))
     if (message := document.oversize(value, body)) is not None:
         faults.append(("events", message))
     return faults
 
 
-def _within(given: object, least: int, most: int | None) -> bool:
-    if not isinstance(given, int | float) or isinstance(given, bool):
-        return False
-    return given >= least and (most is None or given <= most)
+def _no_text(field: str, given: object) -> list[tuple[str, str]]:
+    if field not in _IDS:
+        return [(field, "must be a string")]
+    return [] if type(given) in _NUMERIC else [(field, "must be a string or a number")]
+
+
+def _decimal(number: float) -> str:
+    if isinstance(number, float) and not number.is_integer():
+        return f"{Decimal(repr(number)):f}"
+    return str(int(number))
 
 
 def _write(value: dict[str, Any], event: event_pb2.Event) -> None:
@@ -252,24 +257,26 @@ def _refused_by_policy(parsed: Parsed, response: ingest_service_pb2.IngestEvents
     ]
 
 
+_ID = {"type": ["string", "number"], "minLength": 1}
 _TEXT = {"type": ["string", "null"]}
 _BOOLEAN = {"type": ["boolean", "null"]}
+_NUMBER = {"type": ["number", "null"]}
 _EVENT = {
     "type": "object",
     "required": list(_REQUIRED),
     "properties": {
-        **{field: {"type": "string", "minLength": 1} for field in _REQUIRED},
+        "eventName": {"type": "string", "minLength": 1},
+        **dict.fromkeys(("experimentId", "sessionId"), _ID),
         **dict.fromkeys(_STRINGS, _TEXT),
+        "variantId": {"type": ["string", "number", "null"]},
         **dict.fromkeys(_BOOLEANS, _BOOLEAN),
-        **{
-            field: {"type": ["number", "null"], "minimum": least} | ({} if most is None else {"maximum": most})
-            for field, (least, most) in _NUMBERS.items()
-        },
-        "userId": {"description": "Where it is a string, who is signed in."},
+        **dict.fromkeys(_NUMBERS, _NUMBER),
+        "userId": {"description": "Where it is a string or a number, who is signed in."},
         "domain": {"description": "Where it is a string, the page's host."},
         "userAgent": {"description": "Where it is a string, the browser."},
     },
-    "description": "Null and the empty string stand for absence. Further fields become properties.",
+    "description": "Null and the empty string stand for absence. An id that is a number is its decimal text. Further "
+    "fields become properties.",
 }
 _OK = {
     "description": "The valid events are stored; the others, where there were any, are told of.",

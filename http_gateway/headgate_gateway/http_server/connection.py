@@ -129,6 +129,8 @@ class Exchange(RequestResponseCycle):
 _FRAMING = (b"content-length", b"transfer-encoding")
 # Of a header beside its name and value: a colon, a space, the line's end.
 _FIELD_BYTES = 4
+# Around a value, and no part of it (RFC 9110, 5.5).
+_BLANKS = b" \t"
 _PHRASES = {
     HTTPStatus.BAD_REQUEST: b"Invalid HTTP request received.",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: b"The request's headers are too large.",
@@ -245,7 +247,7 @@ class HttpConnection(HttpToolsProtocol):
             self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         # Else it is a trailer. Whoever checked the headers in front of us has not seen it.
         if not self._in_body:
-            self.headers.append((name.lower(), value))
+            self.headers.append((name.lower(), value.strip(_BLANKS)))
 
     def on_headers_complete(self) -> None:
         if self._resuming:
@@ -350,7 +352,7 @@ class HttpConnection(HttpToolsProtocol):
         if hosts != 1 and not (hosts == 0 and version == "1.0"):
             self._stop(HTTPStatus.BAD_REQUEST)
         if b"transfer-encoding" in names and any(
-            name == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in self.headers
+            name == b"transfer-encoding" and value.lower() != b"chunked" for name, value in self.headers
         ):
             self._stop(HTTPStatus.NOT_IMPLEMENTED)
         if b"expect" in names:

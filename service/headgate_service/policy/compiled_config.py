@@ -1,5 +1,6 @@
 """The compiled config of a project, as it is deployed: one typed model, from which its JSON Schema is made."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -119,6 +120,13 @@ def _scalar(value: Any) -> Any:
     return value
 
 
+def _variant_id(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not number and not (isinstance(value, str) and value):
+        raise ValueError("must be a string that is not empty, or a number")
+    return value
+
+
 EventName = Annotated[StrictStr, AfterValidator(_valid_name)]
 OriginText = Annotated[StrictStr, AfterValidator(_valid_origin)]
 Path = Annotated[StrictStr, AfterValidator(valid_path)]
@@ -128,6 +136,11 @@ Rate = Annotated[
 ]
 Scalar = Annotated[Any, BeforeValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]
 InlineSchema = Annotated[Any, BeforeValidator(_object_or_boolean), WithJsonSchema({"type": ["object", "boolean"]})]
+VariantId = Annotated[
+    Any,
+    BeforeValidator(_variant_id),
+    WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"type": "number"}]}),
+]
 
 
 class EventRule(ConfigPart):
@@ -176,12 +189,24 @@ class PiiSetting(ConfigPart):
     )
 
 
+class VariantSetting(BaseModel):
+    """A variant of an experiment, answered as it stands here: `weight`, `control`, `parts` and whatever else."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    id: VariantId
+
+
 class ExperimentSetting(BaseModel):
     """An experiment of `GET /api/v1/experiments`, answered as it stands here."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     id: Annotated[StrictStr, Field(min_length=1, max_length=200)]
+    variants: Annotated[tuple[VariantSetting, ...], Field(min_length=1, max_length=MAX_LISTED)] = Field(
+        description="Its variants, at least one. The `id` of each is a string or a number; a Xaiku client reads"
+        " `weight` (a number; without it 5), `control` (true or false) and `parts` (texts by the part's id)."
+    )
     test: StrictBool = Field(default=False, description="Only for clients that ask with `X-xaiku-test: true`.")
 
 

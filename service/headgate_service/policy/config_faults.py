@@ -63,6 +63,9 @@ def _fault(detail: Any, model: type[BaseModel]) -> Fault:
         message = "must be a number from 0 to 1"
     elif kind == "too_long":
         message = f"must have at most {context['max_length']} entries"
+    elif kind == "too_short":
+        least = context["min_length"]
+        message = f"must have at least {least} {'entry' if least == 1 else 'entries'}"
     if isinstance(detail["input"], str) and kind == "value_error":
         message = f"{detail['input'][:100]!r} {message}"
     return Fault(pointer(*steps), message or detail["msg"].lower())

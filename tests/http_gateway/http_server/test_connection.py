@@ -64,6 +64,21 @@ async def test_what_can_be_read_in_two_ways_is_refused(gateway, request_bytes):
     assert not gateway.client.requests
 
 
+async def test_blanks_around_a_value_are_no_part_of_it(gateway):
+    fields = b"Origin: \t https://shop.example \t \r\nIdempotency-Key: k-1  \r\nContent-Type: application/json\t\r\n"
+    answer = await gateway.raw(post(LENGTH, fields, CLOSE).replace(b"X-Key: k", b"X-Key:   k   "))
+    assert statuses(answer) == [200]
+    (request,) = gateway.client.requests
+    assert (request.credential, request.origin, request.idempotency_key) == ("k", "https://shop.example", "k-1")
+
+
+async def test_no_other_space_is_a_blank(gateway):
+    answer = await gateway.raw(post(LENGTH, CLOSE).replace(b"X-Key: k", b"X-Key: k\xa0"))
+    assert statuses(answer) == [200]
+    (request,) = gateway.client.requests
+    assert request.credential == "k\xa0"
+
+
 async def test_an_old_client_need_not_name_the_host(gateway):
     assert statuses(await gateway.raw(post(LENGTH, host=b"", version=b"1.0"))) == [200]
 

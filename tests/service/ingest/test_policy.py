@@ -343,12 +343,16 @@ async def test_experiments_are_those_of_the_active_config(policied: Policied):
         return [experiment["id"] for experiment in json.loads(answer.experiments_json or b"[]")]
 
     assert await asked() == []
-    await policied.deploy(experiments=[{"id": "a", "variants": [{"id": "x"}]}, {"id": "b"}, {"id": "t", "test": True}])
+    named: dict[str, Any] = {"variants": [{"id": "x"}]}
+    numbered: dict[str, Any] = {"variants": [{"id": 7, "weight": 2}]}
+    await policied.deploy(experiments=[{"id": "a"} | named, {"id": "b"} | numbered, {"id": "t", "test": True} | named])
     assert await asked() == ["a", "b"]
     assert await asked(test=True) == ["a", "b", "t"]
     assert await asked(ids=["b", "t"]) == ["b"]
     whole = await policied.gathered(experiments=ExperimentsWanted(ids=["a"]))
-    assert json.loads(whole.experiments_json) == [{"id": "a", "variants": [{"id": "x"}]}]
+    assert json.loads(whole.experiments_json) == [{"id": "a"} | named]
+    whole = await policied.gathered(experiments=ExperimentsWanted(ids=["b"]))
+    assert json.loads(whole.experiments_json) == [{"id": "b"} | numbered]
 
 
 async def test_a_version_that_cannot_be_read_leaves_the_one_before_it_in_force(policied: Policied, start_service):

@@ -1,6 +1,7 @@
 """headgate.yaml becomes the compiled config, or says what is wrong with it, where, and what was probably meant."""
 
 import json
+from typing import Any
 
 import jsonschema
 import pytest
@@ -152,7 +153,11 @@ def test_a_date_in_a_schema_is_a_text_as_in_json():
         ({"formatVersion": 2}, "/formatVersion", "this release knows up to 1"),
         ({"formatVersion": 1, "events": {f"e{n}": {} for n in range(1001)}}, "/events", "at most 1000"),
         ({"formatVersion": 1, "events": {"*a*b*c*d*e*": {}}}, "/events/*a*b*c*d*e*", "at most 5 stars"),
-        ({"formatVersion": 1, "experiments": [{"id": "a", "text": "x" * 600_000}]}, "", "bytes of JSON"),
+        (
+            {"formatVersion": 1, "experiments": [{"id": "a", "text": "x" * 600_000, "variants": [{"id": 1}]}]},
+            "",
+            "bytes of JSON",
+        ),
     ],
 )
 def test_a_compiled_config_out_of_its_bounds_is_refused(config, path: str, words: str):
@@ -160,6 +165,33 @@ def test_a_compiled_config_out_of_its_bounds_is_refused(config, path: str, words
         CompiledConfig.read(config)
     assert caught.value.faults[0].path == path
     assert words in caught.value.faults[0].message
+
+
+@pytest.mark.parametrize(
+    ("experiment", "path", "words"),
+    [
+        ({}, "/experiments/0/variants", "is required"),
+        ({"variants": []}, "/experiments/0/variants", "must have at least 1 entry"),
+        ({"variants": {"a": 1}}, "/experiments/0/variants", "must be a list"),
+        ({"variants": ["a"]}, "/experiments/0/variants/0", "must be an object"),
+        ({"variants": [{}]}, "/experiments/0/variants/0/id", "is required"),
+        ({"variants": [{"id": ""}]}, "/experiments/0/variants/0/id", "must be a string that is not empty, or a number"),
+        ({"variants": [{"id": True}]}, "/experiments/0/variants/0/id", "or a number"),
+        ({"variants": [{"id": None}]}, "/experiments/0/variants/0/id", "or a number"),
+        ({"variants": [{"id": float("inf")}]}, "/experiments/0/variants/0/id", "or a number"),
+    ],
+)
+def test_an_experiment_that_its_client_would_break_on_is_refused(experiment: Any, path: str, words: str):
+    with pytest.raises(PolicyInvalid) as caught:
+        CompiledConfig.read({"formatVersion": 1, "experiments": [{"id": "a"} | experiment]})
+    assert caught.value.faults[0].path == path
+    assert words in caught.value.faults[0].message
+
+
+def test_variants_are_kept_as_they_are_written():
+    variants = [{"id": 1, "weight": 3, "control": True, "parts": {"p": "text"}}, {"id": 2.5}, {"id": "b", "more": None}]
+    config = CompiledConfig.read({"formatVersion": 1, "experiments": [{"id": "a", "variants": variants}]})
+    assert config.canonical()["experiments"] == [{"id": "a", "test": False, "variants": variants}]
 
 
 def test_a_config_without_end_in_depth_is_refused():
