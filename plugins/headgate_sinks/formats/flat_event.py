@@ -1,39 +1,19 @@
 """The event as analytics vendors take it: one flat object of properties, and a UUID that is its id."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID, uuid5
 
 from headgate.v1 import event_pb2
 
+from headgate_sinks.formats.event_fields import FIELDS
+
 _NAMESPACE = UUID("188651ff-39b1-418f-98b6-296523d7cea9")
 _NIL = UUID(int=0)
 # Of the event's JSON form: where a field is, and the name of the property it becomes.
-_FIELDS = (
-    ("eventId", "event_id"),
-    ("projectId", "project_id"),
-    ("userId", "user_id"),
-    ("anonymousId", "anonymous_id"),
-    ("sessionId", "session_id"),
-    ("page.title", "page_title"),
-    ("page.path", "page_path"),
-    ("page.domain", "page_domain"),
-    ("page.canonicalUrl", "canonical_url"),
-    ("request.userAgent", "user_agent"),
-    ("request.method", "request_method"),
-    ("sdk.name", "sdk_name"),
-    ("sdk.version", "sdk_version"),
-    ("sdk.runtime", "sdk_runtime"),
-    ("experiment.experimentId", "experiment_id"),
-    ("experiment.variantId", "variant_id"),
-    ("experiment.conversion", "conversion"),
-    ("campaign.source", "utm_source"),
-    ("campaign.medium", "utm_medium"),
-    ("campaign.campaign", "utm_campaign"),
-    ("campaign.term", "utm_term"),
-    ("campaign.content", "utm_content"),
-    ("test", "test"),
-    ("sampleWeight", "sample_weight"),
+_FIELDS = tuple(
+    (re.sub("_([a-z])", lambda letter: letter[1].upper(), field.path), field.flat) for field in FIELDS if field.flat
 )
 
 
