@@ -50,7 +50,7 @@ async def _fill(
     redis_url: str, projects: Sequence[LogProject], entries: int, with_ids: bool, per_second: float | None
 ) -> Filled:
     redis = RedisPipeline(redis_url)
-    appender = Appender(redis, lambda _: (), 1 << 60, lambda: datetime.now(UTC), await _Epochs.of(redis))
+    appender = Appender(redis, lambda _: (), 1 << 60, lambda: datetime.now(UTC), await _Epochs.of(redis), 1 << 60)
     chunks = [_chunks(kind) for kind in range(_KINDS)]
     places = cycle(projects)
     began = time.perf_counter()

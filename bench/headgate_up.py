@@ -33,6 +33,8 @@ rate = "100000000/60s"
 codcompass_rate = "100000000/60s"
 grpc_rate = "100000000/60s"
 log_bytes = "16GiB"
+remembered_bytes = "8GiB"
+remembered_total_bytes = "8GiB"
 [log]
 keep = "{keep}"
 """

@@ -19,6 +19,7 @@ from headgate_cli.settings.sinks import DEFAULT_SINKS, STORE_SINK
 from headgate_gateway.metrics import Metrics as GatewayMetrics
 from headgate_service.counters.keeper import CounterMetrics
 from headgate_service.delivery.metrics import DeliveryMetrics
+from headgate_service.log.client_memory import ClientMemoryMetrics
 from headgate_service.policy.headgate_yaml import HeadgateYaml, compiled_schema, yaml_schema
 from headgate_service.store.metrics import StoreMetrics
 from headgate_sinks import Config
@@ -181,6 +182,7 @@ def metrics_page() -> str:
     DeliveryMetrics(delivery, time.time)
     service = CollectorRegistry()
     CounterMetrics(service)
+    ClientMemoryMetrics(service)
     store = CollectorRegistry()
     StoreMetrics(store)
     lines = [

@@ -58,6 +58,7 @@ from headgate_service.deploys.deploys import Deploys
 from headgate_service.deploys.preview import Previews
 from headgate_service.errors import RedisUnavailable
 from headgate_service.ingest.core import IngestCore
+from headgate_service.log.client_memory import ClientMemory
 from headgate_service.log.tail import LogTail, Watchers
 from headgate_service.process import freeze_gc, write_owner_file
 from headgate_service.project_sinks.secrets import ProjectSecrets, encrypt_anew
@@ -295,6 +296,7 @@ async def _run(parts: Parts) -> None:
     keeper = Keeper(
         core.pipeline, parts.database, core.epochs, core.sinks_of, new_epoch, _now_ms, config.copy_seconds, registry
     )
+    client_memory = ClientMemory(core.pipeline, config.remembered_total_bytes, registry)
     health = _health(core)
     public, operator, address = _servers(parts, health)
     store, deleted = parts.store, core.directory.deleted
@@ -305,6 +307,7 @@ async def _run(parts: Parts) -> None:
             tasks.create_task(health.run(), name="health"),
             tasks.create_task(warn_of_shortfalls(core.pipeline), name="redis-durability"),
             tasks.create_task(cleanup.run(), name="cleanup"),
+            tasks.create_task(client_memory.run(), name="client-memory"),
         ]
         await core.prepare()
         await keeper.prepare()

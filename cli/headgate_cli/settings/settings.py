@@ -146,6 +146,12 @@ class LimitSettings(Section):
     log_bytes: Annotated[ByteSize, To("service.log_bound_bytes", "forwarder.backlog_bytes")] = ByteSize(256 * 1024**2)
     """Bytes of one project that may wait for one sink; beyond that the sink's `when_full` decides."""
 
+    remembered_bytes: Annotated[ByteSize, To("service.remembered_bytes")] = ByteSize(64 * 1024**2)
+    """Bytes of Redis's memory for one project's event ids (84 each) and idempotency keys (140 each) of the last 24 hours. Over it the oldest are forgotten; at least the newest three quarters stay."""  # noqa: E501
+
+    remembered_total_bytes: Annotated[ByteSize, To("service.remembered_total_bytes")] = ByteSize(256 * 1024**2)
+    """The same, over all projects. Over it the projects that take the most forget their oldest."""
+
 
 class LogSettings(Section):
     """How long events that every sink has settled stay in the log for replay."""

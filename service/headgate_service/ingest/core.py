@@ -66,7 +66,7 @@ class IngestCore:
         access = Access(database, sessions, directory, Jwts(config.jwt, fetch, now=time.time, clock=time.monotonic))
         ingest = Ingest(
             Authentication(directory, config.public_route, SessionCache(access, time.monotonic)),
-            Appender(pipeline, refusing, config.log_bound_bytes, _now, epochs),
+            Appender(pipeline, refusing, config.log_bound_bytes, _now, epochs, config.remembered_bytes),
             receipts,
             refusals,
             config.limits,

@@ -2,15 +2,16 @@
 -- quota, bound of the log, ledger and log entry in one step, so that counted = queued = acknowledged.
 --
 -- KEYS  1 P:log   2 P:use   3 P:cur   4 T:ready   5 T:projects   6-9 P:d0..P:d3   10 T:epoch   11 T:changed
---       then two per request: its idempotency key and its rate key (P:log where it has none)
+--       12 P:remembered   13-16 P:i0..P:i3   17 T:remembered
+--       then per request its rate key (P:log where it has none)
 -- ARGV  1 header, msgpack: [project, ready channel, tag, month field, next month field, first ms of the next month,
 --         monthly limit or -1, bound in bytes of what a refusing sink has not settled, [cursor field of each refusing sink],
---         name of the shard's epoch]
---       then per request: its meta, msgpack: [events, idempotency record ms or 0, rate limit or -1, rate window ms,
---         dry run 0/1, [events per chunk], [indexes of events with a client's id], and where there are any {further
---         events to count, by the ledger's name for them, such as dropped:SAMPLED}], followed by the request's hash
---         (32 bytes, or none) and a note to keep beside it, the 10-byte hashes of those ids in one string, and its
---         chunks' payloads
+--         name of the shard's epoch, bytes of ids and idempotency records that the project may keep here]
+--       then per request: its meta, msgpack: [events, idempotency key used 0/1, rate limit or -1, rate window ms,
+--         dry run 0/1, [events per chunk], [indexes of events with a client's id], idempotency key or '',
+--         and where there are any {further events to count, by the ledger's name for them, such as dropped:SAMPLED}],
+--         followed by the request's hash (32 bytes, or none) and a note to keep beside it, the 10-byte hashes of those
+--         ids in one string, and its chunks' payloads
 -- Returns one list per request:
 --       [status, ms, base, fresh, duplicates, rate used, rate ms left, month used, month field picked 0/1], and of a
 --       replay with a note also that
@@ -22,8 +23,10 @@
 -- Nothing is written for a request that is refused. The first write is of a kind that Redis refuses when it is out of
 -- memory, so that it refuses before anything of the call was written; after it no command can fail.
 
-local DEDUP_MS = 86400000
-local BUCKET_MS = 43200000
+local DAY_MS = 86400000
+local GENERATION_MS = 43200000
+-- Redis's memory for an id, and for an idempotency record beside what it holds.
+local ID_BYTES, RECORD_BYTES = 84, 90
 -- Added to a record's count of fresh events where a note follows it.
 local NOTED = 2147483648
 
@@ -46,19 +49,52 @@ local seq_before, month_before = seq, month_used
 local duplicate_count = 0
 local further = {}
 
--- Three of the four buckets can hold an id of the last 24 hours; the fourth has expired, or is the one to come: the clock
--- was set back over the boundary between them. They are looked for where an event has an id.
-local bucket = math.floor(now / BUCKET_MS)
-local buckets, bucket_new = nil, nil
-local function find_buckets()
-  buckets = {}
-  for back = -1, 2 do
-    local key = KEYS[6 + (bucket - back) % 4]
-    if redis.call('EXISTS', key) == 1 then
-      buckets[#buckets + 1] = key
+-- Event ids and idempotency records are remembered in four generations, of 12 hours or a quarter of the bytes that the
+-- project may keep, whichever ends first. The next one takes the place of the oldest, which is forgotten. `since` and
+-- `bytes` are by the place; a generation outlives its 12 hours by 24.
+local remembered = nil
+local function recall()
+  if remembered then
+    return
+  end
+  local fields = redis.call('HMGET', KEYS[12], 'newest', '0', '1', '2', '3')
+  remembered = {newest = tonumber(fields[1] or 0), since = {}, bytes = {}, written = {}}
+  for slot = 0, 3 do
+    local since, size = string.match(fields[slot + 2] or '', '^(%d+) (%d+)$')
+    if since and now < since + GENERATION_MS + DAY_MS then
+      remembered.since[slot], remembered.bytes[slot] = tonumber(since), tonumber(size)
     end
   end
-  bucket_new = redis.call('EXISTS', KEYS[6 + bucket % 4]) == 0
+end
+
+-- The places of the generations that hold something, the newest first.
+local function generations()
+  recall()
+  local slots = {}
+  for back = 0, 3 do
+    local slot = (remembered.newest - back) % 4
+    if remembered.since[slot] then
+      slots[#slots + 1] = slot
+    end
+  end
+  return slots
+end
+
+-- The place to remember so many bytes more.
+local function slot_for(size)
+  recall()
+  local slot = remembered.newest % 4
+  local since, held = remembered.since[slot], remembered.bytes[slot]
+  if not since or now - since >= GENERATION_MS or (held > 0 and held + size > header[11] / 4) then
+    remembered.newest = remembered.newest + 1
+    slot = remembered.newest % 4
+    redis.call('HSET', KEYS[12], 'newest', string.format('%d', remembered.newest), slot, string.format('%d 0', now))
+    redis.call('UNLINK', KEYS[6 + slot], KEYS[13 + slot])
+    remembered.since[slot], remembered.bytes[slot] = now, 0
+  end
+  remembered.bytes[slot] = remembered.bytes[slot] + size
+  remembered.written[slot] = true
+  return slot
 end
 
 local function full()
@@ -80,21 +116,18 @@ end
 
 -- The record of each hash: {ms, ordinal} of the first event of that id, where it is less than 24 hours old.
 local function known(hashes)
-  if not buckets then
-    find_buckets()
-  end
-  local found = {}
+  local found, slots = {}, generations()
   for first = 1, #hashes, 1000 do
     local part = {}
     for i = first, math.min(first + 999, #hashes) do
       part[#part + 1] = hashes[i]
     end
-    for b = 1, #buckets do
-      local values = redis.call('HMGET', buckets[b], unpack(part))
+    for s = 1, #slots do
+      local values = redis.call('HMGET', KEYS[6 + slots[s]], unpack(part))
       for i = 1, #part do
         if values[i] and not found[part[i]] then
           local ms, ordinal = struct.unpack('>I6I6', values[i])
-          if now - ms < DEDUP_MS then
+          if now - ms < DAY_MS then
             found[part[i]] = {ms, ordinal}
           end
         end
@@ -102,6 +135,18 @@ local function known(hashes)
     end
   end
   return found
+end
+
+-- The record under an idempotency key, where it is less than 24 hours old.
+local function record_of(key)
+  local slots = generations()
+  for s = 1, #slots do
+    local record = redis.call('HGET', KEYS[13 + slots[s]], key)
+    if record and now - struct.unpack('>I6', record, 33) < DAY_MS then
+      return record
+    end
+  end
+  return nil
 end
 
 -- How often each rate key was used and how long its window lasts, as the requests of this call left it: nearly all of
@@ -125,9 +170,9 @@ local function rate_of(key, limit, window)
   return rate
 end
 
-local function judge(meta, meta_at, idempotency_key, rate_key)
-  local events, record_ms, rate_limit, rate_window, dry = meta[1], meta[2], meta[3], meta[4], meta[5] == 1
-  local counts, indexes = meta[6], meta[7]
+local function judge(meta, meta_at, rate_key)
+  local events, recorded, rate_limit, rate_window, dry = meta[1], meta[2] == 1, meta[3], meta[4], meta[5] == 1
+  local counts, indexes, idempotency_key = meta[6], meta[7], meta[8]
   local hash, note = string.sub(ARGV[meta_at + 1], 1, 32), string.sub(ARGV[meta_at + 1], 33)
   local id_hashes = ARGV[meta_at + 2]
 
@@ -136,8 +181,8 @@ local function judge(meta, meta_at, idempotency_key, rate_key)
     return {status, ms, base, fresh, duplicates, rate.used, rate.left, month_used, month_turned and 1 or 0, noted}
   end
 
-  if record_ms > 0 then
-    local record = redis.call('GET', idempotency_key)
+  if recorded then
+    local record = record_of(idempotency_key)
     if record then
       if string.sub(record, 1, 32) ~= hash then
         return answer('mismatch', now, seq, 0, '')
@@ -191,15 +236,16 @@ local function judge(meta, meta_at, idempotency_key, rate_key)
   end
   -- What is true of every request that is taken, be there anything new in it or not.
   local function settle(ms, base, fresh)
-    if record_ms > 0 then
+    if recorded then
       local head = struct.pack('>I6I6I4', ms, base, fresh)
       if #note > 0 then
         head = struct.pack('>I6I6I4I4', ms, base, fresh + NOTED, #note) .. note
       end
-      redis.call('SET', idempotency_key, hash .. head .. packed(ms), 'PX', string.format('%d', record_ms))
+      local record = hash .. head .. packed(ms)
+      redis.call('HSET', KEYS[13 + slot_for(RECORD_BYTES + #record)], idempotency_key, record)
     end
     duplicate_count = duplicate_count + #duplicates
-    for name, counted in pairs(meta[8] or {}) do
+    for name, counted in pairs(meta[9] or {}) do
       further[name] = (further[name] or 0) + counted
     end
   end
@@ -270,7 +316,7 @@ local function judge(meta, meta_at, idempotency_key, rate_key)
         at = at + 1
       end
     end
-    local key = KEYS[6 + bucket % 4]
+    local key = KEYS[6 + slot_for(#ids * ID_BYTES)]
     for first = 1, #ids, 1000 do
       local fields = {}
       for i = first, math.min(first + 999, #ids) do
@@ -278,12 +324,6 @@ local function judge(meta, meta_at, idempotency_key, rate_key)
         fields[#fields + 1] = struct.pack('>I6I6', ms, ordinals[i])
       end
       redis.call('HSET', key, unpack(fields))
-    end
-    if bucket_new then
-      -- The bucket's name comes round again 48 hours after it began: it ends well before, when no look-up needs it.
-      redis.call('PEXPIREAT', key, string.format('%d', (bucket + 3) * BUCKET_MS))
-      bucket_new = false
-      table.insert(buckets, 1, key)
     end
   end
   month_used = month_used + fresh
@@ -293,9 +333,9 @@ end
 
 local answers = {}
 local at = 2
-for request = 1, (#KEYS - 11) / 2 do
+for request = 1, #KEYS - 17 do
   local meta = cmsgpack.unpack(ARGV[at])
-  answers[request] = judge(meta, at, KEYS[10 + request * 2], KEYS[11 + request * 2])
+  answers[request] = judge(meta, at, KEYS[17 + request])
   at = at + 3 + #meta[6]
 end
 
@@ -307,6 +347,21 @@ for key, rate in pairs(rates) do
       redis.call('SET', key, string.format('%d', rate.fresh), 'PX', string.format('%d', rate.window))
     end
   end
+end
+if remembered and next(remembered.written) then
+  local total = 0
+  for slot, size in pairs(remembered.bytes) do
+    total = total + size
+    if remembered.written[slot] then
+      local since = remembered.since[slot]
+      local ends = string.format('%d', since + GENERATION_MS + DAY_MS)
+      redis.call('HSET', KEYS[12], slot, string.format('%d %d', since, size))
+      redis.call('PEXPIREAT', KEYS[6 + slot], ends)
+      redis.call('PEXPIREAT', KEYS[13 + slot], ends)
+    end
+  end
+  redis.call('PEXPIRE', KEYS[12], string.format('%d', GENERATION_MS + DAY_MS))
+  redis.call('ZADD', KEYS[17], string.format('%d', total), project)
 end
 local hour = string.format('h:%d:', math.floor(now / 3600000))
 if seq > seq_before then

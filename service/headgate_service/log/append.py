@@ -22,7 +22,6 @@ MAX_REQUESTS_PER_CALL = 64
 MAX_BYTES_PER_CALL = 4 * 1024 * 1024
 # Redis does nothing else during a call: 10,000 events with ids of their clients' keep it for 30 ms.
 MAX_EVENTS_PER_CALL = 10_000
-IDEMPOTENCY_MS = 24 * 3600 * 1000
 
 _SCRIPT = files(__package__).joinpath("append.lua").read_bytes()
 _SCRIPT_SHA = sha1(_SCRIPT, usedforsecurity=False).hexdigest()
@@ -138,7 +137,8 @@ class Appender:
     never waits.
 
     `bound_bytes` is how much of a project's log a sink of `refusing` may leave unsettled before the project's requests
-    are refused with the status full.
+    are refused with the status full. `remembered_bytes` is how much of Redis's memory the event ids and idempotency
+    keys of a project may take; over it the oldest are forgotten.
     """
 
     def __init__(
@@ -148,12 +148,14 @@ class Appender:
         bound_bytes: int,
         now: Callable[[], datetime],
         epochs: EpochNames,
+        remembered_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         self._redis = redis
         self._refusing = refusing
         self._bound_bytes = bound_bytes
         self._now = now
         self._epochs = epochs
+        self._remembered_bytes = remembered_bytes
         self._month = _month(now())
         self._gathered: dict[str, tuple[LogProject, list[_Waiting]]] = {}
         self._calls: dict[str, set[asyncio.Task[None]]] = {}
@@ -238,6 +240,7 @@ class Appender:
         names = [
             *(keys.log, keys.use, keys.cursors, shard.ready, shard.projects),
             *(*keys.dedup, shard.epoch, shard.changed),
+            *(keys.remembered, *keys.records, shard.remembered),
         ]
         arguments: list[bytes | str | int] = [
             _pack(
@@ -252,12 +255,12 @@ class Appender:
                     self._bound_bytes,
                     [f"c:{sink}" for sink in self._refusing(project.id)],
                     self._epochs.name(project.shard),
+                    self._remembered_bytes,
                 ]
             )
         ]
         for one in waiting:
             append = one.append
-            names.append(keys.idempotency(append.idempotency.key) if append.idempotency else keys.log)
             names.append(keys.rate(append.rate.key) if append.rate else keys.log)
             arguments.append(_pack(_meta(append)))
             arguments.append(append.idempotency.request_hash + append.note if append.idempotency else b"")
@@ -304,12 +307,13 @@ def _fail(waiting: Sequence[_Waiting], error: Exception) -> None:
 def _meta(append: Append) -> list[Any]:
     meta: list[Any] = [
         append.events,
-        IDEMPOTENCY_MS if append.idempotency and (append.asks_replay or not append.dry_run) else 0,
+        int(append.idempotency is not None and (append.asks_replay or not append.dry_run)),
         append.rate.limit if append.rate else -1,
         append.rate.window_ms if append.rate else 0,
         int(append.dry_run),
         [chunk.events for chunk in append.chunks],
         list(append.event_ids),
+        append.idempotency.key if append.idempotency else "",
     ]
     if append.counts:
         meta.append(append.counts)

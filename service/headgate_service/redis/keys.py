@@ -56,7 +56,7 @@ class ShardKeys:
     `epoch` holds the name of the shard's data: random hex, the one that the control DB knows. Where it is not there,
     counters were lost: nothing is taken in until they are put back, under a name that `restoring` holds meanwhile. It
     is part of every batch id. `changed` is a sorted set of projects, by when their counters changed or must be looked
-    at, in ms.
+    at, in ms. `remembered` is a sorted set of projects, by the bytes of what is remembered of their clients.
     """
 
     tag: str
@@ -67,6 +67,7 @@ class ShardKeys:
     projects: str
     lease: str
     fence: str
+    remembered: str
 
     def seals(self, sink: str) -> str:
         return f"{self.tag}:seal:{sink}"
@@ -80,7 +81,11 @@ class ShardKeys:
 
 @dataclass(frozen=True, slots=True)
 class ProjectKeys:
-    """The keys of one project."""
+    """The keys of one project.
+
+    `dedup` and `records` are hashes of the four generations of event ids and idempotency records; `remembered` is a
+    hash of the number of the newest one, and of when each began and the bytes it takes.
+    """
 
     project_id: str
     prefix: str
@@ -88,10 +93,9 @@ class ProjectKeys:
     use: str
     cursors: str
     dead: str
+    remembered: str
     dedup: tuple[str, str, str, str]
-
-    def idempotency(self, key: str) -> str:
-        return f"{self.prefix}:i:{key}"
+    records: tuple[str, str, str, str]
 
     def rate(self, key: str) -> str:
         return f"{self.prefix}:r:{key}"
@@ -110,12 +114,14 @@ def shard_keys(shard: int) -> ShardKeys:
     if not 0 <= shard < SHARDS:
         raise ValueError(f"shard {shard} is not one of 0..{SHARDS - 1}")
     tag = f"{{s{shard:02d}}}"
-    names = ("epoch", "restoring", "changed", "ready", "projects", "lease", "fence")
+    names = ("epoch", "restoring", "changed", "ready", "projects", "lease", "fence", "remembered")
     return ShardKeys(tag, *(f"{tag}:{name}" for name in names))
 
 
 @lru_cache(maxsize=65536)
 def project_keys(tag: str, project_id: str) -> ProjectKeys:
     prefix = f"{tag}:{project_id}"
+    log, use, cursors, dead, remembered = (f"{prefix}:{name}" for name in ("log", "use", "cur", "dead", "remembered"))
     dedup = (f"{prefix}:d0", f"{prefix}:d1", f"{prefix}:d2", f"{prefix}:d3")
-    return ProjectKeys(project_id, prefix, f"{prefix}:log", f"{prefix}:use", f"{prefix}:cur", f"{prefix}:dead", dedup)
+    records = (f"{prefix}:i0", f"{prefix}:i1", f"{prefix}:i2", f"{prefix}:i3")
+    return ProjectKeys(project_id, prefix, log, use, cursors, dead, remembered, dedup, records)

@@ -42,7 +42,7 @@ class TakesAll:
     """A RedisPipeline whose Redis takes every request of one event each."""
 
     def execute(self, *command: bytes | str | int) -> "asyncio.Future[Any]":
-        requests = (int(command[2]) - 11) // 2
+        requests = int(command[2]) - 17
         replies = asyncio.get_running_loop().create_future()
         replies.set_result([[b"ok", int(time.time() * 1000), 5, 1, b"", 3, 50_000, 77, 0]] * requests)
         return replies

@@ -145,13 +145,34 @@ async def test_an_id_is_new_again_after_a_day(appender, redis):
     assert (await appender.append(PROJECT, request("a", ids={0: "1"}))).status == "ok"
 
 
-async def test_a_dedup_bucket_ends_before_its_name_comes_round_again(appender, redis):
-    await appender.append(PROJECT, request("a", ids={0: "1"}))
-    (key,) = [key for key in KEYS.dedup if await redis.exists(key)]
-    now = (await redis.time())[0]
-    ends = now + await redis.ttl(key)
-    began = now // 43200 * 43200
-    assert began + 24 * 3600 + 43200 - 2 <= ends < began + 4 * 43200
+async def test_a_key_is_free_again_after_a_day(appender, redis):
+    await appender.append(PROJECT, request("a", key="k"))
+    for key in KEYS.records:
+        for field, value in (await redis.hgetall(key)).items():
+            day_ago = int.from_bytes(value[32:38], "big") - 24 * 3600 * 1000
+            await redis.hset(key, field, value[:32] + day_ago.to_bytes(6, "big") + value[38:])
+    assert (await appender.append(PROJECT, request("b", key="k", body="other"))).status == "ok"
+
+
+async def test_what_is_remembered_ends_a_day_after_its_generation(appender, redis):
+    await appender.append(PROJECT, request("a", ids={0: "1"}, key="k"))
+    written = [key for key in (*KEYS.dedup, *KEYS.records, KEYS.remembered) if await redis.exists(key)]
+    assert len(written) == 3
+    for key in written:
+        assert 36 * 3600 - 60 < await redis.ttl(key) <= 36 * 3600
+    await age(redis, 12)
+    await appender.append(PROJECT, request("b", ids={0: "2"}, key="l"))
+    assert len([key for key in (*KEYS.dedup, *KEYS.records) if await redis.exists(key)]) == 4
+    assert (await appender.append(PROJECT, request("a", ids={0: "1"}))).status == "duplicate"
+    assert (await appender.append(PROJECT, request("a", key="k"))).status == "replay"
+
+
+async def age(redis, hours: int) -> None:
+    """Lets the generations have begun earlier."""
+    for slot, value in (await redis.hgetall(KEYS.remembered)).items():
+        if slot != b"newest":
+            since, size = map(int, value.split())
+            await redis.hset(KEYS.remembered, slot, f"{since - hours * 3600 * 1000} {size}")
 
 
 async def test_the_window_admits_its_limit_exactly_under_32_clients(appender):
@@ -264,7 +285,7 @@ async def test_out_of_memory_is_not_confirmed_and_leaves_nothing(appender, redis
     finally:
         await redis.config_set("maxmemory", "0")
     assert await redis.hgetall(KEYS.use) == before
-    assert await redis.exists(KEYS.idempotency("k"), KEYS.rate("key")) == 0
+    assert await redis.exists(*KEYS.records, *KEYS.dedup, KEYS.remembered, KEYS.rate("key")) == 0
 
 
 async def test_a_redis_that_lost_its_counters_takes_nothing(appender, redis):
@@ -301,11 +322,12 @@ async def test_a_thousand_ids_in_a_request_are_each_remembered(appender):
     assert [again.duplicates[i].ordinal for i in range(1000)] == list(range(1, 1001))
 
 
-async def test_an_id_is_known_when_the_clock_was_set_back_into_the_bucket_before(appender, redis):
+async def test_an_id_is_known_when_the_clock_was_set_back_before_its_generation_began(appender, redis):
     await appender.append(PROJECT, request("a", ids={0: "1"}))
-    (key,) = [key for key in KEYS.dedup if await redis.exists(key)]
-    await redis.rename(key, KEYS.dedup[(KEYS.dedup.index(key) + 1) % 4])
-    assert (await appender.append(PROJECT, request("a", ids={0: "1"}))).status == "duplicate"
+    await age(redis, -13)
+    assert (await appender.append(PROJECT, request("b", ids={0: "2"}))).status == "ok"
+    for event_id in ("1", "2"):
+        assert (await appender.append(PROJECT, request("a", ids={0: event_id}))).status == "duplicate"
 
 
 async def test_more_ids_than_one_command_may_name_are_known_across_chunks(appender, redis):

@@ -166,7 +166,8 @@ class AppendMachine(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(["k1", "k2"]))
     def record_ends(self, key: str) -> None:
-        self.client.delete(KEYS.idempotency(key))
+        for records in KEYS.records:
+            self.client.hdel(records, key)
         self.model.records.pop(key, None)
 
     @rule()
