@@ -13,7 +13,10 @@ from headgate_sinks.jsonl.folder import BatchName, FolderHeld, JsonlFolder, file
 from headgate_sinks.jsonl.sink import JsonlConfig, JsonlSink
 
 NOON = 1795262400.0  # 2026-11-21T12:00:00Z
-STEPS = ("create", "write", "sync", "record_write", "record_sync", "record_rename", "record")
+_RECORD_STEPS = ("record_write", "record_sync", "record_rename", "record")
+# Of every append, and those that one has before them which begins a file: that is recorded too.
+STEPS = [(step, 1) for step in ("open", "write", "sync", *_RECORD_STEPS)]
+STEPS_OF_A_NEW_FILE = [("create", 1), *((step, 2) for step in _RECORD_STEPS)]
 
 
 class Stopped(BaseException):
@@ -51,16 +54,22 @@ def content(path) -> bytes:
     return b"".join((path / name).read_bytes() for name in files(path))
 
 
-@pytest.mark.parametrize("rotate_bytes", [1, 1 << 30])
-@pytest.mark.parametrize("first", [True, False])
-@pytest.mark.parametrize("step", STEPS)
-def test_a_batch_is_written_once_wherever_the_process_ended(tmp_path, step, first, rotate_bytes):
+@pytest.mark.parametrize(
+    ("first", "rotate_bytes", "step", "times"),
+    [
+        (first, rotate_bytes, *step)
+        for first in (True, False)
+        for rotate_bytes in (1, 1 << 30)
+        for step in STEPS + STEPS_OF_A_NEW_FILE * (first or rotate_bytes == 1)
+    ],
+)
+def test_a_batch_is_written_once_wherever_the_process_ended(tmp_path, first, rotate_bytes, step, times):
     expected = b"two\n" if first else b"one\ntwo\n"
     if not first:
         folder(tmp_path, rotate_bytes).append((named(1), b"one\n"))
     dying = JsonlFolder(tmp_path, rotate_bytes, lambda: NOON)
     dying.open()
-    dying._on_step = Stop(step)
+    dying._on_step = Stop(step, times)
     with pytest.raises(Stopped):
         dying.append((named(2), b"two\n"))
     dying.close()
@@ -72,13 +81,104 @@ def test_a_batch_is_written_once_wherever_the_process_ended(tmp_path, step, firs
 
 
 @pytest.mark.parametrize("tail", [b"garbage", b'{"half": ', b"two\n" * 3, b"\0" * 5000])
-def test_a_torn_or_foreign_tail_is_cut(tmp_path, tail):
+def test_a_torn_or_foreign_tail_is_moved_aside(tmp_path, tail):
+    folder(tmp_path).append((named(1), b"one\n"))
+    for times in (1, 2):
+        with (tmp_path / files(tmp_path)[0]).open("ab") as file:
+            file.write(tail)
+        assert folder(tmp_path).append((named(1 + times), b"two\n"))
+        assert [path.read_bytes() for path in tmp_path.glob("aside-*")] == [tail] * times
+    assert content(tmp_path) == b"one\ntwo\ntwo\n"
+
+
+def test_a_tail_whose_copy_was_not_finished_is_still_there(tmp_path):
     folder(tmp_path).append((named(1), b"one\n"))
     with (tmp_path / files(tmp_path)[0]).open("ab") as file:
-        file.write(tail)
-    (tmp_path / "events-20991231T000000Z-000009.jsonl").write_bytes(b"never recorded\n")
-    assert folder(tmp_path).append((named(2), b"two\n"))
+        file.write(b"tail")
+    with pytest.raises(Stopped):
+        folder(tmp_path, on_step=Stop("aside"))
+    assert content(tmp_path) == b"one\ntail"
+    folder(tmp_path)
+    assert content(tmp_path) == b"one\n"
+
+
+def test_a_process_cuts_what_another_left_that_was_killed(tmp_path):
+    living, dying = folder(tmp_path), folder(tmp_path)
+    living.append((named(1), b"one\n"))
+    dying._on_step = Stop("sync")
+    with pytest.raises(Stopped):
+        dying.append((named(2), b"two\n"))
+    dying.close()
+    living.append((named(2), b"two\n"))
     assert content(tmp_path) == b"one\ntwo\n"
+
+
+STRANGERS = (
+    "events-checkout.jsonl",
+    "events-20261120.jsonl",
+    "events-20261120T000000Z-1.jsonl",
+    "events-20261120T000000Z-000001-extract.jsonl",
+    "events-99991231T000000Z-000009.jsonl",
+    "events-20991231T000000Z-000009.jsonl",
+    "events-20261121T120000Z-000001.jsonl",
+    "zebra.jsonl",
+)
+
+
+@pytest.mark.parametrize("rotate_bytes", [1, 1 << 30])
+@pytest.mark.parametrize("record", ["none", "known", "lost", "unreadable", "restored"])
+def test_files_that_the_record_does_not_know_are_left_alone(tmp_path, record, rotate_bytes):
+    strangers = {name: f"{name}'s own, without a line's end".encode() for name in STRANGERS}
+    if record != "none":
+        folder(tmp_path, rotate_bytes).append((named(1), b"one\n"))
+        own = files(tmp_path)[0]
+        strangers.pop(own)
+        saved = (tmp_path / "state.json").read_bytes()
+        if record == "restored":
+            moved_on = folder(tmp_path, 1, lambda: NOON + 1)
+            moved_on.append((named(2), b"two\n"))
+            strangers[files(tmp_path)[1]] = b"two\n"
+            (tmp_path / "state.json").write_bytes(saved)
+        elif record == "lost":
+            (tmp_path / "state.json").unlink()
+            strangers[own] = b"one\n"
+        elif record == "unreadable":
+            (tmp_path / "state.json").write_bytes(b"")
+            strangers[own] = b"one\n"
+    for name, text in strangers.items():
+        (tmp_path / name).write_bytes(text)
+    (tmp_path / "events-20261119T000000Z-000007.jsonl.d").mkdir()
+    one = folder(tmp_path, rotate_bytes)
+    for number in range(3, 7):
+        assert one.append((named(number), b"%d\n" % number))
+    assert folder(tmp_path, rotate_bytes).append((named(7), b"7\n"))
+    assert {name: (tmp_path / name).read_bytes() for name in strangers} == strangers
+    mine = [name for name in files(tmp_path) if name not in strangers]
+    before = b"one\n" if record in {"known", "restored"} else b""
+    assert b"".join((tmp_path / name).read_bytes() for name in mine) == before + b"3\n4\n5\n6\n7\n"
+    assert not list(tmp_path.glob("aside-*"))
+
+
+@pytest.mark.parametrize("file", ["../stranger", "events-checkout.jsonl", 7])
+def test_a_record_that_names_a_file_of_another_form_is_kept_aside(tmp_path, file):
+    home = tmp_path / "events"
+    home.mkdir()
+    (tmp_path / "stranger").write_bytes(b"theirs")
+    (home / "events-checkout.jsonl").write_bytes(b"theirs")
+    record = {"version": 1, "file": file, "length": 0, "written": {}}
+    (home / "state.json").write_text(json.dumps(record))
+    folder(home).append((named(1), b"one\n"))
+    assert (tmp_path / "stranger").read_bytes() == b"theirs"
+    assert (home / "events-checkout.jsonl").read_bytes() == b"theirs"
+    assert [json.loads(path.read_text()) for path in home.glob("state.json.unreadable-*")] == [record]
+
+
+def test_every_unreadable_record_is_kept(tmp_path):
+    for text in (b"{", b"[", b""):
+        folder(tmp_path).append((named(1), b"one\n"))
+        (tmp_path / "state.json").write_bytes(text)
+    folder(tmp_path)
+    assert sorted(path.read_bytes() for path in tmp_path.glob("state.json.unreadable-*")) == [b"", b"[", b"{"]
 
 
 def test_a_failed_write_leaves_nothing_and_can_be_repeated(tmp_path):
@@ -144,14 +244,17 @@ def test_a_folder_whose_lock_is_held_says_so(tmp_path):
     assert waiting.append((named(1), b"x\n"))
 
 
-def test_a_lost_record_keeps_every_whole_line(tmp_path):
+def test_a_lost_record_leaves_files_as_they_are_and_begins_a_new_one(tmp_path):
     one = folder(tmp_path)
     one.append((named(1), b"one\n"))
-    with (tmp_path / files(tmp_path)[0]).open("ab") as file:
+    (first,) = files(tmp_path)
+    with (tmp_path / first).open("ab") as file:
         file.write(b'{"half')
     (tmp_path / "state.json").unlink()
     folder(tmp_path).append((named(2), b"two\n"))
-    assert content(tmp_path) == b"one\ntwo\n"
+    assert files(tmp_path)[0] == first
+    assert content(tmp_path) == b'one\n{"halftwo\n'
+    assert len(files(tmp_path)) == 2
 
 
 def test_a_record_nobody_can_read_is_kept_aside(tmp_path):

@@ -1,9 +1,12 @@
 """The folder of a jsonl sink: files of lines, and a record of how much of them counts.
 
-What is in the files but not in the record was never reported as written, and is cut off before the next append. The
-record is replaced as a whole, after the lines are on disk, and says which batches they are. So a process that is
-killed, or a machine that loses power, between any two steps leaves each batch either written and known to be, or not
-there.
+What is in the record's file beyond its length was never reported as written, and is moved aside before the next append.
+The record names a file before lines go into it, and is replaced as a whole after they are on disk; it says which batches
+they are. So a process that is killed, or a machine that loses power, between any two steps leaves each batch either
+written and known to be, or not there.
+
+No other file is touched: not one that the record does not name, whatever its name, and none at all where there is no
+record.
 
 Several processes may share a folder: each takes its lock for one append, and first looks whether another was there.
 """
@@ -13,9 +16,11 @@ import fcntl
 import json
 import logging
 import os
+import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +29,8 @@ import orjson
 
 RECORD = "state.json"
 _UNFINISHED_RECORD = "state.json.new"
-_FILES = "events-*.jsonl"
+_UNFINISHED_ASIDE = "aside.new"
+_FILE = re.compile(r"events-[0-9]{8}T[0-9]{6}Z-[0-9]{6,}\.jsonl")
 _REMEMBERED_LINEAGES = 32
 _LOOK_AGAIN_SECONDS = 0.01
 
@@ -84,7 +90,10 @@ def record_from_json(text: bytes) -> Record:
         value: Any = json.loads(text)
         if value["version"] != 1:
             raise ValueError(f"its version is {value['version']}, and this release knows 1")
-        return Record(value["file"], value["length"], value["written"])
+        file, length, written = value["file"], value["length"], value["written"]
+        if not (file is None or _FILE.fullmatch(file)) or type(length) is not int or length < 0:
+            raise ValueError(f"it names no file of this folder: {file!r} up to {length!r}")
+        return Record(file, length, written)
     except (KeyError, TypeError) as error:
         raise ValueError(f"it lacks a part: {error!r}") from error
 
@@ -128,6 +137,8 @@ class JsonlFolder:
         self._record = Record(None, 0, {})
         # What the record's file was when it was read or written last; None: not known.
         self._seen: tuple[int, ...] | None = None
+        # What lies beyond this length of this file was written here, and failed.
+        self._failed: tuple[str, int] | None = None
 
     def check(self) -> None:
         """Raises FolderUnusable where the folder could not be opened. Makes nothing."""
@@ -170,8 +181,12 @@ class JsonlFolder:
             if fresh:
                 # Whatever fails from here on, the next append starts from what is on disk.
                 self._seen = None
+                if file != self._record.file:
+                    self._begin(file)
+                self._failed = file, length
                 self._write(file, length, b"".join(parts))
                 self._save(record)
+                self._failed = None
             return fresh
 
     @contextlib.contextmanager
@@ -193,25 +208,23 @@ class JsonlFolder:
             fcntl.flock(self._directory, fcntl.LOCK_UN)
 
     def _catch_up(self) -> None:
-        """Reads the record where it is not the one known here, and cuts off what it does not know."""
+        """Reads the record where it is not the one known here, and moves aside what it does not know of its file."""
         state = self._identity()
-        if state is not None and state == self._seen:
-            return
-        record = self._read() if state is not None else None
-        # Whoever wrote it may have been killed before it was sure to last, and what it says is about to be relied on.
-        os.fsync(self._directory)
-        if record is None:
-            record = self._without_record()
-            self._save(record)
-        self._record = record
-        for file in self._files():
-            if record.file is None or file > record.file:
-                (self._path / file).unlink()
-                self._on_step("remove")
-        if record.file is not None and (size := self._size(record.file)) is not None and size > record.length:
-            os.truncate(self._path / record.file, record.length)
+        if state is None or state != self._seen:
+            record = self._read() if state is not None else None
+            # Whoever wrote it may have been killed before it was sure to last, and what it says is about to be relied on.
+            os.fsync(self._directory)
+            if record is None:
+                record = Record(None, 0, {})
+                self._save(record)
+            self._record = record
+            self._seen = self._identity()
+        file, length = self._record.file, self._record.length
+        if file is not None and (size := self._size(file)) is not None and size > length:
+            if self._failed != (file, length):
+                self._keep_aside(file, length)
+            os.truncate(self._path / file, length)
             self._on_step("cut")
-        self._seen = self._identity()
 
     def _read(self) -> Record | None:
         path = self._path / RECORD
@@ -219,40 +232,57 @@ class JsonlFolder:
             return record_from_json(path.read_bytes())
         except ValueError as error:
             # It is replaced as a whole, so a crash does not do this: a person or another program did.
-            _log.error("the record %s cannot be read (%s) and is made anew", path, error)
-            path.rename(path.with_name(f"{RECORD}.unreadable-{int(self._clock())}"))
+            aside = self._free_name(f"{RECORD}.unreadable-{int(self._clock())}")
+            _log.error(
+                "the record %s cannot be read (%s): it is %s now, the files are left as they are, and a new file begins",
+                path,
+                error,
+                aside.name,
+            )
+            path.rename(aside)
             return None
 
-    def _without_record(self) -> Record:
-        """The record of a new folder; or of one whose record was taken away, where all whole lines count."""
-        files = self._files()
-        if not files:
-            return Record(None, 0, {})
-        path = self._path / files[-1]
-        _log.error("%s has files but no record: batches that were being written may come twice", self._path)
-        return Record(files[-1], _length_of_whole_lines(path), {})
+    def _keep_aside(self, file: str, length: int) -> None:
+        """Copies what is beyond `length`. It is a write that was not finished, or someone else's; which, nobody knows."""
+        aside = self._free_name(f"aside-{file.removesuffix('.jsonl')}-from-{length}")
+        draft = self._path / _UNFINISHED_ASIDE
+        new = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with (self._path / file).open("rb") as source, os.fdopen(new, "wb") as target:
+            source.seek(length)
+            shutil.copyfileobj(source, target)
+            target.flush()
+            os.fsync(target.fileno())
+        draft.rename(aside)
+        os.fsync(self._directory)
+        _log.warning("%s was longer than was recorded: what was beyond %d bytes is in %s", file, length, aside.name)
+        self._on_step("aside")
 
     def _target(self) -> tuple[str, int]:
         """The file that the next batch goes to, and where in it."""
         file, length, now = self._record.file, self._record.length, self._clock()
-        if file is None:
-            return file_name(now, None), 0
         # Moved away or cut short by someone else: what it held is theirs, and a new file begins.
-        if self._size(file) != length or is_full(file, length, now, self._rotate_bytes):
-            return file_name(now, file), 0
-        return file, length
+        if file is not None and self._size(file) == length and not is_full(file, length, now, self._rotate_bytes):
+            return file, length
+        name = file_name(now, file)
+        while self._size(name) is not None:
+            name = file_name(now, name)
+        return name, 0
+
+    def _begin(self, file: str) -> None:
+        """Makes a file, and records that it is one of these before a line goes into it. One made by another: OSError."""
+        os.close(os.open(self._path / file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        os.fsync(self._directory)
+        self._on_step("create")
+        self._save(replace(self._record, file=file, length=0))
 
     def _write(self, file: str, length: int, data: bytes) -> None:
-        handle = os.open(self._path / file, os.O_WRONLY | os.O_CREAT, 0o600)
+        handle = os.open(self._path / file, os.O_WRONLY)
         try:
-            os.ftruncate(handle, length)
-            self._on_step("create")
+            self._on_step("open")
             _write_all(handle, data, length, lambda: self._on_step("write"))
             os.fsync(handle)
         finally:
             os.close(handle)
-        if length == 0:
-            os.fsync(self._directory)
         self._on_step("sync")
 
     def _save(self, record: Record) -> None:
@@ -284,8 +314,13 @@ class JsonlFolder:
         except FileNotFoundError:
             return None
 
-    def _files(self) -> list[str]:
-        return sorted(path.name for path in self._path.glob(_FILES))
+    def _free_name(self, name: str) -> Path:
+        """The path of that name, or of the first that is free with a number after it."""
+        path, number = self._path / name, 1
+        while path.exists():
+            number += 1
+            path = self._path / f"{name}-{number}"
+        return path
 
 
 def _write_all(handle: int, data: bytes, at: int, on_part: Callable[[], None]) -> None:
@@ -295,17 +330,3 @@ def _write_all(handle: int, data: bytes, at: int, on_part: Callable[[], None]) -
         count = os.pwrite(handle, left, at)
         left, at = left[count:], at + count
         on_part()
-
-
-def _length_of_whole_lines(path: Path, block: int = 64 * 1024) -> int:
-    """Bytes up to and with the last line's end."""
-    with path.open("rb") as file:
-        at = file.seek(0, os.SEEK_END)
-        while at > 0:
-            start = max(0, at - block)
-            file.seek(start)
-            found = file.read(at - start).rfind(b"\n")
-            if found >= 0:
-                return start + found + 1
-            at = start
-    return 0
