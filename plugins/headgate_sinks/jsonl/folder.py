@@ -1,9 +1,9 @@
 """The folder of a jsonl sink: files of lines, and a record of how much of them counts.
 
-What is in the record's file beyond its length was never reported as written, and is moved aside before the next append.
-The record names a file before lines go into it, and is replaced as a whole after they are on disk; it says which batches
-they are. So a process that is killed, or a machine that loses power, between any two steps leaves each batch either
-written and known to be, or not there.
+What is in the record's file beyond its length was never reported as written, and is moved aside before the next
+append. The record names a file before lines go into it, and is replaced as a whole after they are on disk; it says
+which batches they are. So a process that is killed, or a machine that loses power, between any two steps leaves each
+batch either written and known to be, or not there.
 
 No other file is touched: not one that the record does not name, whatever its name, and none at all where there is no
 record.
@@ -212,7 +212,7 @@ class JsonlFolder:
         state = self._identity()
         if state is None or state != self._seen:
             record = self._read() if state is not None else None
-            # Whoever wrote it may have been killed before it was sure to last, and what it says is about to be relied on.
+            # Whoever wrote it may have been killed before it was sure to last, and it is about to be relied on.
             os.fsync(self._directory)
             if record is None:
                 record = Record(None, 0, {})
@@ -234,7 +234,7 @@ class JsonlFolder:
             # It is replaced as a whole, so a crash does not do this: a person or another program did.
             aside = self._free_name(f"{RECORD}.unreadable-{int(self._clock())}")
             _log.error(
-                "the record %s cannot be read (%s): it is %s now, the files are left as they are, and a new file begins",
+                "the record %s cannot be read (%s): it is %s now, files are left as they are, and a new one begins",
                 path,
                 error,
                 aside.name,
@@ -243,7 +243,7 @@ class JsonlFolder:
             return None
 
     def _keep_aside(self, file: str, length: int) -> None:
-        """Copies what is beyond `length`. It is a write that was not finished, or someone else's; which, nobody knows."""
+        """Copies what is beyond `length`: a write that was not finished, or someone else's; which, nobody knows."""
         aside = self._free_name(f"aside-{file.removesuffix('.jsonl')}-from-{length}")
         draft = self._path / _UNFINISHED_ASIDE
         new = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -269,7 +269,7 @@ class JsonlFolder:
         return name, 0
 
     def _begin(self, file: str) -> None:
-        """Makes a file, and records that it is one of these before a line goes into it. One made by another: OSError."""
+        """Makes a file, and records it before a line goes into it. Raises OSError where another made one meanwhile."""
         os.close(os.open(self._path / file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         os.fsync(self._directory)
         self._on_step("create")
