@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from headgate.v1 import event_pb2
 
 from headgate_service.model.jwt_issuer import JwtIssuer
+from headgate_service.model.project_route import project_route
 from headgate_service.model.rate_limit import RateLimit
 from headgate_service.model.route import Route, RouteFailed, RouteInvalid
 
@@ -114,7 +115,7 @@ class SinkRule:
     """What the service must know of a sink: whom it serves, and whether it refuses events when it is too far behind.
 
     `projects` are slugs or ids; None: all. `use` is its kind. One that is not enabled is only shown. `route` picks its
-    events; None: all of them. `route_source` is a route that is compiled where it is first asked.
+    events; None: all of them. `route_source` is a project's route, compiled where it is first asked.
     """
 
     name: str
@@ -137,7 +138,7 @@ class SinkRule:
             return False
 
 
-_compiled = lru_cache(1_000)(Route)
+_compiled = lru_cache(1_000)(project_route)
 
 
 @dataclass(frozen=True, slots=True)

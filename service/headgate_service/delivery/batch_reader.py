@@ -13,6 +13,7 @@ from headgate_service.delivery.log_range import LogRange, Mark, as_sealed, start
 from headgate_service.delivery.shard_log import ShardLog
 from headgate_service.log.position import Position
 from headgate_service.log.reader import Entry, Read
+from headgate_service.model.project_route import MAX_COST
 from headgate_service.model.route import Route, RouteFailed
 from headgate_service.redis.script import Stale
 
@@ -22,6 +23,9 @@ _MAX_ENTRIES = 2000
 # A batch ends here too, so that one with a selective route is not made of a whole day.
 _EVENTS_SCANNED = 5000
 _BYTES_SCANNED = 8 * 1024 * 1024
+# What project routes may take of the process before others have their turn: as long as the dearest route takes on the
+# largest event.
+_ROUTE_WORK = MAX_COST * 32 * 1024
 
 
 class EventCache:
@@ -59,6 +63,7 @@ class BatchBuilder:
         self._bytes_left = limits.bytes
         self._scans_left = limits.events if route is None else max(limits.events, _EVENTS_SCANNED)
         self._scan_bytes_left = limits.bytes if route is None else max(limits.bytes, _BYTES_SCANNED)
+        self._route_work_left = _ROUTE_WORK
         self._cache = cache
         self._route = route
         self._empty = True
@@ -95,7 +100,7 @@ class BatchBuilder:
                 ordinals += range(done + 1, entry.seq + 1)
                 done = entry.seq
             for event in islice(found, done - before, None):
-                if self._scans_left < 1:
+                if self._scans_left < 1 or self._route_work_left < 1:
                     self.full = True
                     break
                 takes, failed = self._takes(event)
@@ -147,6 +152,8 @@ class BatchBuilder:
         """Whether the sink gets the event, and whether its route could not tell."""
         if self._route is None:
             return True, False
+        if self._route.cost:
+            self._route_work_left -= self._route.cost * event.ByteSize()
         try:
             return self._route.takes(event), False
         except RouteFailed:
@@ -243,13 +250,17 @@ async def read_range(
     if entries and entries[0].seq - len(cache.read(entries[0]).events) <= start.seq:
         builder.add(project_id, start, entries)
     whole = builder.log_ranges[0] if builder.log_ranges else LogRange.whole(project_id, start, [], [])
-    return whole if route is None else _routed(whole, route)
+    return whole if route is None else await _routed(whole, route)
 
 
-def _routed(whole: LogRange, route: Route) -> LogRange:
+async def _routed(whole: LogRange, route: Route) -> LogRange:
     picked: list[int] = []
-    errors = 0
+    errors, work = 0, 0
     for place, event in enumerate(whole.events):
+        work += route.cost * event.ByteSize() if route.cost else 0
+        if work > _ROUTE_WORK:
+            work = 0
+            await asyncio.sleep(0)
         try:
             if route.takes(event):
                 picked.append(place)

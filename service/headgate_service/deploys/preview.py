@@ -15,6 +15,7 @@ from headgate_service.deploys.deploys import Deploys, config_changes
 from headgate_service.directory.project import Project
 from headgate_service.log.entry import EntryUnreadable
 from headgate_service.log.reader import Entry, entry
+from headgate_service.model.project_route import project_route
 from headgate_service.model.route import Route, RouteFailed, RouteInvalid
 from headgate_service.policy.policy import KEPT, Dropped, Judgement, Policy, Refused
 from headgate_service.redis.keys import shard_keys
@@ -137,7 +138,7 @@ def _routes(policy: Policy) -> dict[str, Route | None]:
     for sink in policy.config.sinks:
         # One that this release cannot read gets nothing: its sink is BROKEN.
         with contextlib.suppress(RouteInvalid):
-            routes[sink.name] = None if sink.route is None else Route(sink.route)
+            routes[sink.name] = None if sink.route is None else project_route(sink.route)
     return routes
 
 

@@ -1,6 +1,6 @@
 """The way of a request: enter, complete, append, answer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from hashlib import blake2b
 
@@ -100,7 +100,7 @@ class Ingest:
         receipts: ReceiptMaker,
         refusals: RefusalLedger,
         limits: RateLimits,
-        reached: Callable[[str, Sequence[event_pb2.Event]], Sequence[str]],
+        reached: Callable[[str, Sequence[event_pb2.Event]], Awaitable[Sequence[str]]],
     ) -> None:
         self._entrance = entrance
         self._appender = appender
@@ -222,7 +222,8 @@ class Ingest:
         if submission.dry_run:
             stored = told.as_stored(submission.dialect)
             answer.dry_run_events.extend(stored)
-            answer.dry_run_sinks.extend(self._reached(project.id, stored) if caller.sees_sinks else ())
+            if caller.sees_sinks:
+                answer.dry_run_sinks.extend(await self._reached(project.id, stored))
         elif events:
             receipt = told.receipt(submission.refused)
             response.receipt = self._receipts.make(receipt)

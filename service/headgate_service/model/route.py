@@ -27,12 +27,14 @@ class RouteFailed(Exception):
 class Route:
     """A checked route. `event` in it is a `headgate.v1.Event`, `properties` its properties as a map.
 
-    Integers in properties are exact up to 64 bits, and doubles beyond.
+    Integers in properties are exact up to 64 bits, and doubles beyond. `cost` is what it takes at most, in the units of
+    `project_route`; 0: whoever wrote it is trusted.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, cost: int = 0) -> None:
         """Raises RouteInvalid."""
         self.source = source
+        self.cost = cost
         if len(source) > LONGEST:
             raise RouteInvalid(f"is longer than {LONGEST} characters: shorten it")
         env = _environment()
@@ -48,6 +50,11 @@ class Route:
 
     def __repr__(self) -> str:
         return f"Route({self.source!r})"
+
+    def serialized(self) -> bytes:
+        """The checked expression, as a `google.protobuf.Any` that holds a `cel.expr.CheckedExpr`."""
+        checked: bytes = self._expression.serialize()
+        return checked
 
     def takes(self, event: event_pb2.Event) -> bool:
         """Whether the sink gets the event. Raises RouteFailed."""
@@ -73,7 +80,7 @@ def narrowed(route: Route | None, further: str) -> Route | None:
         return route
     own = Route(further)
     # A source may end in a comment.
-    return own if route is None else Route(f"({route.source}\n) && ({further}\n)")
+    return own if route is None else Route(f"({route.source}\n) && ({further}\n)", route.cost)
 
 
 def _environment() -> "Env":

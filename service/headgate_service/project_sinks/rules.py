@@ -3,7 +3,6 @@ in a deployed sink may read the operator's files, variables or vaults, or connec
 are."""
 
 import ipaddress
-import re
 import socket
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,12 +21,12 @@ from yarl import URL
 from headgate_service.config import ProjectSinkRules
 from headgate_service.errors import Fault
 from headgate_service.model.event_view import Fields, FieldsInvalid
-from headgate_service.model.route import Route, RouteInvalid
+from headgate_service.model.project_route import project_route
+from headgate_service.model.route import RouteInvalid
 from headgate_service.policy.config_faults import did_you_mean, pointer
 from headgate_service.policy.project_sink import MASK, FieldChoice, ProjectSinkConfig, Secret, StoredSecret
 
 MAX_SINK_BYTES = 16 * 1024
-MAX_ROUTE_CHARACTERS = 1_000
 MOST = {"max_events": 1_000, "max_bytes": 1024 * 1024, "max_age": 60, "timeout": 60}
 """Of settings that take the forwarder's memory and time."""
 
@@ -37,9 +36,6 @@ _BATCH_BYTES = 256 * 1024
 _REFERENCES = ("env:", "file:")
 # Stands for a secret that was checked when it was first deployed.
 _STAND_IN = "whsec_c3RvcmVkIHdoZW4gaXQgd2FzIGRlcGxveWVk"
-_TEXT = re.compile(r'''"""(?s:.)*?"""|\'{3}(?s:.)*?\'{3}|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*''')
-_RAW = re.compile(r"[rR][bB]?[\"']")
-_MACRO = re.compile(r"\b(all|exists|exists_one|existsOne|map|filter|transform\w*|sortBy)\s*\(")
 _LOCAL = ("localhost", "localhost.localdomain")
 
 
@@ -70,7 +66,7 @@ _Place = tuple[str | int, ...]
 def _sink_faults(sink: ProjectSinkConfig, rules: ProjectSinkRules, place: _Place) -> Iterator[Fault]:
     if sink.route is not None:
         try:
-            _check_route(sink.route)
+            project_route(sink.route)
         except RouteInvalid as error:
             yield Fault(pointer(*place, "route"), str(error))
     if sink.fields is not None:
@@ -88,18 +84,6 @@ def _sink_faults(sink: ProjectSinkConfig, rules: ProjectSinkRules, place: _Place
         yield Fault(pointer(*place, "config"), f"is over {MAX_SINK_BYTES} bytes of JSON, or no JSON")
         return
     yield from _setting_faults(sink, rules, place)
-
-
-def _check_route(source: str) -> None:
-    """Raises RouteInvalid. What goes through the elements of a list can take seconds, as many as an event's sender
-    likes, in which nobody's events are delivered."""
-    if len(source) > MAX_ROUTE_CHARACTERS:
-        raise RouteInvalid(f"is longer than {MAX_ROUTE_CHARACTERS} characters: shorten it")
-    # In a raw text a backslash hides no quote.
-    code = source if _RAW.search(source) else _TEXT.sub("", source)
-    if found := _MACRO.search(code):
-        raise RouteInvalid(f'uses {found[1]}(), which goes through a list: use `"x" in properties.list`')
-    Route(source)
 
 
 def _secret_faults(sink: ProjectSinkConfig, place: _Place) -> Iterator[Fault]:

@@ -18,7 +18,8 @@ from headgate_service.delivery.project_sink import ProjectSink, SinkChanges
 from headgate_service.delivery.project_sinks import NOTHING
 from headgate_service.errors import ControlDbUnavailable
 from headgate_service.model.event_view import FieldsInvalid
-from headgate_service.model.route import Route, RouteInvalid
+from headgate_service.model.project_route import project_route
+from headgate_service.model.route import RouteInvalid
 from headgate_service.policy.project_sink import ProjectSinkConfig
 from headgate_service.project_sinks.rules import chosen_fields, running_settings
 from headgate_service.project_sinks.secrets import RevealedSecrets
@@ -97,7 +98,7 @@ class ProjectSinkChanges:
         try:
             if not fault:
                 settings = running_settings(sink, self._rules, lambda secret: secrets.reveal(project_id, secret))
-            route = None if sink.route is None else Route(sink.route)
+            route = None if sink.route is None else project_route(sink.route)
             fields = None if sink.fields is None else chosen_fields(sink.fields)
         except SecretUnreadable as error:
             fault = f"a secret of it cannot be read, as {error}: deploy it again"

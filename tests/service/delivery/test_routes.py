@@ -10,6 +10,7 @@ from headgate_service.delivery.batch_reader import BatchReader, EventCache
 from headgate_service.log.entry import encode
 from headgate_service.log.position import BLOCK_EVENTS, count_set, filtered_bits, oldest, spans
 from headgate_service.log.reader import Entry
+from headgate_service.model.project_route import project_route
 from headgate_service.model.receipt import Receipt
 from headgate_service.model.route import Route
 from headgate_service.redis.keys import shard_keys
@@ -159,15 +160,27 @@ def test_bits_are_found_where_they_were_put(ordinals, before, count):
 
 
 class LongLog:
-    """A project with many entries of one event."""
+    """A project with many entries of one event, with a name of at least `size` characters."""
+
+    def __init__(self, size: int = 0) -> None:
+        self._size = size
 
     async def read(self, project_id: str, after: str, count: int) -> list[Entry]:
         start = int(after.partition("-")[0])
         return [self._entry(project_id, number) for number in range(start + 1, min(start + count, 20_000) + 1)]
 
     def _entry(self, project_id: str, number: int) -> Entry:
-        (chunk,) = encode(event_pb2.DIALECT_GRPC, [event_pb2.Event(name=f"{number}")])
+        (chunk,) = encode(event_pb2.DIALECT_GRPC, [event_pb2.Event(name=f"{number}".rjust(self._size))])
         return Entry(project_id, f"{number}-0", number, number, number * 10, frozenset(), chunk.payload)
+
+
+async def test_a_projects_route_is_asked_of_few_large_events_before_others_have_their_turn():
+    route = project_route('event.name.matches(".{30}b")')
+    batch_reader = BatchReader(LongLog(size=16_000), Limits(events=500), EventCache(), route)
+    builder = await batch_reader.gather({"prj_a": None}, {"prj_a": oldest(0, 0)})
+    (log_range,) = builder.log_ranges
+    assert builder.full
+    assert 1 <= log_range.last <= 3
 
 
 @pytest.mark.parametrize("source", ["false", 'event.name.endsWith("000")'])

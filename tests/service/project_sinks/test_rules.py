@@ -63,6 +63,8 @@ def test_a_sink_that_asks_for_nothing_special_has_no_faults():
         ({"route": "properties.list.all(x, properties.list.exists(y, x == y))"}, "route"),
         ({"route": "properties.list.\n//\n map (x, x).size() > 1"}, "route"),
         ({"route": 'r"\\" == "" && properties.list.all(x, x == "")'}, "route"),
+        ({"route": '"""\\"""" == "" || properties.list.all(x, x == "")'}, "route"),
+        ({"route": " || ".join(["properties.s.matches(properties.p)"] * 25)}, "route"),
         ({"route": "true" + " || true" * 200}, "route"),
         ({"fields": {"include": ["nothing"]}}, "fields"),
         ({"whenFull": "drop"}, "whenFull"),

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from headgate.v1 import event_pb2
@@ -16,7 +17,9 @@ from headgate_service.delivery.project_sinks import NOTHING, ProjectSinks
 from headgate_service.deploys.deploys import Deploys
 from headgate_service.directory.project import Project, living_project
 from headgate_service.errors import ControlDbUnavailable, SinkUnknown
+from headgate_service.model.route import Route
 from headgate_service.policy.policy import Policy
+from headgate_service.project_sinks import rules as project_sink_rules
 from headgate_service.project_sinks.secrets import ProjectSecrets
 from headgate_service.project_sinks.serving import ActiveProjectSinks, SinksOf
 from headgate_service.project_sinks.source import ProjectSinkChanges
@@ -65,6 +68,14 @@ async def control(tmp_path: Path) -> AsyncIterator[Control]:
         await control.projects.create_project(slug)
     yield control
     await database.close()
+
+
+async def test_a_route_that_an_earlier_release_took_is_a_fault_of_its_sink_alone(control: Control):
+    with mock.patch.object(project_sink_rules, "project_route", Route):
+        await control.deploy("shop", hook(route="properties.s.matches(properties.p)"), hook("other"))
+    ((slow, other),) = [sinks for sinks in (await control.changes().load(NOTHING)).sinks.values() if sinks]
+    assert "this release cannot read it: gives matches() a pattern that is not a constant" in slow.fault
+    assert (slow.config.route, other.fault) == (None, "")
 
 
 async def test_a_deploy_a_roll_back_and_an_end_are_learnt_of_once_each(control: Control):
@@ -147,7 +158,7 @@ def project(slug: str, *sinks: dict[str, Any]) -> Project:
     return Project(f"prj_{slug}", slug, slug, "org", 1, None, None, deploy_version=1, policy=policy)
 
 
-def test_the_service_knows_own_sinks_and_which_of_them_refuse():
+async def test_the_service_knows_own_sinks_and_which_of_them_refuse():
     shop = project("shop", hook(route='event.name == "a"'), hook("strict", whenFull="refuse"))
     blog = project("blog", hook())
     directory: Any = Known(shop, blog)
@@ -156,8 +167,8 @@ def test_the_service_knows_own_sinks_and_which_of_them_refuse():
     assert [refusing(shop.id), refusing(blog.id)] == [["jsonl", "shop/strict"], ["jsonl"]]
     every = SinksOf(directory, operators)
     assert every(shop.id) == ["jsonl", "crm", "shop/orders", "shop/strict"]
-    assert every.reached(shop.id, [event_pb2.Event(name="b")]) == ["jsonl", "crm", "shop/strict"]
-    assert every.reached(shop.id, [event_pb2.Event(name="a")]) == every(shop.id)
+    assert await every.reached(shop.id, [event_pb2.Event(name="b")]) == ["jsonl", "crm", "shop/strict"]
+    assert await every.reached(shop.id, [event_pb2.Event(name="a")]) == every(shop.id)
     assert SinksOf(directory, operators, ActiveProjectSinks(allowed=False))(shop.id) == ["jsonl", "crm"]
 
 
