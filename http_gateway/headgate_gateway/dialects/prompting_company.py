@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from ada_url import normalize_url
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
@@ -15,6 +16,7 @@ from headgate_gateway.dialects.json_schema import JsonSchema, escaped
 from headgate_gateway.dialects.moment import rfc3339
 from headgate_gateway.dialects.refusals import MAX_DETAILS, Cause, Refusals, Refused, Row
 from headgate_gateway.http import origin as session_cookie
+from headgate_gateway.http import strict_json
 from headgate_gateway.http.origin import same_origin
 from headgate_gateway.http.rejection import Rejection
 
@@ -143,10 +145,15 @@ class PromptingCompany:
         faults = [Fault(None, path, message) for path, message in _SCHEMA.violations(value)]
         if (message := document.oversize(value, inbound.body)) is not None:
             faults.append(Fault(None, "", message))
+        href = "" if faults else normalize_url(value["page"]["href"])
+        # Each character that is percent-encoded becomes three.
+        if len(href) > strict_json.MAX_STRING_BYTES:
+            message = f"is over {strict_json.MAX_STRING_BYTES} bytes where it is serialised"
+            faults.append(Fault(None, "/page/href", message))
         if faults:
             raise Unparsable(Rejection.INVALID, faults, credential=credential, project=project, refused=1)
         request = ingest_service_pb2.GatheredRequest(each=True)
-        _write(value, request.entry.events.add())
+        _write(value, href, request.entry.events.add())
         return Parsed(request, credential, project)
 
     def accepted(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> Answer:
@@ -195,7 +202,7 @@ def _credential(headers: Mapping[str, str]) -> str:
     return f"session:{session}" if session else ""
 
 
-def _write(value: dict[str, Any], event: event_pb2.Event) -> None:
+def _write(value: dict[str, Any], href: str, event: event_pb2.Event) -> None:
     event.name = value["event"]
     event.event_id = value.get("eventId", "")
     moment = rfc3339(value["occurredAt"]) if "occurredAt" in value else None
@@ -206,6 +213,9 @@ def _write(value: dict[str, Any], event: event_pb2.Event) -> None:
     event.anonymous_id = value.get("anonymousId") or ""
     document.name_person(event)
     _copy(value["page"], _PAGE, event.page)
+    event.page.href = href
+    if (sent := value["page"]["href"]) != href:
+        event.page.sent_href = sent
     _copy(value.get("request"), _REFERRER, event.page)
     _copy(value.get("request"), _REQUEST, event.request)
     _copy(value.get("sdk"), _SDK, event.sdk)
@@ -220,7 +230,6 @@ def _copy(given: dict[str, Any] | None, fields: Mapping[str, str], message: Mess
 
 
 _PAGE = {
-    "href": "href",
     "domain": "domain",
     "pathname": "path",
     "title": "title",

@@ -65,6 +65,7 @@ FIELDS = (
     _F("page.title", store="page_title", flat="page_title", query=("$title",)),
     _F("page.canonical_url", store="page_canonical_url", flat="canonical_url", query=("$canonical_url",)),
     _F("page.referrer", store="page_referrer", query=("$referrer",), personal=True),
+    _F("page.sent_href", personal=True),
     _F("request.user_agent", store="user_agent", flat="user_agent", query=("$user_agent",), personal=True),
     _F("request.client_ip", store="client_ip", query=("$ip",), personal=True),
     _F("request.method", store="method", flat="request_method", few=True),

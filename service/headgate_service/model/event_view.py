@@ -135,6 +135,9 @@ def _drop(event: event_pb2.Event, path: Sequence[str]) -> None:
     elif path[0] in _PARTS and event.HasField(path[0]):
         part = getattr(event, path[0])
         part.ClearField(path[1])
+        if path == ["page", "href"]:
+            # The same, as the client wrote it.
+            part.ClearField("sent_href")
         if not part.ListFields():
             event.ClearField(path[0])
 

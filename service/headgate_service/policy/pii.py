@@ -1,7 +1,7 @@
 """Personal data out of events: dropped, hashed or masked before anything is written anywhere."""
 
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -79,6 +79,7 @@ MAX_HASHED = 1_000
 
 _DISTINCT = CanonicalField.of("distinct_id")
 _ADDRESS = CanonicalField.of("request.client_ip")
+_HREF, _SENT_HREF = "page.href", "page.sent_href"
 # Whom `distinct_id` is a copy of, where the client did not name anybody: a rule on the one must hold for the copy.
 _PEOPLE = frozenset({"user_id", "anonymous_id", "session_id"})
 
@@ -107,7 +108,7 @@ class Pii:
     def __init__(self, rules: Sequence[PiiRule], ip: IpRule, hash_key: bytes) -> None:
         self._hash_key = hash_key
         self._ip = ip
-        self._canonical = [self._applied(rule) for rule in rules if not _in_properties(rule)]
+        self._canonical = [self._applied(rule) for rule in _with_sent(rules) if not _in_properties(rule)]
         self._inner: list[tuple[tuple[str, ...], PiiAction]] = []
         self._whole: list[PiiAction] = []
         for rule in rules:
@@ -204,6 +205,17 @@ def _change(action: PiiAction, hashed: Change) -> Change:
 
 def _masked(_: Any) -> str:
     return MASK
+
+
+def _with_sent(rules: Sequence[PiiRule]) -> Iterator[PiiRule]:
+    """What a rule hides of an address must not be read where the address stands as the client wrote it. There a part
+    may hide behind a spelling, such as a line feed in a name: all of it goes."""
+    for rule in rules:
+        yield rule
+        if rule.path == _HREF:
+            yield PiiRule(_SENT_HREF, rule.action)
+        elif url_of(rule.path) == _HREF:
+            yield PiiRule(_SENT_HREF, PiiAction.DROP)
 
 
 def _in_properties(rule: PiiRule) -> bool:

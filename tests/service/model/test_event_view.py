@@ -36,6 +36,12 @@ def names(seen: event_pb2.Event) -> set[str]:
     return {found.name for found, _ in seen.ListFields()}
 
 
+def test_an_address_that_is_excluded_is_gone_as_it_was_sent_too():
+    one = event()
+    one.page.sent_href = "https://example.com"
+    assert Fields(exclude=("page.href",)).of(one).page == event_pb2.Page(referrer="https://other.example/")
+
+
 def test_without_a_choice_everything_is_seen():
     assert Fields().of(event()) == event()
 

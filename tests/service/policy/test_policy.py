@@ -249,6 +249,23 @@ def test_a_part_of_an_address_can_be_ruled(path: str, action: str, before: str, 
 
 
 @pytest.mark.parametrize(
+    ("rules", "kept"),
+    [
+        ([("page.href.query.token", "drop")], ""),
+        ([("page.href.fragment", "mask")], ""),
+        ([("page.href", "mask")], "***"),
+        ([("page.href", "drop")], ""),
+        ([("page.referrer", "drop")], "https://a/b?to\nken=1"),
+    ],
+)
+def test_what_is_hidden_of_an_address_is_hidden_as_it_was_sent_too(rules: list[tuple[str, str]], kept: str):
+    one = event()
+    one.page.href, one.page.sent_href = "https://a/b?token=1", "https://a/b?to\nken=1"
+    policy(pii=[{"path": path, "action": action} for path, action in rules]).judge(one)
+    assert one.page.sent_href == kept
+
+
+@pytest.mark.parametrize(
     ("rule", "before", "after"),
     [
         ("keep", "203.0.113.77", "203.0.113.77"),

@@ -70,20 +70,22 @@ class Event(_message.Message):
     def __init__(self, event_id: _Optional[str] = ..., name: _Optional[str] = ..., occur_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., project_id: _Optional[str] = ..., user_id: _Optional[str] = ..., distinct_id: _Optional[str] = ..., anonymous_id: _Optional[str] = ..., session_id: _Optional[str] = ..., page: _Optional[_Union[Page, _Mapping]] = ..., request: _Optional[_Union[Request, _Mapping]] = ..., sdk: _Optional[_Union[Sdk, _Mapping]] = ..., experiment: _Optional[_Union[Experiment, _Mapping]] = ..., campaign: _Optional[_Union[Campaign, _Mapping]] = ..., test: _Optional[bool] = ..., dialect: _Optional[_Union[Dialect, str]] = ..., sample_weight: _Optional[float] = ..., properties_json: _Optional[bytes] = ..., properties: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class Page(_message.Message):
-    __slots__ = ("href", "domain", "path", "title", "canonical_url", "referrer")
+    __slots__ = ("href", "domain", "path", "title", "canonical_url", "referrer", "sent_href")
     HREF_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     CANONICAL_URL_FIELD_NUMBER: _ClassVar[int]
     REFERRER_FIELD_NUMBER: _ClassVar[int]
+    SENT_HREF_FIELD_NUMBER: _ClassVar[int]
     href: str
     domain: str
     path: str
     title: str
     canonical_url: str
     referrer: str
-    def __init__(self, href: _Optional[str] = ..., domain: _Optional[str] = ..., path: _Optional[str] = ..., title: _Optional[str] = ..., canonical_url: _Optional[str] = ..., referrer: _Optional[str] = ...) -> None: ...
+    sent_href: str
+    def __init__(self, href: _Optional[str] = ..., domain: _Optional[str] = ..., path: _Optional[str] = ..., title: _Optional[str] = ..., canonical_url: _Optional[str] = ..., referrer: _Optional[str] = ..., sent_href: _Optional[str] = ...) -> None: ...
 
 class Request(_message.Message):
     __slots__ = ("user_agent", "client_ip", "method")
