@@ -91,6 +91,11 @@ class Metrics:
             "Accepted events that do not fit the schema which their project's policy watches.",
             ("dialect",),
         )
+        self._replaced = Tally(
+            "headgate_gateway_replaced_surrogates",
+            "Lone surrogates in accepted requests that were replaced by U+FFFD.",
+            ("dialect",),
+        )
         self._refusals = Tally(
             "headgate_gateway_refusals",
             "Requests that were refused whole, by cause.",
@@ -102,7 +107,15 @@ class Metrics:
             (),
             _GATHERED,
         )
-        for counted in (self._requests, self._seconds, self._events, self._warnings, self._refusals, self._gathered):
+        for counted in (
+            self._requests,
+            self._seconds,
+            self._events,
+            self._warnings,
+            self._replaced,
+            self._refusals,
+            self._gathered,
+        ):
             self.registry.register(counted)
         self.in_flight = 0
         in_flight = Gauge(
@@ -121,6 +134,9 @@ class Metrics:
 
     def warned(self, dialect: str, events: int) -> None:
         self._warnings.counts[(dialect,)] += events
+
+    def replaced(self, dialect: str, surrogates: int) -> None:
+        self._replaced.counts[(dialect,)] += surrogates
 
     def refused(self, dialect: str, cause: str) -> None:
         self._refusals.counts[dialect, cause] += 1

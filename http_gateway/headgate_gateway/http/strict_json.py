@@ -31,6 +31,10 @@ class Malformed(ValueError):
 
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# An escaped surrogate; the group is there where it is a pair's first and the second follows.
+_ESCAPED_SURROGATE = re.compile(
+    rb"(?<!\\)(?:\\\\)*\\u[dD](?:[89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[c-fC-F][0-9a-fA-F]{2})"
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TRUNCATED = {"$truncated": True}
 
@@ -45,6 +49,11 @@ def loads(body: bytes) -> object:
     if isinstance(value, dict | list) and _brackets(body) > MAX_DEPTH:
         _cut_below(value, MAX_DEPTH)
     return value
+
+
+def lone_surrogates(body: bytes) -> int:
+    """How many surrogates of a JSON text have no other half: so many are replaced."""
+    return sum(found[1] is None for found in _ESCAPED_SURROGATE.finditer(body))
 
 
 def loads_unambiguous(body: bytes) -> object:

@@ -19,6 +19,7 @@ from headgate_gateway.http.client_address import Network, client_address
 from headgate_gateway.http.event_json import event_json
 from headgate_gateway.http.headers import rate_headers, retry_after
 from headgate_gateway.http.rejection import Rejection
+from headgate_gateway.http.strict_json import lone_surrogates
 from headgate_gateway.http.worker_thread import WorkerThread, WorkerThreadBusy
 from headgate_gateway.ingest.client import IngestClient, RequestTooLarge, ServiceUnavailable
 from headgate_gateway.metrics import Metrics
@@ -122,9 +123,9 @@ class Ingestion:
         try:
             body = await read_body(headers, receive, self.dialect.max_body_bytes, self._limits, self._side, whole=whole)
             if len(body) > self._limits.inline_bytes:
-                parsed, request = await self._side.run(self._read, caller, body)
+                parsed, request, replaced = await self._side.run(self._read, caller, body)
             else:
-                parsed, request = self._read(caller, body)
+                parsed, request, replaced = self._read(caller, body)
         except BodyFault as fault:
             if fault.cause is Rejection.NOT_JSON:
                 return await self._refuse(self._undecodable(headers, fault), caller)
@@ -141,14 +142,16 @@ class Ingestion:
         except RequestTooLarge as too_large:
             return self.rejected(Unparsable(Rejection.TOO_LARGE, (Fault(None, "body", str(too_large)),)))
         if answer.WhichOneof("answer") == "response":
-            return self._accepted(parsed, answer, dry_run=request.dry_run)
+            return self._accepted(parsed, answer, replaced, dry_run=request.dry_run)
         return self._refused(answer.refusal, answer.limits)
 
-    def _read(self, caller: _Caller, body: bytes) -> tuple[Parsed, ingest_service_pb2.GatheredRequest]:
-        """What the body says and what the service is asked; raises Unparsable. It may run beside the event loop."""
+    def _read(self, caller: _Caller, body: bytes) -> tuple[Parsed, ingest_service_pb2.GatheredRequest, int]:
+        """What the body says, what the service is asked and how many lone surrogates were replaced; raises Unparsable.
+        It may run beside the event loop."""
         parsed = self.dialect.parse(Inbound(caller.headers, body))
+        replaced = lone_surrogates(body) if b"\\ud" in body or b"\\uD" in body else 0
         try:
-            return parsed, self._gathered(parsed, caller, body)
+            return parsed, self._gathered(parsed, caller, body), replaced
         except Unparsable as unparsable:
             raise _with_credential_of(parsed, unparsable) from None
 
@@ -172,16 +175,20 @@ class Ingestion:
             request.refused_reason = parsed.refused_reason
         return request
 
-    def _accepted(self, parsed: Parsed, answer: ingest_service_pb2.GatheredAnswer, *, dry_run: bool) -> Reply:
+    def _accepted(
+        self, parsed: Parsed, answer: ingest_service_pb2.GatheredAnswer, replaced: int, *, dry_run: bool
+    ) -> Reply:
         response = answer.response
         if not dry_run and not response.replayed:
             self._count(parsed, response)
+            if replaced:
+                self._metrics.replaced(self.dialect.name, replaced)
         worded = self.dialect.accepted(parsed, response)
         headers = rate_headers(response.limits)
         if response.receipt:
             headers["Headgate-Receipt"] = response.receipt
-        if response.warned:
-            headers["Headgate-Warnings"] = str(response.warned)
+        if warnings := response.warned + replaced:
+            headers["Headgate-Warnings"] = str(warnings)
         if dry_run:
             worded = replace(worded, body={**worded.body, "dryRun": dry_run_report(answer, parsed.places)})
         return Reply(worded, headers)

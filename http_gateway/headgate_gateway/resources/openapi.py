@@ -32,7 +32,8 @@ _HEADERS: dict[str, Any] = {
         "schema": {"type": "string"},
     },
     "Headgate-Warnings": {
-        "description": "How many of the events do not fit the schema that the project's policy watches; absent: none.",
+        "description": "How many of the events do not fit the schema that the project's policy watches, and how many "
+        "lone surrogates were replaced; absent: none.",
         "schema": {"type": "integer", "minimum": 1},
     },
     "RateLimit": {

@@ -98,3 +98,13 @@ class TestOversize:
         body = b"[" + b",".join([b"1e15"] * (64 * 1024 // 5 // 5)) + b"]"
         assert not strict_json.may_be_oversize(body[:-10])
         assert strict_json.oversize(strict_json.loads(body)) is None
+
+
+_PIECES = ["\\\\", "\\n", "\\ud83c", "\\uDF89", "\\udfff", "\\u00e9", "u", "d83c", "a", '\\"', "\u00fc", "\\\\ud83c"]
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=12).map("".join))
+def test_lone_surrogates_are_counted_where_they_are_replaced(text):
+    body = f'["{text}"]'.encode()
+    (value,) = json.loads(body)
+    assert strict_json.lone_surrogates(body) == sum("\ud800" <= character <= "\udfff" for character in value)

@@ -278,3 +278,22 @@ async def test_what_a_policy_says_of_events_is_told_in_a_header_and_in_full_in_a
 
 async def test_no_warnings_header_where_nothing_is_warned_of(http):
     assert "headgate-warnings" not in (await http.post("/plain", content=ONE, headers=KEY)).headers
+
+
+async def test_replaced_surrogates_are_counted_and_told(gateway, http, accepting):
+    def judge(request):
+        answer = accepting(request)
+        answer.response.warned = 2
+        return answer
+
+    body = b'{"events":[{"name":"a\\ud83c"},{"name":"\\ud83c\\udf89 \\\\ud83c"},{"name":"\\udf89\\uD83C"}]}'
+    for headers in (KEY, {**KEY, "Headgate-Dry-Run": "1"}):
+        answer = await http.post("/plain", content=body, headers=headers)
+        assert answer.headers["headgate-warnings"] == "3"
+    gateway.client.judge = judge
+    assert (await http.post("/plain", content=body, headers=KEY)).headers["headgate-warnings"] == "5"
+    gateway.client.judge = refusing(outcome_pb2.CAUSE_CREDENTIAL_INVALID)
+    assert "headgate-warnings" not in (await http.post("/plain", content=body, headers=KEY)).headers
+    counted = 'headgate_gateway_replaced_surrogates_total{dialect="plain"} 6.0'
+    assert counted in (await http.get("/metrics")).text
+    assert gateway.client.requests[0].entry.events[0].name == "a\ufffd"
