@@ -170,7 +170,7 @@ class World:
         (usage,) = (await asyncio.to_thread(answered, self.headgate, "usage"))["projects"]
         if usage["used"] != rows["jsonl"]["delivered"]:
             faults.append(f"usage: {usage['used']} were counted and {rows['jsonl']['delivered']} delivered")
-        assert faults == [], self.suffered
+        assert not faults, f"{faults} after {self.suffered}"
         self._report()
         assert await asyncio.to_thread(self.headgate.stop) == 0
 
