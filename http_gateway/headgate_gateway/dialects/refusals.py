@@ -59,7 +59,10 @@ class Refusals:
         limit = refusal.limit
         if refusal.cause == outcome_pb2.CAUSE_TOO_LARGE:
             limit = limit or self._max_body_bytes
-        faults = [Fault(fault.index, fault.field or self._whole, fault.message) for fault in refusal.faults]
+        faults = [
+            Fault(fault.index if fault.HasField("index") else None, fault.field or self._whole, fault.message)
+            for fault in refusal.faults
+        ]
         if refusal.cause == outcome_pb2.CAUSE_INVALID and not faults:
             faults = [Fault(None, self._whole, refusal.message)]
         return self._answer(refusal.cause, Refused(refusal.message, faults, limit, refusal.used))

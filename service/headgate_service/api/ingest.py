@@ -24,7 +24,6 @@ from headgate.v1.ingest_service_pb2_grpc import IngestServiceServicer
 
 from headgate_service.api.rpc_status import refusal_status
 from headgate_service.auth.metadata import bearer_key, metadata_value
-from headgate_service.errors import Fault
 from headgate_service.ingest.pipeline import Ingest, Submission
 from headgate_service.ingest.refusal import Refused
 from headgate_service.model.event_rules import EventFault, stored_form
@@ -69,7 +68,6 @@ class GatheredRequests:
 
 MAX_EVENTS = 1000
 MAX_BYTES = 4 * 1024 * 1024
-MAX_FAULTS = 100
 MAX_IDEMPOTENCY_KEY = 255
 
 _GATEWAY_TOKEN = "headgate-gateway-token"  # noqa: S105 - the metadata's name
@@ -166,7 +164,7 @@ class IngestServicer(IngestServiceServicer):
 def _unfit(request: IngestEventsRequest) -> Refused | None:
     """Why the request cannot be taken, whatever its events are."""
     if not request.events:
-        fault = Fault("events", "must hold at least 1 event")
+        fault = outcome_pb2.EventFault(field="events", message="must hold at least 1 event")
         return Refused.because(outcome_pb2.CAUSE_INVALID, "the request holds no event", faults=(fault,))
     if len(request.events) > MAX_EVENTS:
         return Refused.because(
@@ -179,7 +177,9 @@ def _unfit(request: IngestEventsRequest) -> Refused | None:
         )
     key = request.idempotency_key
     if len(key) > MAX_IDEMPOTENCY_KEY or not all("!" <= character <= "~" for character in key):
-        fault = Fault("idempotency_key", f"must be 1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters")
+        fault = outcome_pb2.EventFault(
+            field="idempotency_key", message=f"must be 1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters"
+        )
         return Refused.because(outcome_pb2.CAUSE_INVALID, "the idempotency key is malformed", faults=(fault,))
     return None
 
@@ -188,7 +188,10 @@ def _refused_whole(request: IngestEventsRequest, faults: dict[int, EventFault]) 
     return Refused.because(
         outcome_pb2.CAUSE_INVALID,
         f"{len(faults)} of {len(request.events)} events are not acceptable, and the request is all or nothing",
-        faults=tuple(_field_fault(index, fault) for index, fault in list(faults.items())[:MAX_FAULTS]),
+        faults=[
+            outcome_pb2.EventFault(index=index, field=fault.field, message=fault.message)
+            for index, fault in faults.items()
+        ],
     )
 
 
@@ -199,10 +202,6 @@ def _request_hash(request: IngestEventsRequest) -> bytes:
 def _faults(request: IngestEventsRequest) -> dict[int, EventFault]:
     found = ((index, stored_form(event)) for index, event in enumerate(request.events))
     return {index: fault for index, fault in found if fault is not None}
-
-
-def _field_fault(index: int, fault: EventFault) -> Fault:
-    return Fault(f"events[{index}].{fault.field}" if fault.field else f"events[{index}]", fault.message)
 
 
 def _with_refused(

@@ -28,7 +28,6 @@ from headgate_service.errors import (
     DeadLetterUnknown,
     DirectoryUnavailable,
     Failure,
-    Fault,
     InvalidArgument,
     KeyRevoked,
     KeyUnknown,
@@ -205,12 +204,12 @@ def refusal_status(refused: Refused) -> Status:
     limited = _QUOTA_SUBJECT.get(refusal.cause)
     numbers = {"limit": str(refusal.limit), "used": str(refusal.used)} if limited else {}
     status = Status(code=GRPC_STATUS[refusal.cause].value[0], message=refusal.message)
+    violations = list(_violations(refusal.faults))
+    if left_out := refusal.faults_left_out + len(refusal.faults) - len(violations):
+        numbers["faults_left_out"] = str(left_out)
+        violations.append(_violation("", f"and {left_out} more, which are not named"))
     _add(status, error_details_pb2.ErrorInfo(reason=refused.reason, domain=DOMAIN, metadata=numbers))
-    if refused.faults:
-        violations = [
-            error_details_pb2.BadRequest.FieldViolation(field=fault.path, description=fault.message)
-            for fault in _first_faults(refused.faults)
-        ]
+    if violations:
         _add(status, error_details_pb2.BadRequest(field_violations=violations))
     if limited:
         violation = error_details_pb2.QuotaFailure.Violation(subject=limited, description=refusal.message)
@@ -220,14 +219,27 @@ def refusal_status(refused: Refused) -> Status:
     return status
 
 
-def _first_faults(faults: Sequence[Fault]) -> Iterator[Fault]:
+def _violations(
+    faults: Sequence[outcome_pb2.EventFault],
+) -> Iterator[error_details_pb2.BadRequest.FieldViolation]:
     """The first faults, as many as a status can bear, which travels in HTTP headers."""
     left = MAX_TOLD_BYTES
-    for index, fault in enumerate(faults):
-        left -= len(fault.path.encode()) + len(fault.message.encode()) + 8
-        if index and left < 0:
+    for number, fault in enumerate(faults):
+        violation = _violation(_path(fault), fault.message)
+        left -= violation.ByteSize() + 4
+        if number and left < 0:
             return
-        yield fault
+        yield violation
+
+
+def _violation(field: str, description: str) -> error_details_pb2.BadRequest.FieldViolation:
+    return error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
+
+
+def _path(fault: outcome_pb2.EventFault) -> str:
+    if not fault.HasField("index"):
+        return fault.field
+    return f"events[{fault.index}].{fault.field}" if fault.field else f"events[{fault.index}]"
 
 
 def bearable(text: str) -> str:

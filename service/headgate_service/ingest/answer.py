@@ -7,14 +7,11 @@ import msgspec
 from headgate.v1 import event_pb2, outcome_pb2
 from headgate.v1.ingest_service_pb2 import IngestEventsResponse
 
-from headgate_service.errors import Fault
 from headgate_service.ingest.refusal import Refused
 from headgate_service.log.append import LogProject, Verdict
 from headgate_service.log.reader import MadeIds, made_event_id, materialise, write_timestamp
 from headgate_service.model.receipt import Receipt, runs
 from headgate_service.policy.decision import Decision
-
-MAX_FAULTS = 100
 
 
 class IngestAnswer(msgspec.Struct, frozen=True):
@@ -125,12 +122,12 @@ def add_refusals(response: IngestEventsResponse, events: Sequence[event_pb2.Even
 
 def unfit_request(judged: Decision) -> Refused:
     """The refusal of a request that is all or nothing, with what is wrong with each event that is refused."""
-    told = list(judged.refused.items())[:MAX_FAULTS]
-    refused = Refused.because(
+    return Refused.because(
         outcome_pb2.CAUSE_INVALID,
         f"{len(judged.refused)} of {judged.events} events do not fit their schema, and the request is all or nothing",
-        faults=tuple(Fault(f"events[{place}].{one.field}", one.message) for place, one in told),
+        faults=[
+            outcome_pb2.EventFault(index=place, field=one.field, message=one.message)
+            for place, one in judged.refused.items()
+        ],
+        event_reason=outcome_pb2.REASON_SCHEMA,
     )
-    for place, one in told:
-        refused.refusal.faults.add(index=place, field=one.field, message=one.message)
-    return refused

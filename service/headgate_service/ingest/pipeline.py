@@ -124,8 +124,7 @@ class Ingest:
         try:
             answer = await self._append(submission, caller)
         except Refused as refused:
-            # Faults of events are those of schemas: what the API's own rules refuse does not come here.
-            why = reason_name(outcome_pb2.REASON_SCHEMA) if refused.refusal.faults else refused.reason
+            why = reason_name(refused.event_reason) if refused.event_reason else refused.reason
             self._count_refused(submission, caller, why, len(submission.events) + submission.refused)
             raise
         if submission.refused and not answer.response.replayed:

@@ -122,7 +122,28 @@ async def test_all_or_nothing_refuses_the_whole_and_names_every_fault(service, r
     details["BadRequest"].Unpack(bad)
     assert (code, info.reason, info.domain) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID", "headgate")
     assert [violation.field for violation in bad.field_violations] == ["events[1].name", "events[2].name"]
+    assert "faults_left_out" not in info.metadata
     assert await stored(redis, service.project_id) == []
+
+
+async def test_a_refusal_says_how_many_faults_it_does_not_name(service):
+    request = IngestEventsRequest(events=[event_pb2.Event()] * 250, all_or_nothing=True)
+    _, info, details = await refusal(service.ingest.IngestEvents(request, metadata=service.bearer()))
+    bad = error_details_pb2.BadRequest()
+    details["BadRequest"].Unpack(bad)
+    *named, rest = bad.field_violations
+    assert [violation.field for violation in named] == [f"events[{index}].name" for index in range(len(named))]
+    left_out = 250 - len(named)
+    assert (rest.field, rest.description) == ("", f"and {left_out} more, which are not named")
+    assert info.metadata["faults_left_out"] == str(left_out)
+
+    (answer,) = [
+        one
+        async for one in service.ingest.StreamEvents(
+            iter([StreamEventsRequest(request=request)]), metadata=service.bearer()
+        )
+    ]
+    assert (len(answer.refusal.faults), answer.refusal.faults_left_out) == (100, 150)
 
 
 @pytest.mark.parametrize(
@@ -251,6 +272,23 @@ async def test_a_stream_answers_each_message_and_goes_on_after_a_refusal(service
     assert [answer.WhichOneof("answer") for answer in answers] == ["response", "refusal", "response"]
     assert answers[1].refusal.cause == outcome_pb2.CAUSE_INVALID
     assert [e.name for e in await stored(redis, service.project_id)] == ["a", "b"]
+
+
+async def test_a_refusal_in_a_stream_names_the_fields_at_fault(service):
+    messages = [
+        IngestEventsRequest(),
+        IngestEventsRequest(events=events("a"), idempotency_key="white space"),
+        IngestEventsRequest(events=[*events("a"), event_pb2.Event()], all_or_nothing=True),
+    ]
+    stream = service.ingest.StreamEvents(
+        iter([StreamEventsRequest(request=message) for message in messages]), metadata=service.bearer()
+    )
+    refusals = [answer.refusal async for answer in stream]
+    named = [
+        [(fault.index if fault.HasField("index") else None, fault.field) for fault in one.faults] for one in refusals
+    ]
+    assert named == [[(None, "events")], [(None, "idempotency_key")], [(1, "name")]]
+    assert all(fault.message for one in refusals for fault in one.faults)
 
 
 async def test_a_dry_run_stores_nothing(service, redis):

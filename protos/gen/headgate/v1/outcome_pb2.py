@@ -26,27 +26,27 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19headgate/v1/outcome.proto\x12\x0bheadgate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa6\x02\n\x0b\x45ventResult\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12.\n\x07outcome\x18\x02 \x01(\x0e\x32\x14.headgate.v1.OutcomeR\x07outcome\x12+\n\x06reason\x18\x03 \x01(\x0e\x32\x13.headgate.v1.ReasonR\x06reason\x12\x19\n\x08\x65vent_id\x18\x04 \x01(\tR\x07\x65ventId\x12=\n\x0creceive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0breceiveTime\x12\x14\n\x05\x66ield\x18\x06 \x01(\tR\x05\x66ield\x12\x18\n\x07message\x18\x07 \x01(\tR\x07message\x12\x1a\n\x08warnings\x18\x08 \x03(\tR\x08warnings\"\xe4\x01\n\x07Refusal\x12(\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\x12.headgate.v1.CauseR\x05\x63\x61use\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12:\n\x0bretry_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\nretryAfter\x12\x14\n\x05limit\x18\x04 \x01(\x03R\x05limit\x12\x12\n\x04used\x18\x05 \x01(\x03R\x04used\x12/\n\x06\x66\x61ults\x18\x06 \x03(\x0b\x32\x17.headgate.v1.EventFaultR\x06\x66\x61ults\"R\n\nEventFault\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12\x14\n\x05\x66ield\x18\x02 \x01(\tR\x05\x66ield\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\"`\n\nLimitState\x12\'\n\x04rate\x18\x01 \x01(\x0b\x32\x13.headgate.v1.WindowR\x04rate\x12)\n\x05month\x18\x02 \x01(\x0b\x32\x13.headgate.v1.WindowR\x05month\"\x96\x01\n\x06Window\x12\x14\n\x05limit\x18\x01 \x01(\x03R\x05limit\x12\x12\n\x04used\x18\x02 \x01(\x03R\x04used\x12\x31\n\x06length\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06length\x12/\n\x05reset\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x05reset*y\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_ACCEPTED\x10\x01\x12\x15\n\x11OUTCOME_DUPLICATE\x10\x02\x12\x13\n\x0fOUTCOME_DROPPED\x10\x03\x12\x13\n\x0fOUTCOME_REFUSED\x10\x04*\xde\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x12\n\x0eREASON_INVALID\x10\x01\x12\x14\n\x10REASON_TOO_LARGE\x10\x02\x12\x18\n\x14REASON_BATCH_REFUSED\x10\x03\x12\x11\n\rREASON_SCHEMA\x10\x04\x12\x12\n\x0eREASON_SAMPLED\x10\x05\x12\x17\n\x13REASON_SWITCHED_OFF\x10\x06\x12\x1e\n\x1aREASON_IGNORED_ENVIRONMENT\x10\x07\x12\x18\n\x14REASON_NOT_AN_OBJECT\x10\x08*\xf0\x02\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43\x41USE_CREDENTIAL_MISSING\x10\x01\x12\x1c\n\x18\x43\x41USE_CREDENTIAL_INVALID\x10\x02\x12\x19\n\x15\x43\x41USE_CREDENTIAL_KIND\x10\x03\x12\x17\n\x13\x43\x41USE_SCOPE_MISSING\x10\x04\x12\x1b\n\x17\x43\x41USE_PROJECT_FORBIDDEN\x10\x05\x12\x16\n\x12\x43\x41USE_PROJECT_GONE\x10\x06\x12\x1a\n\x16\x43\x41USE_ORIGIN_FORBIDDEN\x10\x07\x12\x11\n\rCAUSE_INVALID\x10\x08\x12\x13\n\x0f\x43\x41USE_TOO_LARGE\x10\t\x12\x1e\n\x1a\x43\x41USE_IDEMPOTENCY_MISMATCH\x10\n\x12\x16\n\x12\x43\x41USE_RATE_LIMITED\x10\x0b\x12\x18\n\x14\x43\x41USE_QUOTA_EXCEEDED\x10\x0c\x12\x15\n\x11\x43\x41USE_UNAVAILABLE\x10\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19headgate/v1/outcome.proto\x12\x0bheadgate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa6\x02\n\x0b\x45ventResult\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12.\n\x07outcome\x18\x02 \x01(\x0e\x32\x14.headgate.v1.OutcomeR\x07outcome\x12+\n\x06reason\x18\x03 \x01(\x0e\x32\x13.headgate.v1.ReasonR\x06reason\x12\x19\n\x08\x65vent_id\x18\x04 \x01(\tR\x07\x65ventId\x12=\n\x0creceive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0breceiveTime\x12\x14\n\x05\x66ield\x18\x06 \x01(\tR\x05\x66ield\x12\x18\n\x07message\x18\x07 \x01(\tR\x07message\x12\x1a\n\x08warnings\x18\x08 \x03(\tR\x08warnings\"\x8c\x02\n\x07Refusal\x12(\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\x12.headgate.v1.CauseR\x05\x63\x61use\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12:\n\x0bretry_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\nretryAfter\x12\x14\n\x05limit\x18\x04 \x01(\x03R\x05limit\x12\x12\n\x04used\x18\x05 \x01(\x03R\x04used\x12/\n\x06\x66\x61ults\x18\x06 \x03(\x0b\x32\x17.headgate.v1.EventFaultR\x06\x66\x61ults\x12&\n\x0f\x66\x61ults_left_out\x18\x07 \x01(\x05R\rfaultsLeftOut\"a\n\nEventFault\x12\x19\n\x05index\x18\x01 \x01(\x05H\x00R\x05index\x88\x01\x01\x12\x14\n\x05\x66ield\x18\x02 \x01(\tR\x05\x66ield\x12\x18\n\x07message\x18\x03 \x01(\tR\x07messageB\x08\n\x06_index\"`\n\nLimitState\x12\'\n\x04rate\x18\x01 \x01(\x0b\x32\x13.headgate.v1.WindowR\x04rate\x12)\n\x05month\x18\x02 \x01(\x0b\x32\x13.headgate.v1.WindowR\x05month\"\x96\x01\n\x06Window\x12\x14\n\x05limit\x18\x01 \x01(\x03R\x05limit\x12\x12\n\x04used\x18\x02 \x01(\x03R\x04used\x12\x31\n\x06length\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06length\x12/\n\x05reset\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x05reset*y\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_ACCEPTED\x10\x01\x12\x15\n\x11OUTCOME_DUPLICATE\x10\x02\x12\x13\n\x0fOUTCOME_DROPPED\x10\x03\x12\x13\n\x0fOUTCOME_REFUSED\x10\x04*\xde\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x12\n\x0eREASON_INVALID\x10\x01\x12\x14\n\x10REASON_TOO_LARGE\x10\x02\x12\x18\n\x14REASON_BATCH_REFUSED\x10\x03\x12\x11\n\rREASON_SCHEMA\x10\x04\x12\x12\n\x0eREASON_SAMPLED\x10\x05\x12\x17\n\x13REASON_SWITCHED_OFF\x10\x06\x12\x1e\n\x1aREASON_IGNORED_ENVIRONMENT\x10\x07\x12\x18\n\x14REASON_NOT_AN_OBJECT\x10\x08*\xf0\x02\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43\x41USE_CREDENTIAL_MISSING\x10\x01\x12\x1c\n\x18\x43\x41USE_CREDENTIAL_INVALID\x10\x02\x12\x19\n\x15\x43\x41USE_CREDENTIAL_KIND\x10\x03\x12\x17\n\x13\x43\x41USE_SCOPE_MISSING\x10\x04\x12\x1b\n\x17\x43\x41USE_PROJECT_FORBIDDEN\x10\x05\x12\x16\n\x12\x43\x41USE_PROJECT_GONE\x10\x06\x12\x1a\n\x16\x43\x41USE_ORIGIN_FORBIDDEN\x10\x07\x12\x11\n\rCAUSE_INVALID\x10\x08\x12\x13\n\x0f\x43\x41USE_TOO_LARGE\x10\t\x12\x1e\n\x1a\x43\x41USE_IDEMPOTENCY_MISMATCH\x10\n\x12\x16\n\x12\x43\x41USE_RATE_LIMITED\x10\x0b\x12\x18\n\x14\x43\x41USE_QUOTA_EXCEEDED\x10\x0c\x12\x15\n\x11\x43\x41USE_UNAVAILABLE\x10\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headgate.v1.outcome_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTCOME']._serialized_start=970
-  _globals['_OUTCOME']._serialized_end=1091
-  _globals['_REASON']._serialized_start=1094
-  _globals['_REASON']._serialized_end=1316
-  _globals['_CAUSE']._serialized_start=1319
-  _globals['_CAUSE']._serialized_end=1687
+  _globals['_OUTCOME']._serialized_start=1025
+  _globals['_OUTCOME']._serialized_end=1146
+  _globals['_REASON']._serialized_start=1149
+  _globals['_REASON']._serialized_end=1371
+  _globals['_CAUSE']._serialized_start=1374
+  _globals['_CAUSE']._serialized_end=1742
   _globals['_EVENTRESULT']._serialized_start=108
   _globals['_EVENTRESULT']._serialized_end=402
   _globals['_REFUSAL']._serialized_start=405
-  _globals['_REFUSAL']._serialized_end=633
-  _globals['_EVENTFAULT']._serialized_start=635
-  _globals['_EVENTFAULT']._serialized_end=717
-  _globals['_LIMITSTATE']._serialized_start=719
-  _globals['_LIMITSTATE']._serialized_end=815
-  _globals['_WINDOW']._serialized_start=818
-  _globals['_WINDOW']._serialized_end=968
+  _globals['_REFUSAL']._serialized_end=673
+  _globals['_EVENTFAULT']._serialized_start=675
+  _globals['_EVENTFAULT']._serialized_end=772
+  _globals['_LIMITSTATE']._serialized_start=774
+  _globals['_LIMITSTATE']._serialized_end=870
+  _globals['_WINDOW']._serialized_start=873
+  _globals['_WINDOW']._serialized_end=1023
 # @@protoc_insertion_point(module_scope)

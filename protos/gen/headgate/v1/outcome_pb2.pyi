@@ -97,20 +97,22 @@ class EventResult(_message.Message):
     def __init__(self, index: _Optional[int] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[_Union[Reason, str]] = ..., event_id: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., field: _Optional[str] = ..., message: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Refusal(_message.Message):
-    __slots__ = ("cause", "message", "retry_after", "limit", "used", "faults")
+    __slots__ = ("cause", "message", "retry_after", "limit", "used", "faults", "faults_left_out")
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     RETRY_AFTER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     USED_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     cause: Cause
     message: str
     retry_after: _duration_pb2.Duration
     limit: int
     used: int
     faults: _containers.RepeatedCompositeFieldContainer[EventFault]
-    def __init__(self, cause: _Optional[_Union[Cause, str]] = ..., message: _Optional[str] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limit: _Optional[int] = ..., used: _Optional[int] = ..., faults: _Optional[_Iterable[_Union[EventFault, _Mapping]]] = ...) -> None: ...
+    faults_left_out: int
+    def __init__(self, cause: _Optional[_Union[Cause, str]] = ..., message: _Optional[str] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limit: _Optional[int] = ..., used: _Optional[int] = ..., faults: _Optional[_Iterable[_Union[EventFault, _Mapping]]] = ..., faults_left_out: _Optional[int] = ...) -> None: ...
 
 class EventFault(_message.Message):
     __slots__ = ("index", "field", "message")
