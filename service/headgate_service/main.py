@@ -60,7 +60,8 @@ from headgate_service.errors import RedisUnavailable
 from headgate_service.ingest.core import IngestCore
 from headgate_service.log.client_memory import ClientMemory
 from headgate_service.log.tail import LogTail, Watchers
-from headgate_service.process import freeze_gc, write_owner_file
+from headgate_service.owner_file import write_owner_file
+from headgate_service.process import freeze_gc
 from headgate_service.project_sinks.secrets import ProjectSecrets, encrypt_anew
 from headgate_service.project_sinks.serving import ActiveProjectSinks
 from headgate_service.projects.cleanup import Cleanup, StoredEvents

@@ -1,9 +1,9 @@
 """The folder that holds everything one Headgate keeps, and its lock."""
 
 import base64
-import contextlib
 import fcntl
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -11,6 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from headgate_service.owner_file import make_owner_file
+
+from headgate_cli.settings.reader import SettingsInvalid
+
+# What each file that is made once holds, and what its loss means.
+FORMS = {
+    "owner": (re.compile(r"[0-9a-f]{32}"), "delivery then begins some 10 seconds later, once"),
+    "secrets.key": (
+        re.compile(r"[A-Za-z0-9+/]{43}=(\s*,\s*[A-Za-z0-9+/]{43}=)*"),
+        "the secrets of projects' own sinks must then be deployed again",
+    ),
+    "store.key": (re.compile(r"[\w-]{43}"), "the store then has another password"),
+}
 # The processes of a killed `up` finish what they are writing before they end.
 ORPHANS_DEADLINE = 60.0
 
@@ -57,13 +70,7 @@ class DataDir:
 
     def store_key(self) -> str:
         """The embedded store's password, made at the first call; its file is its owner's."""
-        file = self.path / "store.key"
-        try:
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
-                new.write(secrets.token_urlsafe(32))
-        except FileExistsError:
-            pass
-        return file.read_text()
+        return self._kept("store.key", lambda: secrets.token_urlsafe(32))
 
     @property
     def database_url(self) -> str:
@@ -86,29 +93,31 @@ class DataDir:
 
     def secrets_key(self) -> str:
         """What secrets of projects' sinks are encrypted with, where no setting says it: made at the first call."""
-        file = self.path / "secrets.key"
-        if not file.exists():
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            draft = self.path / f".secrets.key.{secrets.token_hex(8)}"
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
-                new.write(base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
-                new.flush()
-                os.fsync(new.fileno())
-            # Another process may make one at the same time: whichever is there first stays, and is whole.
-            with contextlib.suppress(FileExistsError):
-                os.link(draft, file)
-            draft.unlink()
-        return file.read_text().strip()
+        return self._kept("secrets.key", lambda: base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
 
     def owner(self) -> str:
         """A name for what runs here, made at the first call: no other data directory has it."""
-        file = self.path / "owner"
-        try:
-            with file.open("x") as new:
-                new.write(secrets.token_hex(16))
-        except FileExistsError:
-            pass
-        return file.read_text()
+        return self._kept("owner", lambda: secrets.token_hex(16))
+
+    def check(self) -> None:
+        """Read what was made here. Raises SettingsInvalid where a file of it is no longer what it was made as."""
+        for name in FORMS:
+            if (self.path / name).exists():
+                self._read(name)
+
+    def _kept(self, name: str, make: Callable[[], str]) -> str:
+        make_owner_file(self.path / name, make)
+        return self._read(name)
+
+    def _read(self, name: str) -> str:
+        form, without = FORMS[name]
+        text = (self.path / name).read_text(encoding="utf-8", errors="replace").strip()
+        if form.fullmatch(text) is None:
+            raise SettingsInvalid(
+                f"{self.path / name} is {'damaged' if text else 'empty'}: put its copy of a backup back, or delete it "
+                f"({without})"
+            )
+        return text
 
 
 class DataDirLock:

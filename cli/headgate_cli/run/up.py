@@ -119,6 +119,7 @@ def up(settings: Settings, data_dir: DataDir) -> None:
     data_dir.make()
     lock = DataDirLock(data_dir)
     lock.take()
+    data_dir.check()
     embedded = None if settings.redis.url else EmbeddedRedis(data_dir.path, str(int(settings.redis.max_memory)))
     children: list[Child] = []
     if embedded is not None:

@@ -30,7 +30,7 @@ from headgate_service.model.ids import make_id
 from headgate_service.model.key import FreshKey, KeyKind, RandomBytes, random_text
 from headgate_service.model.principal import Role
 from headgate_service.model.rate_limit import RateLimit
-from headgate_service.process import write_owner_file
+from headgate_service.owner_file import write_owner_file
 from headgate_service.projects.keyring import Keyring
 
 DEFAULT = "default"

@@ -12,7 +12,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from headgate_service.process import freeze_gc, write_owner_file
+from headgate_service.owner_file import write_owner_file
+from headgate_service.process import freeze_gc
 from headgate_service.store.config import MIB, Config
 from headgate_service.store.engine import Engine
 from headgate_service.store.metrics import StoreMetrics
