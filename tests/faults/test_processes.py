@@ -15,7 +15,7 @@ PROCESSES = ("gateway", "service", "forwarder", "redis")
 async def test_process_faults(short_dir: Path, seed: int, rounds) -> None:  # type: ignore[no-untyped-def]
     async with World.make(short_dir, seed) as world:
         await world.start()
-        await world.suffer(draw(Random(seed), PROCESSES, rounds(6)))
+        await world.suffer(draw(Random(seed), PROCESSES, rounds(4)))
         await world.settle()
 
 
@@ -23,5 +23,5 @@ async def test_process_faults(short_dir: Path, seed: int, rounds) -> None:  # ty
 async def test_process_faults_with_a_store(short_dir: Path, seed: int, rounds) -> None:  # type: ignore[no-untyped-def]
     async with World.make(short_dir, seed, store=True) as world:
         await world.start()
-        await world.suffer(draw(Random(seed), (*PROCESSES, "store", "store"), rounds(3)))
+        await world.suffer(draw(Random(seed), (*PROCESSES, "store", "store"), rounds(2)))
         await world.settle()

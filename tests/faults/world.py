@@ -110,19 +110,27 @@ class World:
             self._load_task = asyncio.create_task(self.load.run())
 
     async def suffer(self, faults: Sequence[Fault]) -> None:
-        """One after the other, each under load and until events flow again and the books balance."""
+        """One after the other, each under load."""
         for fault in faults:
             await self.until_flowing()
-            await asyncio.sleep(self.random.random())
-            self.suffered.append(repr(fault))
-            began = time.monotonic()
-            await fault.strike(self)
-            assert self.headgate.process is not None
-            if self.headgate.process.poll() is not None:
-                await self.start()
-            await self.until_flowing()
-            self.say(f"{time.monotonic() - began:.1f} s after {self.suffered[-1]}")
-            self.assert_balance(await asyncio.to_thread(answered, self.headgate, "sinks", "status"))
+            await self.wait(self.random.random())
+            await self.strike(fault)
+
+    async def strike(self, fault: Fault) -> None:
+        """Suffer it now, until events flow again and the books balance."""
+        self.suffered.append(repr(fault))
+        began = time.monotonic()
+        await fault.strike(self)
+        assert self.headgate.process is not None
+        if self.headgate.process.poll() is not None:
+            await self.start()
+        await self.until_flowing()
+        self.say(f"{time.monotonic() - began:.1f} s after {self.suffered[-1]}")
+        self.assert_balance(await asyncio.to_thread(answered, self.headgate, "sinks", "status"))
+
+    async def wait(self, seconds: float) -> None:
+        """Let the load run on."""
+        await asyncio.sleep(seconds)
 
     def say(self, what: str) -> None:
         """For who watches with `pytest -s`."""
@@ -132,6 +140,18 @@ class World:
         """Until more is acknowledged than is by now."""
         enough = len(self.oracle.acknowledged) + FLOWING
         await self.until(lambda: len(self.oracle.acknowledged) >= enough, "events are acknowledged again")
+
+    async def until_stalled(self) -> None:
+        """Until nothing was acknowledged for a second."""
+        seen = [-1, 0.0]
+
+        def stalled() -> bool:
+            count, now = len(self.oracle.acknowledged), time.monotonic()
+            if count != seen[0]:
+                seen[:] = count, now
+            return now - seen[1] > 1
+
+        await self.until(stalled, "nothing is acknowledged any more")
 
     async def until(self, condition: Callable[[], bool], what: str, seconds: float = RECOVERY_SECONDS) -> None:
         ends = time.monotonic() + seconds
@@ -149,6 +169,7 @@ class World:
 
     async def settle(self) -> None:
         """Load on until the run counts, end the load, let all be delivered, and judge."""
+        self.load.pause /= 4
         await self.until(lambda: len(self.oracle.acknowledged) > LEAST_ACKNOWLEDGED, "enough is acknowledged", 300)
         self.load.stopping = True
         assert self._load_task is not None
