@@ -110,6 +110,12 @@ async def serve_until(stopped: asyncio.Event, config: Config) -> None:
     parts = await Parts.build(config, database, stopped)
     first = FirstStart(config.first_start_file, config.owner_email, parts.users, parts.passwords, secrets.token_bytes)
     await parts.projects.ensure_default(first.deliver)
+    if not first.whole():
+        _log.error(
+            "the first start's file is empty or damaged: put its copy of a backup back, or delete it, and make what is "
+            "missing with `headgate key create` and `headgate user password`",
+            file=str(config.first_start_file),
+        )
     await _run(parts)
     await parts.close()
 

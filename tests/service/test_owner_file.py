@@ -46,3 +46,14 @@ def test_what_is_there_stays(tmp_path: Path, done: list[str]) -> None:
     make_owner_file(tmp_path / "b", lambda: "second")
     assert (tmp_path / "b").read_text() == "first"
     assert done == []
+
+
+@pytest.mark.parametrize("write", [write_owner_file, lambda path, text: make_owner_file(path, lambda: text)])
+def test_a_disk_that_fails_leaves_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable) -> None:
+    def fail(handle: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        write(tmp_path / "a", "text")
+    assert list(tmp_path.iterdir()) == []

@@ -3,8 +3,6 @@
 import http.client
 import ipaddress
 import json
-import os
-import secrets
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -15,6 +13,7 @@ from typing import Any, NoReturn
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 from headgate_gateway.app_api.operation import Operation
+from headgate_service.owner_file import write_owner_file
 
 from headgate_cli.api.admin_socket import fail
 
@@ -56,14 +55,8 @@ def read_login(file: Path) -> Login | None:
 
 def write_login(file: Path, login: Login) -> None:
     """Keeps a login for its owner only. Raises OSError."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     kept = {"url": login.url, "accessToken": login.token, "email": login.email, "expiresAt": login.expires_at}
-    # Never open to others, and whole at every moment.
-    unfinished = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
-    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        json.dump(kept, out)
-    unfinished.replace(file)
+    write_owner_file(file, kept)
 
 
 # Longer than the gateway waits for the service, whose words are better than a timeout's.

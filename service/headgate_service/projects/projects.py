@@ -1,5 +1,6 @@
 """Projects: how they come to be, change and end."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -271,3 +272,12 @@ class FirstStart:
         keys = {key.kind.value: key.text for key in made.keys}
         project = {"id": made.project.id, "slug": made.project.slug}
         write_owner_file(self._file, {"project": project, "keys": keys, "owner": owner})
+
+    def whole(self) -> bool:
+        """Whether the file is as it was written, or not there: whoever has read it deletes it."""
+        try:
+            return bool({"project", "keys", "owner"} <= json.loads(self._file.read_bytes()).keys())
+        except OSError:
+            return True
+        except (ValueError, AttributeError):
+            return False

@@ -30,6 +30,11 @@ class Config:
     answer_bytes: int = 256 * MIB
     drain: float = 10.0
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where others would be let in without a password."""
+        if self.host is not None and not self.password:
+            raise ValueError("the store's address is open to whoever reaches it: it needs a password")
+
     @property
     def query_memory(self) -> int:
         return self.memory // 2

@@ -136,6 +136,20 @@ def test_keys_and_events_are_kept_over_a_restart(start: Callable[..., Up]) -> No
     again = start()
     assert store(again.wait_ready(), json.loads(first)["keys"]["test"]) == 200
     assert (up.data_dir / "first-start.json").read_text() == first
+    assert "first-start.json" not in up.log
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
+def test_a_damaged_file_of_the_first_start_is_said_and_stops_nothing(start: Callable[..., Up], text: str) -> None:
+    up = start()
+    up.wait_ready()
+    assert up.end() == 0
+    file = up.data_dir / "first-start.json"
+    file.write_text(text)
+    again = start()
+    assert readiness(again.wait_ready()) == 200
+    assert re.search(rf"the first start's file is empty or damaged.*file={file}", up.log)
+    assert file.read_text() == text
 
 
 def test_a_second_one_is_refused_by_the_pid_of_the_first(start: Callable[..., Up]) -> None:

@@ -3,9 +3,11 @@
 import asyncio
 import gzip
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import aiohttp
 import clickhouse_connect
@@ -14,6 +16,7 @@ import pytest
 import zstandard
 from clickhouse_connect.driver.exceptions import DatabaseError
 from headgate_service.store.client import QueryRefused, QueryTooLarge, QueryTooSlow, Store, StoreUnavailable
+from headgate_service.store.config import Config
 from headgate_service.store.http_coding import ENCODERS, BodyBroken, BodyTooLarge, CodingUnknown, decoded
 from headgate_service.store.statement import read_statement
 
@@ -65,6 +68,23 @@ def test_the_unmodified_client_of_clickhouse_works(own_store: Callable):
     with pytest.raises(DatabaseError):
         one.insert("t", [[1, "c"]], column_names=["a", "nope"])
     assert one.query("SELECT 1").summary["read_rows"] == "1"
+
+
+def test_an_address_without_a_password_is_not_served(tmp_path: Path):
+    with pytest.raises(ValueError, match="password"):
+        Config(folder=tmp_path, socket=tmp_path / "s", host="127.0.0.1", password="")
+    assert Config(folder=tmp_path, socket=tmp_path / "s").host is None
+
+
+@pytest.mark.parametrize("left", [0, 10])
+def test_a_password_file_that_was_cut_short_opens_no_port(own_store: Callable, left: int):
+    store = own_store('[store]\naddress = "127.0.0.1:0"\n')
+    store.kill()
+    os.truncate(store.folder / "store.key", left)
+    with pytest.raises(
+        pytest.fail.Exception, match=f"headgate: {store.folder / 'store.key'} is .*: put its copy of a backup back"
+    ):
+        store.start()
 
 
 async def test_a_query_runs_on_several_cores(queries: Store):
