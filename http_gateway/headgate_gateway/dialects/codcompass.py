@@ -67,6 +67,8 @@ class Codcompass:
     _refusals = Refusals(_ROWS, MAX_BODY_BYTES)
 
     def parse(self, inbound: Inbound) -> Parsed:
+        if len(inbound.body) > document.FEW_BYTES and (count := document.too_many(inbound.body)):
+            raise Unparsable(Rejection.TOO_LARGE, refused=count, limit=document.MAX_EVENTS)
         if (usual := usual_request(inbound.body)) is not None:
             return Parsed(usual, _person(inbound.headers))
         envelope = document.read(inbound.body)

@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import orjson
 from headgate.v1 import event_pb2
 
 from headgate_gateway.dialects.dialect import Fault, Unparsable
 from headgate_gateway.http import strict_json
+from headgate_gateway.http.json_structure import elements
 from headgate_gateway.http.rejection import Rejection
 
 MAX_EVENTS = 10_000
 """Events in one request, of the APIs that name no lower number themselves."""
+FEW_BYTES = 2 * MAX_EVENTS
+"""A body of no more has not so many."""
 
 
 def read(body: bytes, *, credential: str | None = None, project: str = "") -> Any:
@@ -21,6 +25,33 @@ def read(body: bytes, *, credential: str | None = None, project: str = "") -> An
     except strict_json.Malformed as malformed:
         fault = Fault(None, "body", str(malformed))
         raise Unparsable(Rejection.NOT_JSON, [fault], credential=credential, project=project) from malformed
+
+
+def too_many(body: bytes) -> int:
+    """How many events a request holds, where it is more than MAX_EVENTS, counted before anything is built; 0 where so
+    many objects and arrays are not in it. They are the elements of the outermost array, or of the array `events` of the
+    outermost object.
+    """
+    if body.count(b"{") + body.count(b"[") <= MAX_EVENTS:
+        return 0
+    try:
+        events = bytes(_outline(body).get("events", b""))
+    except msgspec.MsgspecError:
+        # An array, or what no decoder but a patient one reads: then the longest array within it counts.
+        events = body
+    count = elements(events)
+    return count if count > MAX_EVENTS else 0
+
+
+def text_of(body: bytes, field: str) -> str:
+    """A text that stands beside so many events; empty where there is none."""
+    try:
+        return msgspec.json.decode(_outline(body).get(field, b'""'), type=str)
+    except msgspec.MsgspecError:
+        return ""
+
+
+_outline = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def oversize(event: object, body: bytes) -> str | None:

@@ -73,6 +73,8 @@ class RealAnalytics:
 
     def parse(self, inbound: Inbound) -> Parsed:
         header = inbound.headers.get("x-api-key", "")
+        if len(inbound.body) > document.FEW_BYTES and (count := document.too_many(inbound.body)):
+            raise _wrong_number(count, header or document.text_of(inbound.body, "apiKey"))
         if header and (usual := usual_request(inbound.body)) is not None:
             return Parsed(usual, header, all_or_nothing=True)
         root = document.read(inbound.body, credential=header)
@@ -84,8 +86,7 @@ class RealAnalytics:
         if isinstance(values, Fault):
             raise Unparsable(Rejection.INVALID, [values], credential=key)
         if not 1 <= len(values) <= MAX_EVENTS:
-            fault = Fault(None, "events", f"must hold 1 to {MAX_EVENTS} events, not {len(values)}")
-            raise Unparsable(Rejection.INVALID, [fault], credential=key, refused=len(values))
+            raise _wrong_number(len(values), key)
         request = ingest_service_pb2.GatheredRequest()
         events = request.entry.events
         for value in values:
@@ -118,6 +119,13 @@ class RealAnalytics:
             },
             "schemas": {"RealAnalyticsEvent": _EVENT},
         }
+
+
+def _wrong_number(count: int, key: str) -> Unparsable:
+    if not key:
+        return Unparsable(Rejection.CREDENTIAL_MISSING, credential="")
+    fault = Fault(None, "events", f"must hold 1 to {MAX_EVENTS} events, not {count}")
+    return Unparsable(Rejection.INVALID, [fault], credential=key, refused=count)
 
 
 def _values(root: object) -> list[Any] | Fault:

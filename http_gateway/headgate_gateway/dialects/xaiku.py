@@ -90,6 +90,9 @@ class Xaiku:
         header = inbound.headers.get("x-public-key", "")
         if header:
             _require_public(header)
+        if len(inbound.body) > document.FEW_BYTES and (count := document.too_many(inbound.body)):
+            key = header or _require_public(document.text_of(inbound.body, "pkey"))
+            raise Unparsable(Rejection.TOO_LARGE, credential=key, refused=count, limit=document.MAX_EVENTS)
         envelope = document.read(inbound.body, credential=header)
         envelope = envelope if isinstance(envelope, dict) else {}
         key = header or _require_public(envelope.get("pkey"))

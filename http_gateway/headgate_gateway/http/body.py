@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from headgate_gateway.http.content_encoding import ACCEPT_ENCODING, Corrupt, Inflated, decoder
+from headgate_gateway.http.json_structure import MAX_VALUES, TooManyValues, ValueLimit
 from headgate_gateway.http.rejection import Rejection
 from headgate_gateway.http.worker_thread import WorkerThread
 
@@ -59,8 +60,8 @@ class BodyLimits:
 class BodyFault(Exception):
     """The body is not taken.
 
-    `unread`: the client may still be sending it. `limit` is the limit in bytes that it is over, `headers` say what
-    would be taken instead.
+    `unread`: the client may still be sending it. `limit` is the limit, in bytes or values, that it is over, `headers`
+    say what would be taken instead.
     """
 
     cause: Rejection
@@ -105,11 +106,16 @@ async def read_body(
     decoded_limit = wire_limit * limits.inflation
     try:
         if _may_be_large(headers, wire, limits):
-            return await side.run(decode, wire, decoded_limit)
-        return decode(wire, decoded_limit)
+            return await side.run(decode, wire, decoded_limit, ValueLimit().add)
+        if len(wire) <= MAX_VALUES and "content-encoding" not in headers:
+            return decode(wire, decoded_limit)
+        return decode(wire, decoded_limit, ValueLimit().add)
     except Inflated:
         message = f"the body decodes to more than {decoded_limit} bytes"
         raise BodyFault(Rejection.TOO_LARGE, message, unread=False, limit=decoded_limit) from None
+    except TooManyValues:
+        message = f"the body holds more than {MAX_VALUES} values"
+        raise BodyFault(Rejection.TOO_LARGE, message, unread=False, limit=MAX_VALUES) from None
     except Corrupt as corrupt:
         message = f"the body cannot be decompressed: {corrupt}"
         raise BodyFault(Rejection.NOT_JSON, message, unread=False) from None

@@ -1,6 +1,7 @@
 """The rules that hold for every API: what is malformed, and what is too large."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -168,6 +169,45 @@ def test_ten_thousand_events_are_the_most(dialect: Dialect) -> None:
     answer = dialect.rejected(unparsable)
     assert answer.body == (expected if dialect.name == "codcompass" else expected | {"limit": 10_000})
     assert answer.status == 413
+
+
+FLOOD = b"{}," * 300_000 + b"{}"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS[:3], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'{"events":[', b"]}"),
+        (b'{"ev\\u0065nts":[', b'],"timestamp":"2026-02-03T15:30:00.000Z"}'),
+        (b'{"pkey":"pk_live_b","apiKey":"pk_live_b","events":[', b"]}"),
+        (b'{"events":[', b'],"more":"\\ud83c"}'),
+    ],
+    ids=["plain", "escaped", "key-in-body", "mended"],
+)
+def test_too_many_events_are_counted_before_anything_is_built(dialect: Dialect, before: bytes, after: bytes) -> None:
+    body = before + FLOOD + after
+    headers = {} if b"pk_live_b" in body else HEADERS[dialect.name]
+    tracemalloc.start()
+    try:
+        with pytest.raises(Unparsable) as raised:
+            dialect.parse(Inbound(headers, body))
+        # Three hundred thousand objects are over 20 MiB.
+        assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+    cause = Rejection.INVALID if dialect.name == "realanalytics" else Rejection.TOO_LARGE
+    assert (raised.value.cause, raised.value.refused) == (cause, 300_001)
+    keys = {"codcompass": None} if headers else {"codcompass": None, "xaiku": "pk_live_b", "realanalytics": "pk_live_b"}
+    assert raised.value.credential == keys.get(dialect.name, "pk_live_1")
+
+
+def test_other_arrays_are_no_events() -> None:
+    many = [[]] * 20_000
+    body = json.dumps({"events": [EVENTS["xaiku"](1)], "more": many}).encode()
+    assert len(DIALECTS[1].parse(_inbound(DIALECTS[1], body)).events) == 1
+    body = json.dumps(EVENTS["realanalytics"](1) | {"more": many[:12_000]}).encode()
+    assert len(DIALECTS[2].parse(_inbound(DIALECTS[2], body)).events) == 1
 
 
 def test_api_3_has_its_own_most_events() -> None:

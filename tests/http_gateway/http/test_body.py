@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import tracemalloc
 import zlib
 
 import brotli
@@ -221,3 +222,29 @@ async def test_a_connection_serves_one_request_after_another(gateway):
     request = head(f"Content-Length: {len(ONE)}", close=False) + ONE
     answer = await gateway.raw(request + request + head(f"Content-Length: {len(ONE)}") + ONE)
     assert answer.count(b"HTTP/1.1 200 ") == 3
+
+
+@pytest.mark.parametrize("path", ["/api/analytics", "/api/v1/analytics", "/", "/api/v1/analytics/events"])
+@pytest.mark.parametrize(
+    "flood",
+    [
+        b'{"events":[' + b"{}," * 6_900_000 + b"{}]}",
+        b'{"events":[{"type":"a","payload":{"list":[' + b"[]," * 6_900_000 + b"[]]}}]}",
+        b"[" + b"{}," * 6_900_000 + b"{}]",
+    ],
+    ids=["events", "values", "array"],
+)
+async def test_millions_of_values_in_a_small_body_take_no_memory(gateway, http, path, flood):
+    # Those of API 1 are within its bytes, those of the others over theirs, too.
+    small = gzip.compress(flood)
+    assert len(small) < 64 * 1024
+    del flood
+    headers = {"content-encoding": "gzip", "x-public-key": "pk_live_x", "x-api-key": "pk_live_x"}
+    tracemalloc.start()
+    try:
+        answer = await http.post(path, content=small, headers=headers)
+        assert tracemalloc.get_traced_memory()[1] < 32 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+    assert answer.status_code == 413
+    assert gateway.client.requests == []

@@ -61,6 +61,24 @@ def test_a_bomb_never_inflates_past_the_cap(kind):
 
 
 @every
+def test_it_stops_where_its_watch_does(kind):
+    class Enough(Exception):
+        pass
+
+    seen = []
+
+    def watch(piece):
+        seen.append(len(piece))
+        if sum(seen) > 2_000_000:
+            raise Enough
+
+    found = decoder(kind.split()[0])
+    with pytest.raises(Enough):
+        found(SQUEEZE[kind](bytes(20_000_000)), 30_000_000, watch)
+    assert sum(seen) < 4_000_000
+
+
+@every
 def test_truncated_data_is_corrupt(kind):
     squeezed = SQUEEZE[kind](DATA)
     for end in (0, 1, 2, 5, len(squeezed) // 2, len(squeezed) - 1):
