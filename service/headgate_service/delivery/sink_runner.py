@@ -13,7 +13,7 @@ import structlog
 from headgate_sinks import Batch, Limits, Misconfigured, Outcome, Place, Result, WhenFull
 from headgate_sinks.sdk.host import Broken, Loaded, load
 
-from headgate_service.delivery.attempt import MAX_ERROR_CHARACTERS, checked, make_sink
+from headgate_service.delivery.attempt import bounded, checked, cut, make_sink
 from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.in_process_sink import InProcessSink
 from headgate_service.delivery.observers import Observers
@@ -168,7 +168,7 @@ class SinkRunner:
         if self._sink is None:
             return Misconfigured(self.status.last_error)
         if not self._sink.known.is_set():
-            return await self._sink.write(batch)
+            return checked(await self._sink.write(batch), len(batch.events))
         if self._slots is None:
             self._slots = WriteSlots(max(1, self._sink.spec.concurrency))
         async with self._slots.taken(alone):
@@ -179,7 +179,9 @@ class SinkRunner:
 
     async def check(self) -> Outcome:
         """Never raises but when cancelled."""
-        return Misconfigured(self.status.last_error) if self._sink is None else await self._sink.check()
+        if self._sink is None:
+            return Misconfigured(self.status.last_error)
+        return checked(await self._sink.check(), 0)
 
     async def close(self) -> None:
         if self._sink is not None:
@@ -190,11 +192,12 @@ class SinkRunner:
         if state is State.RUNNING:
             self._troubles.pop(shard, None)
         else:
-            self._troubles[shard] = (state, error[:MAX_ERROR_CHARACTERS])
+            self._troubles[shard] = (state, cut(error))
         self._show()
 
     def _note_broken(self, broken: Broken | None) -> None:
         """None: it is no more."""
+        broken = bounded(broken) if broken is not None else None
         from_the_start = broken is not None and self._broken is None and not self.known.is_set()
         if broken is not None and broken != self._broken:
             _log.error("sink is broken", sink=self.name, reason=broken.reason, details=broken.details)

@@ -11,6 +11,7 @@ from headgate.v1 import plugin_pb2
 from headgate_sinks import Spec
 from headgate_sinks.sdk.host import Broken
 
+from headgate_service.delivery.attempt import bounded
 from headgate_service.delivery.plugin_worker.channel import FrameUnreadable, described, frame, receive_frame
 from headgate_service.delivery.plugin_worker.process import COMMAND, step_back, without_own
 
@@ -56,5 +57,5 @@ def _inspect(use: str, seconds: float) -> Spec | Broken:
     except DecodeError as error:
         return Broken(use, f"the plugin of the sink {use!r} could not be loaded: {error}")
     if answer.WhichOneof("answer") == "broken":
-        return Broken(use, answer.broken.reason, answer.broken.details)
+        return bounded(Broken(use, answer.broken.reason, answer.broken.details))
     return described(answer.description)[0]

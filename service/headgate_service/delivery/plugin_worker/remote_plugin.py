@@ -9,6 +9,7 @@ from headgate.v1 import plugin_pb2
 from headgate_sinks import SecretMissing
 from headgate_sinks.sdk.host import Broken
 
+from headgate_service.delivery.attempt import cut
 from headgate_service.delivery.plugin_worker.isolated_sink import IsolatedSink
 from headgate_service.delivery.plugin_worker.process import WorkerEnded, without_own
 from headgate_service.delivery.plugin_worker.supervised_worker import Isolation, SupervisedWorker
@@ -63,7 +64,7 @@ class RemotePlugin:
             reason = str(error) or "it does not load"
             raise SecretMissing(f"the plugin {self.name!r} was not there to resolve a secret: {reason}") from None
         if secret.missing:
-            raise SecretMissing(secret.missing)
+            raise SecretMissing(cut(secret.missing))
         return secret.value if secret.HasField("value") else None
 
     def _tell(self, what: plugin_pb2.PluginObserve) -> None:

@@ -10,6 +10,7 @@ from headgate.v1 import plugin_pb2
 from headgate_sinks import Misconfigured, Outcome, Retry, WhenFull
 from headgate_sinks.sdk.host import Broken
 
+from headgate_service.delivery.attempt import bounded
 from headgate_service.delivery.backoff import Backoff
 from headgate_service.delivery.plugin_worker.process import WorkerEnded, WorkerProcess
 
@@ -107,7 +108,8 @@ class SupervisedWorker:
             answer = await process.call(plugin_pb2.PluginRequest(setup=self._setup), self._isolation.load)
             if answer.WhichOneof("answer") == "broken":
                 self.when_full = _WHEN_FULL.get(answer.broken.when_full)
-                return answer.broken.reason, Broken(use, answer.broken.reason, answer.broken.details)
+                broken = bounded(Broken(use, answer.broken.reason, answer.broken.details))
+                return broken.reason, broken
             self.description, self.process = answer.description, process
             self._on_broken(None)
             self.known.set()
