@@ -1,10 +1,12 @@
 """The gateway as a process: its own interpreter, real sockets, real signals."""
 
 import asyncio
+import itertools
 import json
 import pickle
 import signal
 import socket
+import struct
 import sys
 from dataclasses import replace
 
@@ -13,9 +15,9 @@ import pytest
 from headgate_gateway.config import Config, networks
 
 RUN = """
-import asyncio, pickle, sys
+import pickle, sys, uvloop
 from headgate_gateway.main import serve
-asyncio.run(serve(pickle.load(sys.stdin.buffer)))
+uvloop.run(serve(pickle.load(sys.stdin.buffer)))
 """
 
 
@@ -67,6 +69,29 @@ async def test_sigterm_lets_requests_in_progress_end(launch, gateway_config, ser
         service.gate.set()
         assert (await asked).status_code == 200
     assert await asyncio.wait_for(process.wait(), 20) == 0
+
+
+POST = b"POST /api/analytics HTTP/1.1\r\nHost: x\r\nContent-Length: 25\r\n\r\n" + b'{"events":[{"type":"a"}]}'
+
+
+SENT_BEFORE_A_RESET = (POST, POST * 4, POST * 3 + POST[:60], POST * 2 + b"rubbish\r\n\r\n", POST[:100])
+
+
+async def test_clients_that_reset_leave_no_traceback(launch, gateway_config):
+    process, url = await launch(gateway_config)
+    port = httpx.URL(url).port
+    for turn, sent in itertools.product(range(30), SENT_BEFORE_A_RESET):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(sent)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            # From at once to after the first answers.
+            await asyncio.sleep(turn / 5000)
+    async with httpx.AsyncClient(base_url=url) as http:
+        assert (await http.get("/livez")).status_code == 200
+    process.send_signal(signal.SIGTERM)
+    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    assert b"Traceback" not in errors
+    assert b"rror" not in errors
 
 
 async def test_an_occupied_port_is_named(gateway_config):

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, cast
 
 import pytest
-from headgate_gateway.http_server.connection import BufferedTransport
+from headgate_gateway.http_server.buffered_transport import BufferedTransport
 
 
 class Recorder:
