@@ -361,6 +361,9 @@ def test_what_is_not_finite_is_null_and_noted(filled):
         ]
     groups = ask(type="breakdown", breakdown="distinct_id", metric={"agg": "sum", "property": "x"})
     assert [(row["key"], row["value"]) for row in groups["results"]] == [("b", 5), ("a", None)]
+    series = ask(type="timeseries", interval="day", metric={"agg": "sum", "property": "x"})
+    assert [series["results"][0]["total"], *(bar["value"] for bar in series["results"][0]["data"])] == [None, 0, None]
+    assert [note["path"] for note in series["meta"]["notes"]] == ["results[0].total", "results[0].data[1].value"]
     assert "notes" not in ask(metric={"agg": "max", "property": "x"})["meta"]
 
 

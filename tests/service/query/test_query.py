@@ -305,6 +305,14 @@ def test_comparisons(dates, compare, expected):
     assert (query.clock.text(query.compared.start), query.clock.text(query.compared.end)) == expected
 
 
+def test_a_skipped_day_is_no_period_to_compare_with():
+    """There was no 30th of December."""
+    dates = {"start": "2011-12-31", "end": "2011-12-31", "timezone": "Pacific/Apia"}
+    query = parsed(SERIES | {"interval": "day", "dateRange": dates, "compare": "previous_period"})
+    assert query.buckets is not None
+    assert [query.clock.text(start) for start in query.buckets.compared] == ["2011-12-29T00:00:00-10:00"]
+
+
 def test_months_are_compared_with_months():
     request = SERIES | {"interval": "month", "dateRange": {"start": "2026-01-01", "end": "2026-03-31"}}
     query = parsed(request | {"compare": "previous_period"})
