@@ -30,8 +30,8 @@ class Column:
     read: Callable[[event_pb2.Event], Any]
 
 
-KEY = ("project_id", "event_id")
-"""The columns that name an event."""
+KEY = ("project_id", "event_id", "receive_time")
+"""The columns that name an event: after 24 hours a client's id may come again, as another event."""
 
 
 def event_row(event: event_pb2.Event) -> tuple[Any, ...]:

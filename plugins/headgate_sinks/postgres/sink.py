@@ -1,7 +1,8 @@
 """The `postgres` sink: a row per event in a table of PostgreSQL.
 
 A batch is one transaction: its id goes into a ledger, its events are copied into a temporary table and inserted from
-there. A batch whose id is in the ledger is answered from it; an event whose id is in the table is not inserted again.
+there. A batch whose id is in the ledger is answered from it; an event that is in the table, by project, id and receive
+time, is not inserted again.
 """
 
 import asyncio
@@ -10,14 +11,25 @@ import re
 import ssl
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from headgate.v1 import event_pb2
 from pydantic import Field, SecretStr
 
 from headgate_sinks import hookimpl
-from headgate_sinks.formats.event_row import COLUMNS, event_row
-from headgate_sinks.postgres.table import COLUMNS_OF, EMPTY_STAGE, MAY_CREATE, MAY_INSERT, OPENING, STAGE, EventTable
+from headgate_sinks.formats.event_row import COLUMNS, KEY, event_row
+from headgate_sinks.postgres.table import (
+    COLUMNS_OF,
+    EMPTY_STAGE,
+    MAY_CREATE,
+    MAY_INSERT,
+    OLD_KEY,
+    OPENING,
+    STAGE,
+    UNIQUE_BY_ID,
+    EventTable,
+)
 from headgate_sinks.sdk.sink import (
     Batch,
     Config,
@@ -43,6 +55,7 @@ _TABLE_LOOKED_AT_SECONDS = 6 * 3600.0
 # Any number will do, so long as every forwarder takes the same.
 _CREATION_LOCK = 0x6865616467617465
 _NAMES = tuple(column.name for column in COLUMNS)
+_named = itemgetter(*(_NAMES.index(name) for name in KEY))
 _ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 NUL_SHOWN = "\u2400"
 
@@ -84,6 +97,8 @@ class PostgresSink(Sink[PostgresConfig]):
         self._table = EventTable.parse(self.config.table)
         self._preparing = asyncio.Lock()
         self._prepared_until = 0.0
+        # What puts the new key in the place of the old one, where the table has that.
+        self._new_key = ""
         self._pool = await (await self._make_pool())
 
     async def check(self) -> None:
@@ -141,6 +156,8 @@ class PostgresSink(Sink[PostgresConfig]):
                 await self._create(connection)
             else:
                 await self._look_at(connection, self._table)
+            old = await connection.fetchrow(UNIQUE_BY_ID, self._table.quoted)
+            self._new_key = self._table.new_key(*old) if old else ""
             await connection.execute(self._table.forgetting(), _LEDGER_KEPT)
             self._prepared_until = now + _TABLE_LOOKED_AT_SECONDS
 
@@ -196,7 +213,9 @@ class PostgresSink(Sink[PostgresConfig]):
                     await connection.copy_records_to_table(
                         STAGE, schema_name="pg_temp", columns=_NAMES, records=[rows[place] for place in part]
                     )
-                    await connection.execute(self._table.filling())
+                    await connection.execute(self._table.filling(OLD_KEY if self._new_key else KEY))
+                    if self._new_key:
+                        rejected += await self._displaced(connection, rows, part)
             except _driver().PostgresError as error:
                 if not _says_row_is_unfit(error.sqlstate):
                     raise
@@ -206,6 +225,16 @@ class PostgresSink(Sink[PostgresConfig]):
                     middle = len(part) // 2
                     parts += [part[middle:], part[:middle]]
         return rejected
+
+    async def _displaced(
+        self, connection: "Connection", rows: Mapping[int, tuple[Any, ...]], part: Sequence[int]
+    ) -> list[Reject]:
+        """Those of the staged part that the table has no room for: another event has their id."""
+        displaced = {tuple(name) for name in await connection.fetch(self._table.displaced())}
+        if not displaced:
+            return []
+        message = f"the table holds another event of this id and can hold one only; run {self._new_key} and retry"
+        return [Reject((place,), "event_id_taken", message) for place in part if _named(rows[place]) in displaced]
 
 
 def postgres_row(event: event_pb2.Event) -> tuple[Any, ...]:

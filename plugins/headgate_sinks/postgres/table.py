@@ -1,6 +1,6 @@
 """The tables of a postgres sink, and the statements that make, widen and fill them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from headgate_sinks.formats.event_row import COLUMNS, KEY, Column
@@ -16,7 +16,8 @@ TYPES = {
     "json": "jsonb",
 }
 _NAMES = ", ".join(f'"{column.name}"' for column in COLUMNS)
-_KEY = ", ".join(f'"{name}"' for name in KEY)
+OLD_KEY = KEY[:2]
+"""The key of tables that earlier versions made. It has no room for an id that comes again after a day."""
 
 OPENING = f"""
 SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
@@ -31,6 +32,18 @@ COLUMNS_OF = """
 SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
 """
 """The names of a table's columns; none where there is no such table. $1: the quoted name."""
+
+UNIQUE_BY_ID = """
+SELECT i.indexrelid::regclass::text, c.conname::text FROM pg_index AS i
+LEFT JOIN pg_constraint AS c ON c.conindid = i.indexrelid AND c.conrelid = i.indrelid AND c.contype IN ('p', 'u')
+WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL
+    AND i.indnkeyatts = 2 AND ARRAY(
+        SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place)
+        JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+        WHERE k.place <= i.indnkeyatts ORDER BY 1
+    ) = ARRAY['event_id', 'project_id'] LIMIT 1
+"""
+"""The index, and its constraint, that lets a table hold one event per project and id. $1: the quoted name."""
 
 MAY_INSERT = "SELECT has_table_privilege(current_user, to_regclass($1), 'INSERT')"
 
@@ -69,7 +82,7 @@ class EventTable:
         """Makes both tables where they are not."""
         columns = ", ".join(_definition(column, new=True) for column in COLUMNS)
         return (
-            f"CREATE TABLE IF NOT EXISTS {self.quoted} ({columns}, PRIMARY KEY ({_KEY}));\n"
+            f"CREATE TABLE IF NOT EXISTS {self.quoted} ({columns}, PRIMARY KEY ({_listed(KEY)}));\n"
             f"CREATE TABLE IF NOT EXISTS {self.ledger} (batch_id text PRIMARY KEY,"
             " write_time timestamptz NOT NULL DEFAULT now(), events integer NOT NULL, rejected jsonb)"
         )
@@ -102,12 +115,30 @@ class EventTable:
         """Removes batches from the ledger that were written more than the interval $1 ago."""
         return f"DELETE FROM {self.ledger} WHERE write_time < now() - $1::interval"  # noqa: S608
 
-    def filling(self) -> str:
-        """Inserts what is in the stage, but for the events that the table has."""
+    def filling(self, key: Sequence[str]) -> str:
+        """Inserts what is in the stage, but for the events that the table has by `key`."""
         return (
             f"INSERT INTO {self.quoted} ({_NAMES}) SELECT {_NAMES} FROM pg_temp.{STAGE}"  # noqa: S608
-            f" ON CONFLICT ({_KEY}) DO NOTHING"
+            f" ON CONFLICT ({_listed(key)}) DO NOTHING"
         )
+
+    def displaced(self) -> str:
+        """The names of the staged events in whose place, by OLD_KEY, the table has another event."""
+        names = ", ".join(f"s.{name}" for name in KEY)
+        return (
+            f"SELECT {names} FROM pg_temp.{STAGE} AS s"  # noqa: S608
+            f" JOIN {self.quoted} AS t USING ({_listed(OLD_KEY)}) WHERE t.receive_time IS DISTINCT FROM s.receive_time"
+        )
+
+    def new_key(self, index: str, constraint: str | None) -> str:
+        """The statements that put KEY in the place of OLD_KEY."""
+        if constraint is None:
+            return f"DROP INDEX {index}; CREATE UNIQUE INDEX ON {self.quoted} ({', '.join(KEY)});"
+        return f'ALTER TABLE {self.quoted} DROP CONSTRAINT "{constraint}", ADD PRIMARY KEY ({", ".join(KEY)});'
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def _definition(column: Column, *, new: bool) -> str:
