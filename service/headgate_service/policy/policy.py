@@ -16,7 +16,8 @@ from headgate_service.policy.compiled_config import CompiledConfig, EventRule, O
 from headgate_service.policy.config_faults import pointer
 from headgate_service.policy.paths import PROPERTIES, CanonicalField, holds_more, url_of, values
 from headgate_service.policy.pii import Pii, PiiRule, hash_key_of
-from headgate_service.policy.property_schema import PropertySchema, SchemaInvalid, patterns_in
+from headgate_service.policy.property_schema import PropertySchema, patterns_in
+from headgate_service.policy.schema_cost import SchemaInvalid
 
 _WHOLE = 2**64
 
