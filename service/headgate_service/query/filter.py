@@ -74,8 +74,8 @@ class Key:
 
 
 def parse_key(value: object, path: str) -> Key:
-    """Raises QueryInvalid."""
-    name = text(value, path, MAX_KEY_CHARACTERS)
+    """Raises QueryInvalid. A property may have the empty name."""
+    name = "" if value == "" else text(value, path, MAX_KEY_CHARACTERS)
     if name in _COLUMNS:
         kind, column = _COLUMNS[name]
         return Key(name, kind, column)

@@ -134,6 +134,9 @@ class Reading:
         return f"multiIf({cases}, {last})"
 
     def _any(self, path: str) -> str:
+        if not path:
+            # The only name that the engine does not take as one.
+            return "getSubcolumn(properties, '')"
         return self._binder.column(f"properties.{path}")
 
     def _typed(self, path: str, kind: str) -> str:
@@ -146,7 +149,7 @@ def _nothing(kind: str) -> str:
 
 
 def _path(place: tuple[str, ...]) -> str:
-    return ".".join(part.replace(".", "%2E") for part in place)
+    return ".".join(part.replace("%", "%25").replace(".", "%2E") for part in place)
 
 
 Bound = TypeVar("Bound", str, int, float)

@@ -30,6 +30,7 @@ HOSTILE = [
     b"", b"[1]", b'"s"', b"null", b'{"x',
     b'{"u":"\\ud800"}', b'{"f":1e300,"g":1e-320}', b'{"x":NaN}', b'{"x":1e999}', b"\xff",
     b"{" + b",".join(b'"k%d":%d' % (n, n) for n in range(2000)) + b"}",
+    b"{" + b",".join(b'"%%%d":"%%%d"' % (n, n) for n in range(2000)) + b"}",
 ]  # fmt: skip
 
 
