@@ -8,6 +8,7 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text()
 PACKAGES = (
     "service/headgate_service",
     "http_gateway/headgate_gateway",
+    "plugins/headgate_dialects",
     "plugins/headgate_sinks",
     "cli/headgate_cli",
 )

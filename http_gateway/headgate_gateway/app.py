@@ -11,11 +11,11 @@ import grpc.aio
 import structlog
 from falcon.asgi import Request, Response
 from headgate.v1 import event_pb2
+from headgate_dialects.sdk.dialect import Dialect
 
 from headgate_gateway.app_api.resource import Plumbing
 from headgate_gateway.app_api.routes import app_api_routes
 from headgate_gateway.app_api.streaming import Streams
-from headgate_gateway.dialects.dialect import Dialect
 from headgate_gateway.http.body import BodyLimits
 from headgate_gateway.http.client_address import Network
 from headgate_gateway.http.problem import Methods, problem

@@ -16,11 +16,11 @@ import grpc.aio
 import orjson
 import structlog
 import uvicorn
+from headgate_dialects.builtin import DIALECTS
 
 from headgate_gateway.app import create_app
 from headgate_gateway.app_api.streaming import Streams
 from headgate_gateway.config import Config, ServiceTls
-from headgate_gateway.dialects import DIALECTS
 from headgate_gateway.http.worker_thread import WorkerThread
 from headgate_gateway.http_server.connection import HttpConnection
 from headgate_gateway.ingest.client import CHANNEL_OPTIONS, GatheredIngestClient, IngestClient

@@ -23,14 +23,14 @@ from headgate.v1 import (
     receipt_service_pb2,
     receipt_service_pb2_grpc,
 )
+from headgate_dialects.builtin import DIALECTS
+from headgate_dialects.formats import strict_json
+from headgate_dialects.sdk.dialect import Answer, Fault, Inbound, Parsed, Unparsable
+from headgate_dialects.sdk.rejection import Rejection
 from headgate_gateway.app import create_app
 from headgate_gateway.app_api.streaming import Streams
 from headgate_gateway.config import Config
-from headgate_gateway.dialects import DIALECTS
-from headgate_gateway.dialects.dialect import Answer, Fault, Inbound, Parsed, Unparsable
-from headgate_gateway.http import strict_json
 from headgate_gateway.http.body import BodyLimits
-from headgate_gateway.http.rejection import Rejection
 from headgate_gateway.http.worker_thread import WorkerThread
 from headgate_gateway.http_server.connection import HeadLimits
 from headgate_gateway.ingest.client import IngestClient

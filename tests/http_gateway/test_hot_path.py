@@ -13,9 +13,9 @@ import orjson
 import pytest
 import uvicorn
 from headgate.v1 import ingest_service_pb2
+from headgate_dialects.builtin import DIALECTS
 from headgate_gateway.app import create_app
 from headgate_gateway.app_api.streaming import Streams
-from headgate_gateway.dialects import DIALECTS
 from headgate_gateway.http.body import BodyLimits
 from headgate_gateway.http.worker_thread import WorkerThread
 from headgate_gateway.http_server.connection import HeadLimits, HttpConnection

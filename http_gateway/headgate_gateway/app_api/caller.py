@@ -8,9 +8,9 @@ import grpc
 import grpc.aio
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from headgate_dialects.formats.browser import foreign_origin, same_origin, session_of
 
 from headgate_gateway.http.headers import retry_after
-from headgate_gateway.http.origin import foreign_origin, same_origin, session_of
 
 RETRY_SECONDS = "1"
 

@@ -7,6 +7,8 @@ from typing import Any
 import grpc.aio
 import orjson
 from falcon.asgi import Request, Response
+from headgate_dialects.formats.strict_json import Malformed, loads_unambiguous
+from headgate_dialects.sdk.rejection import Rejection
 
 from headgate_gateway.app_api.caller import Failure, Metadata, caller_of, check_origin, failure_of
 from headgate_gateway.app_api.fields import FieldInvalid, read_query
@@ -18,8 +20,6 @@ from headgate_gateway.http.client_address import Network, client_address
 from headgate_gateway.http.headers import request_headers
 from headgate_gateway.http.origin import over_tls, set_cookie
 from headgate_gateway.http.problem import problem
-from headgate_gateway.http.rejection import Rejection
-from headgate_gateway.http.strict_json import Malformed, loads_unambiguous
 from headgate_gateway.http.worker_thread import WorkerThread, WorkerThreadBusy
 from headgate_gateway.http_server.deferred_body import receive_of
 

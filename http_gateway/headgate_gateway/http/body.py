@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from headgate_gateway.http.content_encoding import ACCEPT_ENCODING, Corrupt, Inflated, decoder
-from headgate_gateway.http.json_structure import MAX_VALUES, TooManyValues, ValueLimit
-from headgate_gateway.http.rejection import Rejection
+from headgate_dialects.formats.content_encoding import ACCEPT_ENCODING, Corrupt, Inflated, decoder
+from headgate_dialects.formats.json_structure import MAX_VALUES, TooManyValues, ValueLimit
+from headgate_dialects.sdk.rejection import Rejection
+
 from headgate_gateway.http.worker_thread import WorkerThread
 
 ACCEPT = "application/json, text/plain, application/x-www-form-urlencoded"

@@ -12,8 +12,7 @@ import grpc.aio
 import msgspec
 import structlog
 from headgate.v1 import ingest_service_pb2
-
-from headgate_gateway.dialects.wire import tag, varint
+from headgate_dialects.formats.wire import tag, varint
 
 
 class ServiceUnavailable(Exception):

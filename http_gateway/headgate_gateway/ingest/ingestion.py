@@ -11,15 +11,15 @@ import msgspec
 import structlog
 from google.protobuf.duration_pb2 import Duration
 from headgate.v1 import ingest_service_pb2, outcome_pb2
+from headgate_dialects.formats.strict_json import lone_surrogates
+from headgate_dialects.sdk.dialect import Answer, Dialect, Fault, Inbound, Parsed, Unparsable
+from headgate_dialects.sdk.rejection import Rejection
 from msgspec.structs import replace
 
-from headgate_gateway.dialects.dialect import Answer, Dialect, Fault, Inbound, Parsed, Unparsable
 from headgate_gateway.http.body import BodyFault, BodyLimits, Receive, read_body
 from headgate_gateway.http.client_address import Network, client_address
 from headgate_gateway.http.event_json import event_json
 from headgate_gateway.http.headers import rate_headers, retry_after
-from headgate_gateway.http.rejection import Rejection
-from headgate_gateway.http.strict_json import lone_surrogates
 from headgate_gateway.http.worker_thread import WorkerThread, WorkerThreadBusy
 from headgate_gateway.ingest.client import IngestClient, RequestTooLarge, ServiceUnavailable
 from headgate_gateway.metrics import Metrics

@@ -5,13 +5,13 @@ from typing import Any
 
 import orjson
 from falcon.asgi import Request, Response
+from headgate_dialects.sdk.dialect import Unparsable
+from headgate_dialects.sdk.rejection import Rejection
 from msgspec.structs import replace
 
-from headgate_gateway.dialects.dialect import Unparsable
 from headgate_gateway.http.body import BodyLimits, ClientGone, answer_then_discard, bears_body
 from headgate_gateway.http.headers import request_headers
 from headgate_gateway.http.origin import cors_headers, preflight_headers
-from headgate_gateway.http.rejection import Rejection
 from headgate_gateway.http_server.deferred_body import has_whole_body, receive_of
 from headgate_gateway.ingest.ingestion import Ingestion, Reply
 from headgate_gateway.metrics import Metrics

@@ -6,11 +6,11 @@ from typing import Any
 import orjson
 from falcon.asgi import Request, Response
 from headgate.v1 import ingest_service_pb2
+from headgate_dialects.sdk.dialect import Answer, Dialect, Inbound, Unparsable
+from headgate_dialects.sdk.rejection import Rejection
 
-from headgate_gateway.dialects.dialect import Answer, Dialect, Inbound, Unparsable
 from headgate_gateway.http.headers import request_headers, retry_after
 from headgate_gateway.http.origin import cors_headers, preflight_headers
-from headgate_gateway.http.rejection import Rejection
 from headgate_gateway.ingest.client import IngestClient, RequestTooLarge, ServiceUnavailable
 from headgate_gateway.ingest.ingestion import NOT_CONFIRMED
 

@@ -3,7 +3,8 @@
 from ipaddress import ip_network
 
 import pytest
-from headgate_gateway.http.origin import foreign_origin, over_tls, person_of, same_origin, session_of, set_cookie
+from headgate_dialects.formats.browser import foreign_origin, person_of, same_origin, session_of
+from headgate_gateway.http.origin import over_tls, set_cookie
 
 HOST = {"host": "headgate.example.com"}
 

@@ -1,0 +1,1 @@
+"""The dialect SDK, and the dialects that come with Headgate."""

@@ -1,0 +1,1 @@
+"""Reads JSON documents, times and what browsers add, and writes events."""

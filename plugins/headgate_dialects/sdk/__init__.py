@@ -1,0 +1,1 @@
+"""What a dialect is made of."""
