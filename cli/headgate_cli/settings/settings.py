@@ -146,6 +146,12 @@ class LimitSettings(Section):
     log_bytes: Annotated[ByteSize, To("service.log_bound_bytes", "forwarder.backlog_bytes")] = ByteSize(256 * 1024**2)
     """Bytes of one project that may wait for one sink; beyond that the sink's `when_full` decides."""
 
+    dead_letter_bytes: Annotated[ByteSize, To("forwarder.dead_letter_bytes")] = ByteSize(16 * 1024**2)
+    """Bytes of Redis's memory for one project's dead letters of one sink. Beyond it an event is counted as dead and its letter is not kept."""  # noqa: E501
+
+    dead_letter_total_bytes: Annotated[ByteSize, To("forwarder.dead_letter_total_bytes")] = ByteSize(128 * 1024**2)
+    """The same, over all projects and sinks. Over it the projects that take the most lose their oldest dead letters."""
+
     remembered_bytes: Annotated[ByteSize, To("service.remembered_bytes")] = ByteSize(64 * 1024**2)
     """Bytes of Redis's memory for one project's event ids (84 each) and idempotency keys (140 each) of the last 24 hours. Over it the oldest are forgotten; at least the newest three quarters stay."""  # noqa: E501
 

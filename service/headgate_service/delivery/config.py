@@ -73,8 +73,9 @@ class Config:
     `pause`: a sink that a person must mend is tried again this often.
     `backlog_bytes`: what a sink whose `when_full` is expire may leave unsettled of one project, in payload bytes.
     `keep_seconds`, `keep_bytes`: how long, and in all how many payload bytes, settled entries are kept; each project
-    may keep an equal share of the bytes. `dead_letters`: how many a project keeps, about. `drain`: how long running
-    writes may take to end after SIGTERM. `metrics_port` None: no metrics are served.
+    may keep an equal share of the bytes. `dead_letter_bytes`: how many bytes of dead letters a project keeps of one
+    sink, and `dead_letter_total_bytes` all projects of all sinks. `drain`: how long running writes may take to end
+    after SIGTERM. `metrics_port` None: no metrics are served.
     `isolate`: third-party sinks run in processes of their own; False only in tests that look into one. `plugin_load`:
     how long such a process may take to load its plugin. `plugin_silence`: how long its event loop may stand still.
     """
@@ -98,7 +99,8 @@ class Config:
     backlog_bytes: int = 256 * 1024 * 1024
     keep_seconds: float = 24 * 3600
     keep_bytes: int = 1024 * 1024 * 1024
-    dead_letters: int = 10_000
+    dead_letter_bytes: int = 16 * 1024 * 1024
+    dead_letter_total_bytes: int = 128 * 1024 * 1024
     drain: float = 10.0
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None

@@ -15,6 +15,7 @@ from headgate_sinks import Misconfigured, Outcome, Reject, Result, Retry, TooLar
 from headgate_service.delivery.attempt import Crashed
 from headgate_service.delivery.backoff import Backoff
 from headgate_service.delivery.batch_reader import BatchReader, EventCache
+from headgate_service.delivery.dead_letter_bounds import DeadLetterBound
 from headgate_service.delivery.log_range import events_of, halves, without
 from headgate_service.delivery.metrics import SinkMetrics
 from headgate_service.delivery.safeguards import MAX_GIVEN_UP, PLUGIN_CRASHED, Verdict
@@ -50,7 +51,7 @@ class LaneRules:
     pause: float
     expire_check: float
     backlog_bytes: int
-    dead_letters: int
+    letter_bytes: int
 
 
 class Lane:
@@ -84,7 +85,7 @@ class Lane:
             config_version=rules.config_version,
             spec_hash=runner.config.spec_hash(),
             fields=runner.config.fields,
-            dead_letters=rules.dead_letters,
+            letters=DeadLetterBound(runner.name, rules.letter_bytes, metrics.letters_unkept),
             on_step=on_step,
         )
 

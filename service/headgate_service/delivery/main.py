@@ -24,6 +24,7 @@ from headgate_service.delivery.batch_reader import EventCache
 from headgate_service.delivery.books import Ledger
 from headgate_service.delivery.commands import Commands
 from headgate_service.delivery.config import Config
+from headgate_service.delivery.dead_letter_bounds import DeadLetterTotal
 from headgate_service.delivery.forwarder import Forwarder, ProjectCount
 from headgate_service.delivery.idle_lanes import ExpiringLane, WaitingLane
 from headgate_service.delivery.lane import Lane, LaneRules
@@ -117,7 +118,7 @@ async def serve(
         pause=config.pause,
         expire_check=config.expire_check,
         backlog_bytes=config.backlog_bytes,
-        dead_letters=config.dead_letters,
+        letter_bytes=config.dead_letter_bytes,
     )
 
     async def make_shard(lease: Lease) -> Shard:
@@ -207,6 +208,7 @@ async def serve(
     wakeup = Wakeup(news, forwarder.shards, config.ready_poll, forwarder.lose)
     commands = Commands(log, runners, forwarder.shards, clock)
     audit = Audit(Ledger(log), runners, forwarder.shards, metrics, config.scan, config.backlog_bytes)
+    letters = DeadLetterTotal(log, forwarder.shards, config.dead_letter_total_bytes, metrics)
     deployed = ProjectSinks(source or NoProjectSinks(), forwarder.shards)
     board = StatusBoard(log, runners)
     metrics_server = None
@@ -215,7 +217,10 @@ async def serve(
     showing = asyncio.create_task(board.run())
     running = [
         showing,
-        *(asyncio.create_task(part.run()) for part in (project_count, forwarder, wakeup, commands, audit, deployed)),
+        *(
+            asyncio.create_task(part.run())
+            for part in (project_count, forwarder, wakeup, commands, audit, deployed, letters)
+        ),
     ]
     try:
         hook_workers.start()

@@ -33,6 +33,18 @@ class DeliveryMetrics:
             labels,
             registry=registry,
         )
+        self.letters_unkept = Counter(
+            "headgate_sink_dead_letters_unkept",
+            "Dead letters of a sink that were not kept, or removed, because of limits.dead_letter_bytes or "
+            "limits.dead_letter_total_bytes. Their events are counted as dead all the same.",
+            labels,
+            registry=registry,
+        )
+        self.letter_bytes = Gauge(
+            "headgate_dead_letter_bytes",
+            "Bytes of Redis's memory that the dead letters of all projects take.",
+            registry=registry,
+        )
         self.retries = Counter(
             "headgate_sink_retries", "Writes that did not succeed and come again.", labels, registry=registry
         )
@@ -82,6 +94,10 @@ class DeliveryMetrics:
             )
         return ProjectSinkMetrics(self._deployed, runner.name)
 
+    def letters_removed(self, sink: str, letters: int) -> None:
+        """Of a sink, or of a replay into one."""
+        self.letters_unkept.labels(sink if sink in self._sinks else DEPLOYED).inc(letters)
+
     def audited(self, differences: Mapping[str, int], backlogs: Mapping[str, float]) -> None:
         """What the books of the shards held here leave unexplained, and the largest backlogs as parts of their bounds,
         by sink."""
@@ -106,6 +122,7 @@ class SinkMetrics:
         self._filtered = metrics.filtered.labels(name)
         self._route_errors = metrics.route_errors.labels(name)
         self._retries = metrics.retries.labels(name)
+        self._letters_unkept = metrics.letters_unkept.labels(name)
         self._pending = metrics.pending.labels(name)
         self._difference = metrics.difference.labels(name)
         self._backlog = metrics.backlog.labels(name)
@@ -123,6 +140,9 @@ class SinkMetrics:
 
     def retried(self) -> None:
         self._retries.inc()
+
+    def letters_unkept(self, letters: int) -> None:
+        self._letters_unkept.inc(letters)
 
     def waiting(self, shard: Hashable, events: int) -> None:
         self._pending_events += events - self._waiting.get(shard, 0)
@@ -165,6 +185,9 @@ class ProjectSinkMetrics(SinkMetrics):
 
     def retried(self) -> None:
         self._together.retried()
+
+    def letters_unkept(self, letters: int) -> None:
+        self._together.letters_unkept(letters)
 
     def waiting(self, shard: Hashable, events: int) -> None:
         self._together.waiting((self._name, shard), events)

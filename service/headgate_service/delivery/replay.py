@@ -100,6 +100,9 @@ class ReplayMetrics(SinkMetrics):
     def retried(self) -> None:
         pass
 
+    def letters_unkept(self, letters: int) -> None:
+        pass
+
     def waiting(self, shard: Hashable, events: int) -> None:
         pass
 

@@ -81,6 +81,7 @@ class RetryQueue:
         keys = [
             *(self._lease.keys.lease, self._lease.keys.retries(self._sink)),
             *(project.cursors, project.dead, project.dead_ranges(name), self._lease.keys.changed),
+            *(project.letters, self._lease.keys.letters),
         ]
         await _RETRIED.run(
             *(self._redis, keys, self._lease.token, self._lease.milliseconds, retry.field, name),

@@ -8,6 +8,7 @@ from headgate.v1 import event_pb2, log_pb2
 from headgate_sinks import Batch
 
 from headgate_service.delivery.batch_reader import EventCache, rebuild
+from headgate_service.delivery.dead_letter_bounds import DeadLetterBound
 from headgate_service.delivery.log_range import LogRange, events_of, selected_in
 from headgate_service.delivery.settlement import GivenUp, ProjectSettlement, Settlement
 from headgate_service.delivery.shard_log import ShardLog
@@ -54,7 +55,7 @@ class SealedBatches:
         config_version: int,
         spec_hash: bytes,
         fields: Fields | None,
-        dead_letters: int,
+        letters: DeadLetterBound,
         on_step: Callable[[str], None],
     ) -> None:
         self._log = log
@@ -64,7 +65,7 @@ class SealedBatches:
         self._config_version = config_version
         self._spec_hash = spec_hash
         self._fields = fields
-        self._dead_letters = dead_letters
+        self._letters = letters
         self._on_step = on_step
         self._batches: list[SealedBatch] = []
         self._version = 0
@@ -131,9 +132,12 @@ class SealedBatches:
         return batch_id(self._epoch, self._sink, self._log.shard, promised.number)
 
     async def _record(self, settlement: Settlement) -> list[int]:
-        self._version, numbers = await self._log.settle(self._sink, self._version, settlement, self._dead_letters)
+        recorded = await self._log.settle(self._sink, self._version, settlement, self._letters.size)
+        self._version = recorded.version
         self._on_step("settle")
-        return numbers
+        for project_id, letters in recorded.unkept.items():
+            self._letters.unkept(project_id, letters)
+        return recorded.numbers
 
     def _sealed(self, log_ranges: list[LogRange], seal_time_ms: int) -> bytes:
         return log_pb2.SealedBatch(

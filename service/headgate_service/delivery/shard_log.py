@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from headgate.v1 import log_pb2
@@ -43,6 +43,14 @@ class Seals:
 
     version: int
     batches: Mapping[int, log_pb2.SealedBatch]
+
+
+class Recorded(NamedTuple):
+    """The next version, the numbers of the replacements, and by project how many dead letters found no room."""
+
+    version: int
+    numbers: list[int]
+    unkept: Mapping[str, int]
 
 
 class ShardLog:
@@ -120,12 +128,12 @@ class ShardLog:
         )
         return number, version
 
-    async def settle(self, sink: str, version: int, settlement: Settlement, dead_letters: int) -> tuple[int, list[int]]:
-        """Records a settlement; returns the next version and the numbers of the replacements. Raises Stale."""
-        keys = [self._keys.lease, self._keys.seals(sink), self._keys.changed]
+    async def settle(self, sink: str, version: int, settlement: Settlement, letter_bytes: int) -> Recorded:
+        """Records a settlement. Of a project the sink's dead letters may take so many bytes. Raises Stale."""
+        keys = [self._keys.lease, self._keys.seals(sink), self._keys.changed, self._keys.letters]
         for one in settlement.projects:
             project = self._keys.project(one.project_id)
-            keys += [project.cursors, project.dead, project.dead_ranges(sink), project.use]
+            keys += [project.cursors, project.dead, project.dead_ranges(sink), project.use, project.letters]
         blobs: list[bytes] = []
         pieces = [filtered_bits(one.filtered) for one in settlement.projects]
         for one, bits in zip(settlement.projects, pieces, strict=True):
@@ -140,7 +148,7 @@ class ShardLog:
                 sink,
                 settlement.gone,
                 [place(batch) for batch in settlement.replacements],
-                dead_letters,
+                letter_bytes,
                 [
                     [
                         str(one.position),
@@ -158,10 +166,11 @@ class ShardLog:
                 KEPT_MS,
             ]
         )
-        version, *numbers = await _SETTLE.run(
+        version, numbers, unkept = await _SETTLE.run(
             self._redis, keys, self._lease.token, self._lease.milliseconds, version, body, *blobs
         )
-        return version, numbers
+        projects = (one.project_id for one in settlement.projects)
+        return Recorded(version, numbers, {one: count for one, count in zip(projects, unkept, strict=True) if count})
 
     async def trim(self, project_id: str, sinks: Iterable[str], keep_ms: int, keep_bytes: int) -> Trimmed:
         """Removes what every sink is done with and need not be kept."""

@@ -1,6 +1,7 @@
 """Bounds what clients make Redis remember, over all projects."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import structlog
@@ -18,7 +19,9 @@ _FORGET = Script("forget", __package__)
 _log = structlog.get_logger(__name__)
 
 
-class _Share(NamedTuple):
+class Share(NamedTuple):
+    """What one project takes, in bytes."""
+
     size: int
     shard: int
     project_id: str
@@ -66,7 +69,7 @@ class ClientMemory:
         """Forgets what is too much. Raises RedisUnavailable, ResponseError."""
         shares = await self._shares()
         total = sum(share.size for share in shares)
-        level = _level([share.size for share in shares], self._bound)
+        level = level_of([share.size for share in shares], self._bound)
         for share in shares:
             if share.size > level:
                 left = await self._forget(share, level)
@@ -74,29 +77,34 @@ class ClientMemory:
                 self._metrics.forgotten.inc(share.size - left)
         self._metrics.size.set(total)
 
-    async def _shares(self) -> list[_Share]:
+    async def _shares(self) -> list[Share]:
         """What each project takes, the largest first."""
         shards = range(SHARDS)
         sets = await asyncio.gather(
             *(self._redis.execute("ZRANGE", shard_keys(shard).remembered, 0, -1, "WITHSCORES") for shard in shards)
         )
-        return sorted(
-            (
-                _Share(int(size), shard, project_id.decode())
-                for shard, found in zip(shards, sets, strict=True)
-                for project_id, size in zip(found[::2], found[1::2], strict=True)
-            ),
-            reverse=True,
-        )
+        return largest_first(sets)
 
-    async def _forget(self, share: _Share, level: int) -> int:
+    async def _forget(self, share: Share, level: int) -> int:
         shard = shard_keys(share.shard)
         keys = shard.project(share.project_id)
         names = [keys.remembered, shard.remembered, *keys.dedup, *keys.records]
         return int(await _FORGET.run(self._redis, names, share.project_id, level))
 
 
-def _level(sizes: list[int], bound: int) -> int:
+def largest_first(sets: Sequence[Sequence[bytes]]) -> list[Share]:
+    """The shares of all projects, from each shard's sorted set of them with its scores."""
+    return sorted(
+        (
+            Share(int(size), shard, project_id.decode())
+            for shard, found in enumerate(sets)
+            for project_id, size in zip(found[::2], found[1::2], strict=True)
+        ),
+        reverse=True,
+    )
+
+
+def level_of(sizes: list[int], bound: int) -> int:
     """What each may have at most, so that all together have the bound. `sizes` come the largest first."""
     left = bound
     for number, size in enumerate(reversed(sizes)):

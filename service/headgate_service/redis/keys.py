@@ -56,7 +56,8 @@ class ShardKeys:
     `epoch` holds the name of the shard's data: random hex, the one that the control DB knows. Where it is not there,
     counters were lost: nothing is taken in until they are put back, under a name that `restoring` holds meanwhile. It
     is part of every batch id. `changed` is a sorted set of projects, by when their counters changed or must be looked
-    at, in ms. `remembered` is a sorted set of projects, by the bytes of what is remembered of their clients.
+    at, in ms. `remembered` and `letters` are sorted sets of projects, by the bytes of what is remembered of their
+    clients, and of their dead letters.
     """
 
     tag: str
@@ -68,6 +69,7 @@ class ShardKeys:
     lease: str
     fence: str
     remembered: str
+    letters: str
 
     def seals(self, sink: str) -> str:
         return f"{self.tag}:seal:{sink}"
@@ -84,7 +86,8 @@ class ProjectKeys:
     """The keys of one project.
 
     `dedup` and `records` are hashes of the four generations of event ids and idempotency records; `remembered` is a
-    hash of the number of the newest one, and of when each began and the bytes it takes.
+    hash of the number of the newest one, and of when each began and the bytes it takes. `letters` is a hash of the
+    bytes that the dead letters of each sink take.
     """
 
     project_id: str
@@ -93,6 +96,7 @@ class ProjectKeys:
     use: str
     cursors: str
     dead: str
+    letters: str
     remembered: str
     dedup: tuple[str, str, str, str]
     records: tuple[str, str, str, str]
@@ -114,14 +118,15 @@ def shard_keys(shard: int) -> ShardKeys:
     if not 0 <= shard < SHARDS:
         raise ValueError(f"shard {shard} is not one of 0..{SHARDS - 1}")
     tag = f"{{s{shard:02d}}}"
-    names = ("epoch", "restoring", "changed", "ready", "projects", "lease", "fence", "remembered")
+    names = ("epoch", "restoring", "changed", "ready", "projects", "lease", "fence", "remembered", "letters")
     return ShardKeys(tag, *(f"{tag}:{name}" for name in names))
 
 
 @lru_cache(maxsize=65536)
 def project_keys(tag: str, project_id: str) -> ProjectKeys:
     prefix = f"{tag}:{project_id}"
-    log, use, cursors, dead, remembered = (f"{prefix}:{name}" for name in ("log", "use", "cur", "dead", "remembered"))
+    log, use, cursors, dead, letters = (f"{prefix}:{name}" for name in ("log", "use", "cur", "dead", "letters"))
     dedup = (f"{prefix}:d0", f"{prefix}:d1", f"{prefix}:d2", f"{prefix}:d3")
     records = (f"{prefix}:i0", f"{prefix}:i1", f"{prefix}:i2", f"{prefix}:i3")
-    return ProjectKeys(project_id, prefix, log, use, cursors, dead, remembered, dedup, records)
+    own = (log, use, cursors, dead, letters, f"{prefix}:remembered")
+    return ProjectKeys(project_id, prefix, *own, dedup, records)

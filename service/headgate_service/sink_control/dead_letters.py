@@ -8,7 +8,7 @@ from headgate.v1 import delivery_pb2, event_pb2
 
 from headgate_service.directory.project import Project
 from headgate_service.errors import DeadLetterUnknown
-from headgate_service.redis.keys import COMMANDS, REPLAYS, replay_of, shard_keys
+from headgate_service.redis.keys import COMMANDS, REPLAYS, replay_of, replay_sink, shard_keys
 from headgate_service.redis.pipeline import RedisPipeline
 from headgate_service.redis.script import Script
 
@@ -107,11 +107,12 @@ class DeadLetters:
     ) -> tuple[int, int]:
         """Deletes letters, None: all of them. Returns how many went, and how many did not."""
         shard = shard_keys(project.shard)
-        keys = [shard.retries(sink), shard.project(project.id).dead]
+        keys = [shard.retries(sink), shard.project(project.id).dead, shard.project(project.id).letters, shard.letters]
+        named = replay_sink(replay) if replay else sink
         found = [letter.id async for letter in self.of(project, sink, replay) if ids is None or letter.id in ids]
         gone = 0
         for first in range(0, len(found), _LETTERS_AT_ONCE):
-            gone += await _PURGE.run(self._redis, keys, project.id, *found[first : first + _LETTERS_AT_ONCE])
+            gone += await _PURGE.run(self._redis, keys, project.id, named, *found[first : first + _LETTERS_AT_ONCE])
         return gone, (len(found) if ids is None else len(ids)) - gone
 
 

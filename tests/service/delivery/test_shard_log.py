@@ -80,13 +80,13 @@ async def test_a_call_that_comes_late_changes_nothing(pipeline):
     with pytest.raises(Stale):
         await log.seal("hook", 0, BATCH)
     settlement = Settlement([number], projects=[ProjectSettlement("prj", Position("5-0", 3, 9), 3)])
-    version, _ = await log.settle("hook", version, settlement, 10)
+    version, *_ = await log.settle("hook", version, settlement, 10)
     with pytest.raises(Stale):
         await log.settle("hook", version, settlement, 10)
     assert (await log.seals("hook")).batches == {}
     assert await log.positions(["prj"], "hook") == [Position("5-0", 3, 9)]
     expired = Settlement(projects=[ProjectSettlement("prj", Position("6-0", 5, 11), 0, 2)])
-    version, _ = await log.settle("hook", version, expired, 10)
+    version, *_ = await log.settle("hook", version, expired, 10)
     with pytest.raises(Stale):
         await log.settle("hook", version - 1, expired, 10)
     later, _ = await log.seal("hook", version, BATCH)
@@ -98,7 +98,7 @@ async def test_replacements_take_new_numbers_in_order(pipeline):
     number, version = await log.seal("hook", 0, BATCH)
     first, second = (log_pb2.SealedBatch(seal_time_ms=ms) for ms in (6, 7))
     blobs = [first.SerializeToString(), second.SerializeToString()]
-    version, numbers = await log.settle("hook", version, Settlement([number], blobs), 10)
+    version, numbers, _ = await log.settle("hook", version, Settlement([number], blobs), 10)
     assert number < numbers[0] < numbers[1]
     seals = await log.seals("hook")
     assert (seals.version, dict(seals.batches)) == (version, dict(zip(numbers, [first, second], strict=True)))

@@ -1,5 +1,5 @@
 -- Records what became of a dead letter's event that was sent again.
--- KEYS 1 T:lease  2 T:retry:<sink>  3 P:cur  4 P:dead  5 P:dx:<sink>  6 T:changed
+-- KEYS 1 T:lease  2 T:retry:<sink>  3 P:cur  4 P:dead  5 P:dx:<sink>  6 T:changed  7 P:letters  8 T:letters
 -- ARGV 1 token  2 lease milliseconds  3 its field in the hash  4 sink or replay  5 the letter's id  6 the event's ordinal
 --      7 project
 --      then, where it is dead again, the fields and values of the letter that takes the old one's place
@@ -11,10 +11,32 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 if redis.call('HDEL', KEYS[2], ARGV[3]) == 0 then
   return redis.error_reply('GONE the event is not to be sent again')
 end
-local there = redis.call('XDEL', KEYS[4], ARGV[5]) == 1
+local old = redis.call('XRANGE', KEYS[4], ARGV[5], ARGV[5])[1]
+local function add_bytes(bytes)
+  if bytes ~= 0 then
+    redis.call('HINCRBY', KEYS[7], ARGV[4], string.format('%d', bytes))
+    redis.call('ZINCRBY', KEYS[8], string.format('%d', bytes), ARGV[7])
+  end
+end
+if old then
+  redis.call('XDEL', KEYS[4], ARGV[5])
+  for i = 1, #old[2], 2 do
+    if old[2][i] == 'size' then
+      add_bytes(-tonumber(old[2][i + 1]))
+    end
+  end
+end
 if #ARGV > 7 then
-  if there then
-    redis.call('XADD', KEYS[4], '*', unpack(ARGV, 8))
+  if old then
+    -- As in settle.lua. It takes the room of the old one.
+    local bytes = 100
+    for i = 8, #ARGV do
+      bytes = bytes + #ARGV[i]
+    end
+    local letter = {unpack(ARGV, 8)}
+    letter[#letter + 1], letter[#letter + 2] = 'size', string.format('%d', bytes)
+    redis.call('XADD', KEYS[4], '*', unpack(letter))
+    add_bytes(bytes)
   end
   return 1
 end
