@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -57,7 +57,7 @@ class _Held:
 class Forwarder:
     """Takes leases, renews them and gives them up so that all forwarders that run hold about as many shards each.
 
-    `make_shard` builds what runs under a lease. `shards` are those held now, by tag. `lease` is in seconds.
+    `make_shard` builds what runs under a lease. `shards` is filled with those held now, by tag. `lease` is in seconds.
     """
 
     def __init__(
@@ -65,7 +65,8 @@ class Forwarder:
         redis: RedisPipeline,
         owner: str,
         lease: float,
-        make_shard: Callable[[Lease], Awaitable[Shard]],
+        make_shard: Callable[[Lease], Shard],
+        shards: dict[str, Shard],
         on_step: Callable[[str], None],
     ) -> None:
         self._redis = redis
@@ -77,7 +78,7 @@ class Forwarder:
         self._draining = False
         self._ticking = asyncio.Lock()
         self._releases: set[asyncio.Task[None]] = set()
-        self.shards: dict[str, Shard] = {}
+        self.shards = shards
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -164,7 +165,7 @@ class Forwarder:
                 await self._start(lease, ends)
 
     async def _start(self, lease: Lease, ends: float) -> None:
-        shard = await self._make_shard(lease)
+        shard = self._make_shard(lease)
         tag = lease.keys.tag
         task = asyncio.create_task(shard.run(), name=f"shard-{lease.shard:02d}")
         self._held[tag] = _Held(shard, task, ends)

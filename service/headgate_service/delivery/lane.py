@@ -6,16 +6,15 @@ Lanes share nothing but the process, so that none waits for another's target.
 import asyncio
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 import structlog
 from headgate_sinks import Misconfigured, Outcome, Reject, Result, Retry, TooLarge
 
 from headgate_service.delivery.attempt import Crashed
-from headgate_service.delivery.backoff import Backoff
-from headgate_service.delivery.batch_reader import BatchReader, EventCache
+from headgate_service.delivery.batch_reader import BatchReader
 from headgate_service.delivery.dead_letter_bounds import DeadLetterBound
+from headgate_service.delivery.lane_context import LaneContext
 from headgate_service.delivery.log_range import events_of, halves, without
 from headgate_service.delivery.metrics import SinkMetrics
 from headgate_service.delivery.safeguards import MAX_GIVEN_UP, PLUGIN_CRASHED, Verdict
@@ -41,19 +40,6 @@ from headgate_service.redis.script import Fenced, Stale
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class LaneRules:
-    """What all lanes have in common; see Config."""
-
-    backoff: Backoff
-    config_version: int
-    scan: float
-    pause: float
-    expire_check: float
-    backlog_bytes: int
-    letter_bytes: int
-
-
 class Lane:
     """Runs until `stop`, or raises Fenced. `on_settled` is told to how many payload bytes each project that moved is
     done."""
@@ -63,30 +49,26 @@ class Lane:
         runner: SinkRunner,
         log: ShardLog,
         epoch: str,
-        rules: LaneRules,
-        cache: EventCache,
+        context: LaneContext,
         metrics: SinkMetrics,
-        clock: Callable[[], float],
-        on_step: Callable[[str], None],
         on_settled: Callable[[Mapping[str, int]], None],
     ) -> None:
         self._runner = runner
         self._sink = runner.name
         self._log = log
-        self._rules = rules
-        self._batch_reader = BatchReader(log, runner.limits, cache, runner.config.route)
-        self._expiry = Expiry(log, cache, runner.config.route, rules.backlog_bytes)
+        self._context = context
+        route = runner.config.route
+        self._batch_reader = BatchReader(log, runner.limits, context.cache, route)
+        self._expiry = Expiry(log, context.cache, route, context.backlog_bytes)
         self._metrics = metrics
-        self._clock = clock
-        self._on_step = on_step
         self._on_settled = on_settled
         self._sealed_batches = SealedBatches(
-            *(log, runner.name, epoch, cache),
-            config_version=rules.config_version,
+            *(log, runner.name, epoch, context.cache),
+            config_version=context.config_version,
             spec_hash=runner.config.spec_hash(),
             fields=runner.config.fields,
-            letters=DeadLetterBound(runner.name, rules.letter_bytes, metrics.letters_unkept),
-            on_step=on_step,
+            letters=DeadLetterBound(runner.name, context.letter_bytes, metrics.letters_unkept),
+            on_step=context.on_step,
         )
 
         self._positions: dict[str, Position] = {}
@@ -142,7 +124,7 @@ class Lane:
                     details = traceback.format_exc()
                     _log.error("lane failed", sink=self._sink, shard=self._log.shard, details=details)
                 if failures:
-                    await self._sleep(self._rules.backoff.seconds(failures))
+                    await self._sleep(self._context.backoff.seconds(failures))
         finally:
             self._runner.note(self._log.shard, State.RUNNING)
             self._metrics.forget(self._log.shard)
@@ -160,7 +142,7 @@ class Lane:
 
     async def _scan(self) -> None:
         """Compares every project's log with the position in it."""
-        self._next_scan = asyncio.get_running_loop().time() + self._rules.scan
+        self._next_scan = asyncio.get_running_loop().time() + self._context.scan
         projects = [one for one in await self._log.projects() if self._runner.config.serves(one)]
         await self._locate(projects)
         uses = await self._log.use(projects)
@@ -196,7 +178,7 @@ class Lane:
             await self._give_up_gaps(builder.gaps)
         if not builder.log_ranges:
             return
-        self._on_step("read")
+        self._context.on_step("read")
         if any(log_range.events for log_range in builder.log_ranges):
             await self._sealed_batches.seal(builder.log_ranges)
             await self._deliver()
@@ -227,7 +209,7 @@ class Lane:
                 await self._pause(hold)
                 continue
             outcome = await self._write(promised)
-            self._on_step("write")
+            self._context.on_step("write")
             match outcome:
                 case Result() if self._is_to_be_halved(promised, outcome):
                     await self._halve(promised)
@@ -239,7 +221,7 @@ class Lane:
                     await self._halve(promised)
                 case Misconfigured(message=message):
                     self._runner.note(self._log.shard, State.PAUSED, message)
-                    await self._pause(self._rules.pause)
+                    await self._pause(self._context.pause)
                 case Crashed():
                     await self._judge(promised, outcome)
                 case Retry(message=message, after=after, events=places):
@@ -247,7 +229,7 @@ class Lane:
                     self._runner.note(self._log.shard, State.RETRYING, message)
                     if places is not None and len(places) < len(promised.events):
                         promised = await self._keep_only(promised, places)
-                    await self._pause(self._rules.backoff.seconds(promised.attempts, after))
+                    await self._pause(self._context.backoff.seconds(promised.attempts, after))
 
     async def _write(self, promised: SealedBatch) -> Outcome:
         promised.attempts += 1
@@ -275,10 +257,10 @@ class Lane:
             case Verdict.PAUSE:
                 message = f"it crashes with each of {MAX_GIVEN_UP} events in a row: {crashed.message}"
                 self._runner.note(self._log.shard, State.PAUSED, message)
-                await self._pause(self._rules.pause)
+                await self._pause(self._context.pause)
                 return
         self._runner.note(self._log.shard, State.RETRYING, crashed.message)
-        await self._pause(self._rules.backoff.seconds(promised.attempts))
+        await self._pause(self._context.backoff.seconds(promised.attempts))
 
     def _is_to_be_halved(self, promised: SealedBatch, result: Result) -> bool:
         """Where all of a batch was rejected by a target that does not say which events it means."""
@@ -292,7 +274,7 @@ class Lane:
         excess = self._runner.rejections.too_many(events, result) if self._runner.config.pause_rejecting else None
         if excess is not None:
             self._runner.note(self._log.shard, State.PAUSED, excess)
-            await self._pause(self._rules.pause)
+            await self._pause(self._context.pause)
             return
         await self._settle(promised, result)
         self._runner.rejections.add(events, result)
@@ -365,7 +347,7 @@ class Lane:
 
     async def _expire(self) -> None:
         """Gives up the oldest events of projects whose backlog is over the bound, where the sink is one that may."""
-        self._next_expiry = asyncio.get_running_loop().time() + self._rules.expire_check
+        self._next_expiry = asyncio.get_running_loop().time() + self._context.expire_check
         projects = [one for one in self._positions if one in self._news or self._sealed_batches.hold(one)]
         uses = dict(zip(projects, await self._log.use(projects), strict=True))
         self._metrics.waiting(
@@ -380,7 +362,7 @@ class Lane:
             return
         oldest = self._sealed_batches.oldest
         attempts = self._attempts(oldest) if oldest else Attempts(0, self._now_ms(), self._now_ms())
-        message = f"the project's backlog went over {self._rules.backlog_bytes} bytes while the sink did not take it"
+        message = f"the project's backlog went over {self._context.backlog_bytes} bytes while the sink did not take it"
         settled = given_up(self._sink, overdue, BACKLOG_EXPIRED, message, attempts)
         expired = {project_id: one.end for project_id, one in overdue.items()}
         _log.warning("backlog expired", sink=self._sink, shard=self._log.shard, events=sum(one.dead for one in settled))
@@ -398,7 +380,7 @@ class Lane:
         return Attempts(promised.attempts, promised.first_ms or now_ms, now_ms)
 
     def _now_ms(self) -> int:
-        return int(self._clock() * 1000)
+        return int(self._context.clock() * 1000)
 
     async def _sleep(self, seconds: float) -> None:
         """Less where the lane is to stop."""

@@ -6,7 +6,7 @@ Redis with its number before it is sent, and until its end is recorded: a resend
 
 import asyncio
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -14,7 +14,7 @@ from headgate.v1 import delivery_pb2
 from headgate_sinks import Batch, Misconfigured, Outcome, Result, Retry, TooLarge
 
 from headgate_service.delivery.attempt import Crashed
-from headgate_service.delivery.lane import LaneRules
+from headgate_service.delivery.lane_context import LaneContext
 from headgate_service.delivery.lease import Lease
 from headgate_service.delivery.metrics import SinkMetrics
 from headgate_service.delivery.safeguards import CRASHES, PLUGIN_CRASHED
@@ -104,23 +104,19 @@ class RetryLane:
         runner: SinkRunner,
         queue: RetryQueue,
         epoch: str,
-        rules: LaneRules,
+        context: LaneContext,
         metrics: SinkMetrics,
-        clock: Callable[[], float],
-        on_step: Callable[[str], None],
     ) -> None:
         self._runner = runner
         self._queue = queue
         self._epoch = f"{epoch}-retry"
-        self._rules = rules
+        self._context = context
         self._metrics = metrics
-        self._clock = clock
-        self._on_step = on_step
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
 
     def mark(self, project_id: str) -> None:
-        """News of the log are none to it."""
+        """It ignores new log entries."""
 
     def scan_soon(self) -> None:
         """Something may have been asked for."""
@@ -150,7 +146,7 @@ class RetryLane:
             except Exception:  # noqa: BLE001
                 failures += 1
                 _log.error("retries failed", sink=self._runner.name, details=traceback.format_exc())
-            await self._sleep(self._rules.backoff.seconds(failures) if failures else self._rules.scan)
+            await self._sleep(self._context.backoff.seconds(failures) if failures else self._context.scan)
 
     async def _send_all(self) -> None:
         for retry in await self._queue.load():
@@ -164,31 +160,31 @@ class RetryLane:
         """Whether it came to an end."""
         retry.attempts += 1
         outcome = await self._runner.write(self._batch(retry), alone=retry.crashes is not None)
-        self._on_step("write")
+        self._context.on_step("write")
         reason = _rejected(outcome)
         match outcome:
             case Crashed(message=message):
                 self._metrics.retried()
                 retry.crashes = 0 if retry.crashes is None else retry.crashes + 1
                 if retry.crashes < CRASHES:
-                    await self._pause(self._rules.backoff.seconds(retry.attempts))
+                    await self._pause(self._context.backoff.seconds(retry.attempts))
                     return False
                 # It was asked for by a person, who sees by its letter that it still does.
                 reason = PLUGIN_CRASHED, message
             case Misconfigured():
-                await self._pause(self._rules.pause)
+                await self._pause(self._context.pause)
                 return False
             case Retry(after=after):
                 self._metrics.retried()
-                await self._pause(self._rules.backoff.seconds(retry.attempts, after))
+                await self._pause(self._context.backoff.seconds(retry.attempts, after))
                 return False
-        now_ms = int(self._clock() * 1000)
+        now_ms = int(self._context.clock() * 1000)
         if reason is None:
             await self._queue.delivered(retry)
             self._metrics.settled(1, 0)
         else:
             await self._queue.dead(retry, *reason, retry.stored.attempts + retry.attempts, now_ms)
-        self._on_step("settle")
+        self._context.on_step("settle")
         self._runner.observers.batch_settled(
             sink=self._runner.name,
             batch_id=self._batch(retry).id,
