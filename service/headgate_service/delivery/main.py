@@ -92,9 +92,7 @@ async def serve(
     wakeup = Wakeup(notifications, shards, config.ready_poll, forwarder.lose)
     audit = Audit(Ledger(log), runners, shards, metrics, config.scan, config.backlog_bytes)
     letters = DeadLetterTotal(log, shards, config.dead_letter_total_bytes, metrics)
-    metrics_server = None
-    if config.metrics_port is not None:
-        metrics_server, _ = start_http_server(config.metrics_port, config.metrics_host, registry)
+    stop_metrics = _serve_metrics(config, registry)
     try:
         sinks.start()
         freeze_gc()
@@ -103,12 +101,19 @@ async def serve(
         await _run(stop, board, forwarder, config.drain, tasks)
     finally:
         await sinks.close()
-        if metrics_server is not None:
-            metrics_server.shutdown()
+        stop_metrics()
         resolvers.close()
         await notifications.aclose()
         await log.close()
     _log.info("forwarder stopped")
+
+
+def _serve_metrics(config: Config, registry: CollectorRegistry) -> Callable[[], None]:
+    """Returns what ends it."""
+    if config.metrics_port is None:
+        return lambda: None
+    server, _ = start_http_server(config.metrics_port, config.metrics_host, registry)
+    return server.shutdown
 
 
 def _stop_at_signal() -> asyncio.Event:

@@ -15,10 +15,10 @@ from headgate_service.policy.decision import Decision
 
 
 class IngestAnswer(msgspec.Struct, frozen=True):
-    """The answer to a request that the policy judged, and the log, which was given the events that were kept."""
+    """The answer to a request that the policy decided on, and of the log that took what was kept."""
 
     events: Sequence[event_pb2.Event]
-    judged: Decision
+    decision: Decision
     project: LogProject
     verdict: Verdict
 
@@ -26,27 +26,27 @@ class IngestAnswer(msgspec.Struct, frozen=True):
         """A result per event where `each` asks for them, else per event of which there is something to say."""
         if each:
             self._add_kept(response, dry_run=dry_run)
-        add_refusals(response, self.events, self.judged)
-        for place, reason in self.judged.dropped.items():
+        add_refusals(response, self.events, self.decision)
+        for place, reason in self.decision.dropped.items():
             result = response.results.add(index=place, outcome=outcome_pb2.OUTCOME_DROPPED, reason=reason)
             result.event_id = self.events[place].event_id
             if each and not dry_run and not result.event_id:
                 # No other event that was stored or dropped bears it, and a repeat of the request gets it again.
                 result.event_id = made_event_id(self.project.id, self.verdict.ms, f"dropped/{self._told(place)}")
         if each:
-            if self.judged.dropped or self.judged.refused:
+            if self.decision.dropped or self.decision.refused:
                 response.results.sort(key=lambda result: result.index)
-            for place, warnings in self.judged.warnings.items():
+            for place, warnings in self.decision.warnings.items():
                 response.results[place].warnings.extend(warnings)
             return
-        for place, warnings in self.judged.warnings.items():
+        for place, warnings in self.decision.warnings.items():
             response.results.add(index=place, outcome=outcome_pb2.OUTCOME_ACCEPTED, warnings=warnings)
 
     def _add_kept(self, response: IngestEventsResponse, *, dry_run: bool) -> None:
         events, duplicates, ms = self.events, self.verdict.duplicates, self.verdict.ms
         made = MadeIds(self.project.id, ms)
         add = response.results.add
-        for rank, (place, ordinal) in enumerate(zip(self.judged.kept, self._ordinals(), strict=True)):
+        for rank, (place, ordinal) in enumerate(zip(self.decision.kept, self._ordinals(), strict=True)):
             first = duplicates.get(rank)
             result = add()
             result.index = place
@@ -66,7 +66,7 @@ class IngestAnswer(msgspec.Struct, frozen=True):
         """The place of each kept event among the project's accepted ones: its own, or that of the first of its id."""
         ordinals: list[int] = []
         fresh = self.verdict.base
-        for rank in range(len(self.judged.kept)):
+        for rank in range(len(self.decision.kept)):
             first = self.verdict.duplicates.get(rank)
             if first is None:
                 fresh += 1
@@ -76,7 +76,7 @@ class IngestAnswer(msgspec.Struct, frozen=True):
     def as_stored(self, dialect: event_pb2.Dialect) -> list[event_pb2.Event]:
         """The events that would be stored. One without an id of its own shows none: it is made when it is stored."""
         stored: list[event_pb2.Event] = []
-        for rank, place in enumerate(self.judged.kept):
+        for rank, place in enumerate(self.decision.kept):
             if rank in self.verdict.duplicates:
                 continue
             event = self.events[place]
@@ -87,7 +87,7 @@ class IngestAnswer(msgspec.Struct, frozen=True):
         return stored
 
     def receipt(self, refused: int) -> Receipt:
-        """The receipt; `refused` events stood beside those that were judged."""
+        """The receipt; `refused` events stood beside those that were decided on."""
         verdict, duplicates = self.verdict, self.verdict.duplicates
         ms = verdict.ms
         ranges: tuple[tuple[int, int], ...] = ((verdict.base, verdict.base + verdict.fresh),)
@@ -101,15 +101,15 @@ class IngestAnswer(msgspec.Struct, frozen=True):
             len(self.events) + refused,
             verdict.fresh,
             len(duplicates),
-            refused + len(self.judged.refused),
+            refused + len(self.decision.refused),
             ranges,
-            len(self.judged.dropped),
+            len(self.decision.dropped),
         )
 
 
-def add_refusals(response: IngestEventsResponse, events: Sequence[event_pb2.Event], judged: Decision) -> None:
+def add_refusals(response: IngestEventsResponse, events: Sequence[event_pb2.Event], decision: Decision) -> None:
     """The results of the events that the policy refused."""
-    for place, refused in judged.refused.items():
+    for place, refused in decision.refused.items():
         response.results.add(
             index=place,
             outcome=outcome_pb2.OUTCOME_REFUSED,
@@ -120,14 +120,14 @@ def add_refusals(response: IngestEventsResponse, events: Sequence[event_pb2.Even
         )
 
 
-def unfit_request(judged: Decision) -> Refused:
+def unfit_request(decision: Decision) -> Refused:
     """The refusal of a request that is all or nothing, with what is wrong with each event that is refused."""
     return Refused.because(
         outcome_pb2.CAUSE_INVALID,
-        f"{len(judged.refused)} of {judged.events} events do not fit their schema, and the request is all or nothing",
+        f"{len(decision.refused)} of {decision.events} events do not fit their schema; the request is all or nothing",
         faults=[
             outcome_pb2.EventFault(index=place, field=one.field, message=one.message)
-            for place, one in judged.refused.items()
+            for place, one in decision.refused.items()
         ],
         event_reason=outcome_pb2.REASON_SCHEMA,
     )

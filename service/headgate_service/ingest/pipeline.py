@@ -1,4 +1,4 @@
-"""The way of a request: enter, complete, append, answer."""
+"""The way of a request: authenticate, decide, append, answer."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -13,7 +13,7 @@ from headgate_service.config import RateLimits
 from headgate_service.errors import CountersLost, LogUnavailable
 from headgate_service.ingest.answer import IngestAnswer, add_refusals, unfit_request
 from headgate_service.ingest.authentication import Authentication, Caller
-from headgate_service.ingest.limits import tell_limits, until_next_month, until_next_window
+from headgate_service.ingest.limits import RETRY_FULL, refuse, tell_limits
 from headgate_service.ingest.refusal import Refused
 from headgate_service.ingest.refusal_ledger import RefusalLedger
 from headgate_service.ingest.sessions import Known
@@ -23,7 +23,6 @@ from headgate_service.log.append import (
     Idempotency,
     LogProject,
     Rate,
-    Verdict,
 )
 from headgate_service.log.entry import encode_entry
 from headgate_service.log.reader import write_timestamp
@@ -56,7 +55,6 @@ def enrich(events: Sequence[event_pb2.Event], known: Known, project_id: str) -> 
 
 
 _RETRY_LOG = timedelta(seconds=1)
-_RETRY_FULL = timedelta(seconds=10)
 # Callers of the other APIs cannot give events ids of their own.
 _NAMING_EVENTS = frozenset({event_pb2.DIALECT_GRPC, event_pb2.DIALECT_PROMPTING_COMPANY})
 
@@ -118,7 +116,7 @@ class Ingest:
             enrich(submission.events, caller.beside, caller.project.id)
         if (policy := caller.project.policy) is not None:
             self._check(policy, submission, caller)
-        if not submission.events and not submission.idempotency_key:
+        if not submission.entry.events and not submission.idempotency_key:
             self._count_beside(submission, caller)
             return GatheredAnswer(response={}, experiments_json=_experiments(submission, policy))
         try:
@@ -141,7 +139,7 @@ class Ingest:
     def _check(self, policy: Policy, submission: Submission, caller: Caller) -> None:
         if not policy.readable:
             raise Refused.because(
-                outcome_pb2.CAUSE_UNAVAILABLE, "not confirmed, as the project's config cannot be read", _RETRY_FULL
+                outcome_pb2.CAUSE_UNAVAILABLE, "not confirmed, as the project's config cannot be read", RETRY_FULL
             )
         if not submission.origin or policy.allows(submission.origin):
             return
@@ -150,94 +148,75 @@ class Ingest:
         raise refused
 
     async def _append(self, submission: Submission, caller: Caller) -> GatheredAnswer:
-        policy = caller.project.policy
-        entry = submission.entry
-        entry.dialect = submission.dialect
-        events = entry.events
-        judged = Decision(len(events))
-        unfit = False
-        if policy is not None:
-            judged = await judge(policy, events, submission.origin)
-            unfit = bool(judged.refused) and (submission.all_or_nothing or judged.nothing_taken)
-            if unfit and (submission.dry_run or not submission.idempotency_key):
-                return self._unfit(submission, caller, judged)
+        policy, events = caller.project.policy, submission.entry.events
+        submission.entry.dialect = submission.dialect
+        decision = Decision(len(events)) if policy is None else await judge(policy, events, submission.origin)
+        unfit = bool(decision.refused) and (submission.all_or_nothing or decision.nothing_taken)
+        if unfit and (submission.dry_run or not submission.idempotency_key):
+            return self._unfit(submission, caller, decision)
         if submission.dialect == event_pb2.DIALECT_GRPC or caller.beside is not None:
-            # Otherwise the gateway has done it.
+            # For the other requests the gateway has done it.
             for event in events:
                 complete_user(event)
         if caller.marks_test:
             for event in events:
                 event.test = True
-        if unfit or judged.dropped or judged.refused:
-            kept = [] if unfit else [events[place] for place in judged.kept]
-            entry = log_pb2.LogEntry(dialect=submission.dialect, events=kept)
-        event_ids = _event_ids(entry) if submission.dialect in _NAMING_EVENTS else {}
-        only_asks = not submission.dry_run and (unfit or not events)
         project = LogProject(caller.project.id, caller.project.shard, caller.project.monthly_limit)
         rate = self._rate(submission, caller)
-        append = Append(
-            encode_entry(entry),
-            event_ids,
-            _idempotency(submission, caller),
-            rate,
-            # The first answer stands even where the policy has changed since; a new one is not remembered, nor is that
-            # to a request without events.
-            submission.dry_run or only_asks,
-            judged.counts,
-            judged.note if submission.idempotency_key else b"",
-            asks_replay=only_asks,
-        )
+        append = _make_append(submission, caller, decision, rate, unfit=unfit)
         try:
             verdict = await self._appender.append(project, append)
         except CountersLost as error:
             raise Refused.because(
                 outcome_pb2.CAUSE_UNAVAILABLE,
-                "nothing was taken, as the counters of limits were lost and are not put back yet: retry with the same "
-                "idempotency key or event ids",
+                "not accepted: usage counters are being restored, retry with the same idempotency key or event ids",
                 _RETRY_LOG,
             ) from error
         except LogUnavailable as error:
             raise Refused.because(
                 outcome_pb2.CAUSE_UNAVAILABLE,
-                "not confirmed, as the log does not answer: retry with the same idempotency key or event ids",
+                "not confirmed: the log does not answer, retry with the same idempotency key or event ids",
                 _RETRY_LOG,
             ) from error
-        if (refused := _refused(verdict, rate, project)) is not None:
-            refused.limits = outcome_pb2.LimitState()
-            tell_limits(refused.limits, verdict, rate, project.monthly_limit)
+        if (refused := refuse(verdict, rate, project)) is not None:
             raise refused
-        replayed = verdict.status == "replay"
-        if replayed:
-            judged = Decision.of_note(verdict.note, len(submission.events))
+        if verdict.status == "replay":
+            decision = Decision.of_note(verdict.note, len(events))
         elif unfit:
-            return self._unfit(submission, caller, judged)
+            return self._unfit(submission, caller, decision)
+        answer = IngestAnswer(events, decision, project, verdict)
+        return await self._answer(submission, caller, answer, rate)
+
+    async def _answer(
+        self, submission: Submission, caller: Caller, ingested: IngestAnswer, rate: Rate | None
+    ) -> GatheredAnswer:
+        verdict, project = ingested.verdict, ingested.project
         answer = GatheredAnswer()
         response = answer.response
-        response.replayed, response.warned = replayed, judged.warned
+        response.replayed, response.warned = verdict.status == "replay", ingested.decision.warned
         if rate is not None or project.monthly_limit is not None:
             tell_limits(response.limits, verdict, rate, project.monthly_limit)
-        told = IngestAnswer(events, judged, project, verdict)
-        told.add_results(response, each=submission.each, dry_run=submission.dry_run)
+        ingested.add_results(response, each=submission.each, dry_run=submission.dry_run)
         if submission.dry_run:
-            stored = told.as_stored(submission.dialect)
+            stored = ingested.as_stored(submission.dialect)
             answer.dry_run_events.extend(stored)
             if caller.sees_sinks:
                 answer.dry_run_sinks.extend(await self._reached(project.id, stored))
-        elif events:
-            receipt = told.receipt(submission.refused)
+        elif submission.entry.events:
+            receipt = ingested.receipt(submission.refused)
             response.receipt = self._receipts.make(receipt)
             if receipt.ranges:
                 write_timestamp(response.receive_time, receipt.ms)
         return answer
 
-    def _unfit(self, submission: Submission, caller: Caller, judged: Decision) -> GatheredAnswer:
+    def _unfit(self, submission: Submission, caller: Caller, decision: Decision) -> GatheredAnswer:
         """The answer to a request of which the policy takes nothing: it is no success, and not remembered as one."""
         if submission.all_or_nothing:
-            raise unfit_request(judged)
-        for counted, events in judged.counts.items():
+            raise unfit_request(decision)
+        for counted, events in decision.counts.items():
             self._count_refused(submission, caller, counted.removeprefix("refused:"), events)
         answer = GatheredAnswer(response={})
-        add_refusals(answer.response, submission.events, judged)
+        add_refusals(answer.response, submission.events, decision)
         return answer
 
     def _rate(self, submission: Submission, caller: Caller) -> Rate | None:
@@ -249,6 +228,29 @@ class Ingest:
             who = f"address:{blake2b(submission.client_address.encode(), digest_size=16).hexdigest()}"
         # A plan that sets another window is obeyed at once, not when the old window has ended.
         return Rate(f"{who}:{limit.window_ms}", limit.requests, limit.window_ms)
+
+
+def _make_append(
+    submission: Submission, caller: Caller, decision: Decision, rate: Rate | None, *, unfit: bool
+) -> Append:
+    """What the log is asked to do. With `unfit`, or without events, it only looks for an earlier answer."""
+    entry = submission.entry
+    if unfit or decision.dropped or decision.refused:
+        kept = [] if unfit else [submission.events[index] for index in decision.kept]
+        entry = log_pb2.LogEntry(dialect=submission.dialect, events=kept)
+    only_asks = not submission.dry_run and (unfit or not submission.entry.events)
+    return Append(
+        encode_entry(entry),
+        _event_ids(entry) if submission.dialect in _NAMING_EVENTS else {},
+        _idempotency(submission, caller),
+        rate,
+        # The first answer stands even if the policy has changed since. Neither a new refusal nor the answer to a
+        # request without events is remembered.
+        submission.dry_run or only_asks,
+        decision.counts,
+        decision.note if submission.idempotency_key else b"",
+        asks_replay=only_asks,
+    )
 
 
 def _event_ids(entry: log_pb2.LogEntry) -> dict[int, str]:
@@ -268,38 +270,3 @@ def _idempotency(submission: Submission, caller: Caller) -> Idempotency | None:
         return None
     scoped = f"{caller.sender}\n{submission.dialect}\n{submission.idempotency_key}"
     return Idempotency(blake2b(scoped.encode(), digest_size=16).hexdigest(), submission.request_hash)
-
-
-def _refused(verdict: Verdict, rate: Rate | None, project: LogProject) -> Refused | None:
-    match verdict.status:
-        case "mismatch":
-            return Refused.because(
-                outcome_pb2.CAUSE_IDEMPOTENCY_MISMATCH,
-                "this idempotency key was used within 24 hours for another request: use a new key",
-            )
-        case "full":
-            return Refused.because(
-                outcome_pb2.CAUSE_UNAVAILABLE,
-                "the log is full, as a sink that must not lose events is behind: retry later",
-                _RETRY_FULL,
-            )
-        case "rate":
-            assert rate is not None  # noqa: S101 - the script refuses by a limit only where one was given
-            refused = Refused.because(
-                outcome_pb2.CAUSE_RATE_LIMITED,
-                f"over {rate.limit} requests in {rate.window_ms // 1000} s: retry when the window begins anew",
-                until_next_window(verdict),
-            )
-            refused.refusal.limit, refused.refusal.used = rate.limit, verdict.rate_used
-        case "quota":
-            assert project.monthly_limit is not None  # noqa: S101 - as above
-            refused = Refused.because(
-                outcome_pb2.CAUSE_QUOTA_EXCEEDED,
-                f"the month's limit of {project.monthly_limit} events has no room for {verdict.fresh} more: "
-                "none was counted",
-                until_next_month(verdict),
-            )
-            refused.refusal.limit, refused.refusal.used = project.monthly_limit, verdict.month_used
-        case _:
-            return None
-    return refused
