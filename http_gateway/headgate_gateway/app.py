@@ -16,7 +16,8 @@ from headgate_dialects.sdk.dialect import Dialect
 from headgate_gateway.app_api.resource import Plumbing
 from headgate_gateway.app_api.routes import app_api_routes
 from headgate_gateway.app_api.streaming import Streams
-from headgate_gateway.http.body import BodyLimits
+from headgate_gateway.http.body import BodyLimits, BodyReader
+from headgate_gateway.http.body_budget import BodyBudget
 from headgate_gateway.http.client_address import Network
 from headgate_gateway.http.problem import Methods, problem
 from headgate_gateway.http.worker_thread import WorkerThread
@@ -60,15 +61,16 @@ def create_app(
     new_request_id: Callable[[], str],
 ) -> DeferredBody:
     """Wire the application; it opens nothing. `channel` is the service's, `clock` is monotonic seconds."""
+    reader = BodyReader(limits, side, BodyBudget(limits.bodies, limits.held_bytes))
 
     def ingest(dialect: Dialect) -> IngestResource:
-        ingestion = Ingestion(dialect, client, limits, trusted_proxies, metrics, side)
+        ingestion = Ingestion(dialect, client, reader, trusted_proxies, metrics)
         return IngestResource(ingestion, limits, metrics, clock)
 
     openapi = OpenApiResource()
     routes: dict[str, Resource] = {
         **{dialect.path: ingest(dialect) for dialect in dialects},
-        **app_api_routes(Plumbing(channel, limits, side, streams, trusted_proxies, gateway_token, new_request_id)),
+        **app_api_routes(Plumbing(channel, reader, streams, trusted_proxies, gateway_token, new_request_id)),
         **{path: ConfigSchemaResource(channel, schema, new_request_id) for path, schema in SCHEMAS.items()},
         "/v1/receipts/{receipt}": ReceiptResource(channel, receipt_seconds, new_request_id),
         "/livez": LivenessResource(),

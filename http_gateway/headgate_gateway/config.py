@@ -57,6 +57,8 @@ class Config:
     """The longest wait for a dependency's state."""
     keep_alive_seconds: int = 65
     """How long an idle connection is kept: longer than the 60 s that proxies commonly keep theirs."""
+    max_connections: int = 4096
+    """How many connections are held; see `Connections`."""
     drain_seconds: int = 25
     """How long requests in progress may take to end after SIGTERM."""
 

@@ -1,13 +1,11 @@
 """The gateway process."""
 
 import asyncio
-import contextlib
 import gc
 import signal
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +20,8 @@ from headgate_gateway.app import create_app
 from headgate_gateway.app_api.streaming import Streams
 from headgate_gateway.config import Config, ServiceTls
 from headgate_gateway.http.worker_thread import WorkerThread
-from headgate_gateway.http_server.connection import HttpConnection
+from headgate_gateway.http_server.connection import Connections, HttpConnection
+from headgate_gateway.http_server.server import Server
 from headgate_gateway.ingest.client import CHANNEL_OPTIONS, GatheredIngestClient, IngestClient
 from headgate_gateway.metrics import Metrics
 
@@ -55,13 +54,13 @@ async def serve(config: Config, own: IngestClient | None = None) -> None:
             new_request_id=lambda: uuid.uuid4().hex,
         )
         with _listen(config) as listener:
-            await _serve_http(config, app, listener, streams)
+            await _serve_http(config, app, listener, streams, metrics)
         await client.close()
         side.close()
 
 
-async def _serve_http(config: Config, app: object, listener: socket.socket, streams: Streams) -> None:
-    server = _Server(_uvicorn_config(config, app), lambda: _ready(config, listener))
+async def _serve_http(config: Config, app: object, listener: socket.socket, streams: Streams, metrics: Metrics) -> None:
+    server = Server(uvicorn_config(config, app, metrics), lambda: _ready(config, listener))
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -77,25 +76,11 @@ async def _serve_http(config: Config, app: object, listener: socket.socket, stre
             loop.remove_signal_handler(number)
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # uvicorn would take the signals for itself, and raise them again once it has drained instead of returning.
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_ready()
-
-
-def _uvicorn_config(config: Config, app: object) -> uvicorn.Config:
+def uvicorn_config(config: Config, app: object, metrics: Metrics) -> uvicorn.Config:
+    held = Connections(config.max_connections, lambda: metrics.shed("connection"))
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
-        http=partial(HttpConnection, limits=config.head),  # type: ignore[arg-type]  # it is only called
+        http=partial(HttpConnection, limits=config.head, held=held),  # type: ignore[arg-type]  # it is only called
         ws="none",
         lifespan="off",
         log_config=None,

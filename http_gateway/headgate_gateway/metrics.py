@@ -107,6 +107,11 @@ class Metrics:
             (),
             _GATHERED,
         )
+        self._shed = Tally(
+            "headgate_gateway_shed",
+            "Connections and bodies that were answered 503 because too many were under way.",
+            ("what",),
+        )
         for counted in (
             self._requests,
             self._seconds,
@@ -115,6 +120,7 @@ class Metrics:
             self._replaced,
             self._refusals,
             self._gathered,
+            self._shed,
         ):
             self.registry.register(counted)
         self.in_flight = 0
@@ -140,6 +146,9 @@ class Metrics:
 
     def refused(self, dialect: str, cause: str) -> None:
         self._refusals.counts[dialect, cause] += 1
+
+    def shed(self, what: str) -> None:
+        self._shed.counts[(what,)] += 1
 
     def gathered(self, requests: int) -> None:
         self._gathered.add((), requests)

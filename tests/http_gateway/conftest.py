@@ -33,8 +33,9 @@ from headgate_gateway.config import Config
 from headgate_gateway.http.body import BodyLimits
 from headgate_gateway.http.worker_thread import WorkerThread
 from headgate_gateway.http_server.connection import HeadLimits
+from headgate_gateway.http_server.server import Server
 from headgate_gateway.ingest.client import IngestClient
-from headgate_gateway.main import _Server, _uvicorn_config
+from headgate_gateway.main import uvicorn_config
 from headgate_gateway.metrics import Metrics
 
 TOKEN = "the-gateway-token"
@@ -221,7 +222,7 @@ StartGateway = Callable[..., "Awaitable[RunningGateway]"]
 @pytest.fixture
 async def start_gateway() -> AsyncIterator[StartGateway]:
     """Start gateways in this event loop; they end with the test."""
-    running: list[tuple[_Server, asyncio.Task[None], grpc.aio.Channel]] = []
+    running: list[tuple[Server, asyncio.Task[None], grpc.aio.Channel]] = []
     ids = itertools.count(1)
 
     async def start(
@@ -233,6 +234,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
         service_address: str = "127.0.0.1:1",
         probe_seconds: float = 1.0,
         keep_alive_seconds: int = 65,
+        max_connections: int = 100,
     ) -> RunningGateway:
         listener = socket.create_server(("127.0.0.1", 0))
         metrics = Metrics()
@@ -263,9 +265,10 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
             head=head or HeadLimits(),
             drain_seconds=2,
             keep_alive_seconds=keep_alive_seconds,
+            max_connections=max_connections,
         )
         ready = asyncio.Event()
-        server = _Server(_uvicorn_config(config, app), ready.set)
+        server = Server(uvicorn_config(config, app, metrics), ready.set)
         running.append((server, asyncio.create_task(server.serve(sockets=[listener])), channel))
         await asyncio.wait_for(ready.wait(), 10)
         port = listener.getsockname()[1]

@@ -18,7 +18,7 @@ from headgate_gateway.app import create_app
 from headgate_gateway.app_api.streaming import Streams
 from headgate_gateway.http.body import BodyLimits
 from headgate_gateway.http.worker_thread import WorkerThread
-from headgate_gateway.http_server.connection import HeadLimits, HttpConnection
+from headgate_gateway.http_server.connection import Connections, HeadLimits, HttpConnection
 from headgate_gateway.http_server.deferred_body import WHOLE_BODY
 from headgate_gateway.metrics import Metrics
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -157,6 +157,7 @@ async def test_a_connection_calls_few_functions() -> None:
 
     connection: Any = HttpConnection(
         limits=HeadLimits(),
+        held=Connections(100, lambda: None),
         config=uvicorn.Config(app, lifespan="off", log_config=None, interface="asgi3", proxy_headers=False),
         server_state=ServerState(),
         app_state={},

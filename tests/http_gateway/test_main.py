@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 from dataclasses import replace
+from functools import partial
 
 import httpx
 import pytest
@@ -42,6 +43,11 @@ async def launch(until):
         await process.wait()
 
 
+def refuses(address: tuple[str, int]) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(address) != 0
+
+
 async def test_it_serves_writes_its_address_and_returns_on_sigterm(launch, gateway_config, service):
     process, url = await launch(gateway_config)
     async with httpx.AsyncClient(base_url=url) as http:
@@ -60,12 +66,7 @@ async def test_sigterm_lets_requests_in_progress_end(launch, gateway_config, ser
         asked = asyncio.create_task(http.post("/api/analytics", content=b'{"events":[{"type":"a"}]}'))
         await until(lambda: service.running == 1)
         process.send_signal(signal.SIGTERM)
-
-        def refuses() -> bool:
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", httpx.URL(url).port)) != 0
-
-        await until(refuses)
+        await until(partial(refuses, ("127.0.0.1", httpx.URL(url).port)))
         service.gate.set()
         assert (await asked).status_code == 200
     assert await asyncio.wait_for(process.wait(), 20) == 0
@@ -92,6 +93,31 @@ async def test_clients_that_reset_leave_no_traceback(launch, gateway_config):
     _, errors = await asyncio.wait_for(process.communicate(), 20)
     assert b"Traceback" not in errors
     assert b"rror" not in errors
+
+
+def ask(client: socket.socket) -> bytes:
+    """The whole answer to what was sent."""
+    client.settimeout(20)
+    with client:
+        return b"".join(iter(partial(client.recv, 4096), b""))
+
+
+async def test_sigterm_answers_what_was_accepted(launch, gateway_config, until):
+    process, url = await launch(gateway_config)
+    address = ("127.0.0.1", httpx.URL(url).port)
+    used = socket.create_connection(address)
+    used.sendall(POST)
+    assert (await asyncio.to_thread(used.recv, 4096)).startswith(b"HTTP/1.1 200 ")
+    clients = [used, *(socket.create_connection(address) for _ in range(20))]
+    process.send_signal(signal.SIGTERM)
+    await until(partial(refuses, address))
+    # Each of them was accepted before the listener was closed.
+    for client in clients:
+        client.sendall(POST)
+    answers = await asyncio.gather(*(asyncio.to_thread(ask, client) for client in clients))
+    assert [answer[:13] for answer in answers] == [b"HTTP/1.1 200 "] * 21
+    assert all(b"\r\nconnection: close\r\n" in answer for answer in answers)
+    assert await asyncio.wait_for(process.wait(), 20) == 0
 
 
 async def test_an_occupied_port_is_named(gateway_config):

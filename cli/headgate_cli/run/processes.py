@@ -22,6 +22,7 @@ from headgate_service.project_sinks.source import ProjectSinkChanges
 
 from headgate_cli.run.certificates import check_gateway, check_grpc, check_http
 from headgate_cli.run.data_dir import DataDir
+from headgate_cli.run.open_files import most_connections, raise_open_files
 from headgate_cli.run.parent import beating
 from headgate_cli.settings.accounts import JwtSettings
 from headgate_cli.settings.destination import build_config
@@ -110,6 +111,7 @@ class Place:
 
 def run_service(settings: Settings, place: Place) -> None:
     """`headgate service`. Raises SettingsInvalid."""
+    raise_open_files()
     from headgate_service.main import serve
 
     _run(serve(service_config(settings, place)), place)
@@ -134,11 +136,13 @@ async def _gateway(settings: Settings, place: Place) -> None:
 
 def run_forwarder(settings: Settings, place: Place, environ: Mapping[str, str]) -> None:
     """`headgate forward`. Raises SettingsInvalid."""
+    raise_open_files()
     _run(_forward(settings, place, environ), place)
 
 
 def run_store(settings: Settings, place: Place) -> None:
     """`headgate store`. Raises SettingsInvalid."""
+    raise_open_files()
     from headgate_service.store.engine import EngineError, EngineMissing
     from headgate_service.store.main import StoreHeld, serve
 
@@ -249,6 +253,13 @@ def gateway_config(settings: Settings, place: Place) -> "GatewayConfig":
             "both, best as $HEADGATE_GATEWAY_TOKEN"
         )
     check_http(settings)
+    connections = most_connections(raise_open_files())
+    if connections < settings.http.connections:
+        structlog.get_logger().warning(
+            "the limit of open files allows fewer connections than http.connections",
+            allowed=connections,
+            connections=settings.http.connections,
+        )
     if not place.supervised:
         check_gateway(settings)
     return build_config(
@@ -257,6 +268,7 @@ def gateway_config(settings: Settings, place: Place) -> "GatewayConfig":
         settings,
         service_address=settings.gateway.service or str(Address.parse(settings.grpc.address).reachable),
         trusted_proxies=networks(settings.proxies.trusted),
+        max_connections=min(connections, settings.http.connections),
         ready_file=place.data_dir.ready_file("gateway") if place.supervised else None,
     )
 

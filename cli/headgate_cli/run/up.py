@@ -18,6 +18,7 @@ from headgate_cli.run.certificates import check_certificates
 from headgate_cli.run.child import Child, ChildHopeless, ChildSpec
 from headgate_cli.run.data_dir import DataDir, DataDirHeld, DataDirLock
 from headgate_cli.run.embedded_redis import EmbeddedRedis, RedisMissing, RedisUnusable, find_server
+from headgate_cli.run.open_files import raise_open_files
 from headgate_cli.run.parent import Handover
 from headgate_cli.settings.reader import SettingsInvalid
 from headgate_cli.settings.settings import Settings
@@ -116,6 +117,7 @@ FAILURES = (SettingsInvalid, DataDirHeld, RedisMissing, RedisUnusable, AddressTa
 def up(settings: Settings, data_dir: DataDir) -> None:
     """Run until SIGTERM or SIGINT. Raises one of FAILURES."""
     check_certificates(settings)
+    raise_open_files()
     data_dir.make()
     lock = DataDirLock(data_dir)
     lock.take()

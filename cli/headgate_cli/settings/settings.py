@@ -24,6 +24,18 @@ class HttpSettings(Section):
     address: Annotated[AddressSetting, To("gateway.http")] = "127.0.0.1:8080"
     """HOST:PORT the gateway listens on. Port 0 takes a free port; the `ready` line shows it."""
 
+    idle: Annotated[SecondsSetting, To("gateway.keep_alive_seconds")] = 65
+    """How long a connection without a request is kept. Set it longer than the idle time of the load balancer in front (commonly 60 s, up to 600 s), or requests meet connections that are being closed."""  # noqa: E501
+
+    connections: Annotated[int, To("gateway.max_connections")] = Field(default=4096, ge=1)
+    """How many connections a gateway holds. Beyond them an idle one is closed; where none is idle, the new one is answered 503."""  # noqa: E501
+
+    bodies: Annotated[int, To("gateway.body.bodies")] = Field(default=1000, ge=1)
+    """How many request bodies may be arriving at once; one more is answered 503. A body that arrives together with its headers does not count."""  # noqa: E501
+
+    body_memory: Annotated[ByteSize, To("gateway.body.held_bytes")] = ByteSize(128 * 1024**2)
+    """Memory that arriving bodies may take together; what would take more is answered 503."""
+
 
 class GrpcSettings(Section):
     """Where the gRPC API is served. Gateways on other machines connect here."""

@@ -15,12 +15,12 @@ from headgate_gateway.app_api.fields import FieldInvalid, read_query
 from headgate_gateway.app_api.openapi import described
 from headgate_gateway.app_api.operation import Asked, Operation
 from headgate_gateway.app_api.streaming import NDJSON, SSE, Streams
-from headgate_gateway.http.body import BodyFault, BodyLimits, ClientGone, answer_then_discard, bears_body, read_body
+from headgate_gateway.http.body import BodyFault, BodyReader, ClientGone, answer_then_discard, bears_body, read_body
+from headgate_gateway.http.body_budget import Overloaded
 from headgate_gateway.http.client_address import Network, client_address
 from headgate_gateway.http.headers import request_headers
 from headgate_gateway.http.origin import over_tls, set_cookie
 from headgate_gateway.http.problem import problem
-from headgate_gateway.http.worker_thread import WorkerThread, WorkerThreadBusy
 from headgate_gateway.http_server.deferred_body import receive_of
 
 WIRE_LIMIT = 1024 * 1024
@@ -39,8 +39,7 @@ class Plumbing:
     ask."""
 
     channel: grpc.aio.Channel
-    limits: BodyLimits
-    side: WorkerThread
+    reader: BodyReader
     streams: Streams
     trusted_proxies: Sequence[Network]
     gateway_token: str
@@ -112,17 +111,17 @@ class OperationsResource:
         value: Any = {}
         if bears_body(headers):
             try:
-                value = loads_unambiguous(await self._raw_body(headers, req))
+                value = await self._json(headers, req)
             except Malformed as error:
                 raise BodyFault(Rejection.NOT_JSON, str(error), unread=False) from None
         return operation.read_body(value)
 
-    async def _raw_body(self, headers: Mapping[str, str], req: Request) -> bytes:
-        limits, side = self._plumbing.limits, self._plumbing.side
+    async def _json(self, headers: Mapping[str, str], req: Request) -> Any:
         try:
-            return await read_body(headers, receive_of(req.scope), WIRE_LIMIT, limits, side)
-        except WorkerThreadBusy:
-            raise Failure(503, "unavailable", "Too much waits: retry.", headers={"Retry-After": "1"}) from None
+            return await read_body(headers, receive_of(req.scope), WIRE_LIMIT, self._plumbing.reader, loads_unambiguous)
+        except Overloaded:
+            fault = Failure(503, "unavailable", "Too much is under way: retry.", headers={"Retry-After": "1"})
+            raise fault from None
         except ClientGone:
             raise BodyFault(Rejection.SLOW, "the body did not arrive", unread=False) from None
 
@@ -143,7 +142,7 @@ class OperationsResource:
             return
         resp.set_header("Connection", "close")
         resp.content_length = len(data)
-        resp.stream = answer_then_discard(data, receive_of(req.scope), self._plumbing.limits)
+        resp.stream = answer_then_discard(data, receive_of(req.scope), self._plumbing.reader.limits)
 
     def _worded(self, failure: Failure, request_id: str) -> bytes:
         return problem(failure.code, failure.message, request_id, failure.details or None)

@@ -5,13 +5,16 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
-from headgate_dialects.formats.content_encoding import ACCEPT_ENCODING, Corrupt, Inflated, decoder
+from headgate_dialects.formats.content_encoding import ACCEPT_ENCODING, Corrupt, Decoder, Inflated, decoder
 from headgate_dialects.formats.json_structure import MAX_VALUES, TooManyValues, ValueLimit
 from headgate_dialects.sdk.rejection import Rejection
 
-from headgate_gateway.http.worker_thread import WorkerThread
+from headgate_gateway.http.body_budget import BodyBudget, HeldBody, Overloaded
+from headgate_gateway.http.worker_thread import WorkerThread, WorkerThreadBusy
+
+R = TypeVar("R")
 
 ACCEPT = "application/json, text/plain, application/x-www-form-urlencoded"
 
@@ -48,13 +51,24 @@ class BodyLimits:
     """A decoded body is at most this many times the wire limit."""
     idle_seconds: float = 30.0
     """The longest wait for the next piece."""
+    grace_seconds: float = 30.0
+    bytes_per_second: int = 1024
+    """How slow a body may be: after the grace it must have come at this rate on average."""
     total_seconds: float = 300.0
     """The longest wait for the whole, so that dripping does not hold a connection for ever."""
+    bodies: int = 1_000
+    held_bytes: int = 128 * 1024 * 1024
+    """How many bodies may be on their way at once, and what of them may be held; a small one that comes with its head
+    counts for neither."""
     discard_bytes: int = 16 * 1024 * 1024
     discard_seconds: float = 5.0
     """What is read of a refused body before the connection is closed."""
     inline_bytes: int = 256 * 1024
     """A body that decodes to more is decoded and parsed in the side thread; in the event loop it would take 5 ms."""
+
+    def seconds_for(self, size: int) -> float:
+        """The longest that so many bytes may take."""
+        return min(self.total_seconds, self.grace_seconds + size / self.bytes_per_second)
 
 
 @dataclass(eq=False)
@@ -81,18 +95,28 @@ def bears_body(headers: Mapping[str, str]) -> bool:
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
+@dataclass(frozen=True, slots=True)
+class BodyReader:
+    """What every body of a gateway is read with."""
+
+    limits: BodyLimits
+    side: WorkerThread
+    budget: BodyBudget
+
+
 async def read_body(
     headers: Mapping[str, str],
     receive: Receive,
     wire_limit: int,
-    limits: BodyLimits,
-    side: WorkerThread,
+    reader: BodyReader,
+    read: Callable[[bytes], R],
     *,
     whole: bool = False,
-) -> bytes:
-    """Read and decode a body; where it is `whole`, the first `receive` gives all of it and waits for nothing.
+) -> R:
+    """Return what `read` makes of a decoded body; where it is `whole`, the first `receive` gives all of it.
 
-    Raises BodyFault (TOO_LARGE, MEDIA_TYPE, SLOW, or NOT_JSON for corrupt data), ClientGone, or WorkerThreadBusy.
+    A large body is decoded and read in the side thread. Raises BodyFault (TOO_LARGE, MEDIA_TYPE, SLOW, or NOT_JSON for
+    corrupt data), ClientGone, Overloaded, or what `read` raises.
     """
     if not is_json_content_type(headers.get("content-type", "")):
         message = "send JSON as application/json in UTF-8"
@@ -103,28 +127,40 @@ async def read_body(
         raise BodyFault(
             Rejection.MEDIA_TYPE, message, bears_body(headers), headers={"Accept-Encoding": ACCEPT_ENCODING}
         )
-    wire = await (_whole(receive, wire_limit) if whole else _read_wire(headers, receive, wire_limit, limits))
-    decoded_limit = wire_limit * limits.inflation
+    if whole:
+        wire = await _whole(receive, wire_limit)
+        # Of a body that is there and small nothing is held beyond this turn of the event loop.
+        if "content-encoding" not in headers and len(wire) <= reader.limits.inline_bytes:
+            return read(wire)
+        return await _decode_and_read(wire, decode, wire_limit, reader, read)
+    with reader.budget.body() as held:
+        wire = await _read_wire(headers, receive, wire_limit, reader.limits, held)
+        return await _decode_and_read(wire, decode, wire_limit, reader, read)
+
+
+async def _decode_and_read(
+    wire: bytes, decode: Decoder, wire_limit: int, reader: BodyReader, read: Callable[[bytes], R]
+) -> R:
+    limit = wire_limit * reader.limits.inflation
+    inline = min(limit, reader.limits.inline_bytes)
     try:
-        if _may_be_large(headers, wire, limits):
-            return await side.run(decode, wire, decoded_limit, ValueLimit().add)
-        if len(wire) <= MAX_VALUES and "content-encoding" not in headers:
-            return decode(wire, decoded_limit)
-        return decode(wire, decoded_limit, ValueLimit().add)
+        try:
+            body = decode(wire, inline)
+        except Inflated:
+            # In one piece of work, so that of all the bodies that wait for the thread none is decoded yet.
+            return await reader.side.run(lambda: read(decode(wire, limit, ValueLimit().add)))
+    except WorkerThreadBusy:
+        raise Overloaded(unread=False) from None
     except Inflated:
-        message = f"the body decodes to more than {decoded_limit} bytes"
-        raise BodyFault(Rejection.TOO_LARGE, message, unread=False, limit=decoded_limit) from None
+        message = f"the body decodes to more than {limit} bytes"
+        raise BodyFault(Rejection.TOO_LARGE, message, unread=False, limit=limit) from None
     except TooManyValues:
         message = f"the body holds more than {MAX_VALUES} values"
         raise BodyFault(Rejection.TOO_LARGE, message, unread=False, limit=MAX_VALUES) from None
     except Corrupt as corrupt:
         message = f"the body cannot be decompressed: {corrupt}"
         raise BodyFault(Rejection.NOT_JSON, message, unread=False) from None
-
-
-def _may_be_large(headers: Mapping[str, str], wire: bytes, limits: BodyLimits) -> bool:
-    # Events shrink to a tenth or so; what claims to shrink far more is small on the wire, and decoded in a moment.
-    return "content-encoding" in headers and len(wire) * 16 > limits.inline_bytes
+    return read(body)
 
 
 async def _whole(receive: Receive, limit: int) -> bytes:
@@ -138,25 +174,26 @@ async def _whole(receive: Receive, limit: int) -> bytes:
     return wire
 
 
-async def _read_wire(headers: Mapping[str, str], receive: Receive, limit: int, limits: BodyLimits) -> bytes:
+async def _read_wire(
+    headers: Mapping[str, str], receive: Receive, limit: int, limits: BodyLimits, held: HeldBody
+) -> bytes:
     declared = headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise _too_large(limit, unread=True)
     pieces: list[bytes] = []
-    size = 0
     loop = asyncio.get_running_loop()
-    last_moment = loop.time() + limits.total_seconds
+    started = loop.time()
     try:
-        async with asyncio.timeout(limits.idle_seconds) as patience:
+        async with asyncio.timeout(min(limits.idle_seconds, limits.grace_seconds)) as patience:
             more = True
             while more:
                 piece, more = await _next_piece(receive)
-                size += len(piece)
-                if size > limit:
+                if held.size + len(piece) > limit:
                     raise _too_large(limit, unread=more)
+                held.grow(len(piece))
                 pieces.append(piece)
                 if more:
-                    patience.reschedule(min(loop.time() + limits.idle_seconds, last_moment))
+                    patience.reschedule(min(loop.time() + limits.idle_seconds, started + limits.seconds_for(held.size)))
     except TimeoutError:
         raise BodyFault(Rejection.SLOW, "the body did not arrive in time; send it again") from None
     return b"".join(pieces)

@@ -6,6 +6,7 @@ had no body, whose bytes it may then read as a request of their own.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
@@ -28,7 +29,12 @@ _PHRASES = {
     HTTPStatus.BAD_REQUEST: b"Invalid HTTP request received.",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: b"The request's headers are too large.",
     HTTPStatus.NOT_IMPLEMENTED: b"The only transfer encoding read is chunked.",
+    HTTPStatus.SERVICE_UNAVAILABLE: b"Too many connections are open: retry.",
 }
+# Of a connection beyond the limit: how long it may take to send something, and to read the answer.
+_SHED_SECONDS = 1.0
+# At the server's end: how long a connection without a request may take to send one.
+_LAST_REQUEST_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,16 @@ _USUAL_URL_BYTES = 64
 _usual_target = lru_cache(maxsize=256)(_parsed_target)
 
 
+class Connections:
+    """How many connections are held. Beyond it an idle one is closed; where none is, the new one is answered 503."""
+
+    def __init__(self, most: int, on_shed: Callable[[], None]) -> None:
+        self.most = most
+        # Those that are answered 503 are open for a moment; beyond these nobody is answered.
+        self.most_with_shed = most + max(16, most // 4)
+        self.on_shed = on_shed
+
+
 class _Refused(Exception):
     """Stops the parser; which status is the answer stands in the connection."""
 
@@ -69,12 +85,18 @@ class _Refused(Exception):
 class HttpConnection(HttpToolsProtocol):
     """One connection. Requests before one that is refused still get their own answers."""
 
-    def __init__(self, *, limits: HeadLimits, **uvicorns: Any) -> None:
+    def __init__(self, *, limits: HeadLimits, held: Connections, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self._limits = limits
+        self._held = held
+        self._shed = False
+        """It is one too many."""
+        self._ending = False
+        """The server ends: the next answer is the last."""
         self._head_timer: asyncio.TimerHandle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
+        self._end_timer: asyncio.TimerHandle | None = None
         self._idle_since: float | None = None
         """When the last answer was complete; None while a request is read or answered."""
         self._status = HTTPStatus.BAD_REQUEST
@@ -93,17 +115,52 @@ class HttpConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.transport = BufferedTransport(transport, self.loop)  # type: ignore[assignment]
+        if len(self.connections) > self._held.most:
+            self._make_room()
         self._await_head()
+
+    def shutdown(self) -> None:
+        self._ending = True
+        if self.cycle is None or self.cycle.response_complete:
+            # A request may be on its way, or in the kernel's hands.
+            self._end_timer = self.loop.call_later(_LAST_REQUEST_SECONDS, self._close_unless_asked)
+        else:
+            self.cycle.keep_alive = False
+
+    def _close_unless_asked(self) -> None:
+        # The rest of a head is waited for as long as ever.
+        if not self._begun and (self.cycle is None or self.cycle.response_complete):
+            self.transport.close()
+
+    def _make_room(self) -> None:
+        idle = next((connection for connection in self.connections if connection.gives_way()), None)  # type: ignore[union-attr]
+        if idle is not None:
+            return
+        self._held.on_shed()
+        if len(self.connections) > self._held.most_with_shed:
+            self.transport.abort()
+        self._shed = True
+
+    def gives_way(self) -> bool:
+        """Close it if it waits for a request and nothing else; say so."""
+        if self._idle_since is None or self._begun or self.transport.is_closing():
+            return False
+        self._idle_since = None
+        self.transport.close()
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        for timer in (self._head_timer, self._linger_timer, self._idle_timer):
+        for timer in (self._head_timer, self._linger_timer, self._idle_timer, self._end_timer):
             if timer is not None:
                 timer.cancel()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
             self._discard(len(data))
+            return
+        if self._shed:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
             return
         self._unset_keepalive_if_required()
         self._idle_bytes += len(data)
@@ -167,7 +224,7 @@ class HttpConnection(HttpToolsProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            keep_alive=version != "1.0" and self.parser.should_keep_alive() and not self._ending,
             on_response=self.on_response_complete,
         )
         if before is None or before.response_complete:
@@ -258,7 +315,8 @@ class HttpConnection(HttpToolsProtocol):
         raise _Refused
 
     def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(self._limits.seconds, self._head_is_late)
+        seconds = _SHED_SECONDS if self._shed else self._limits.seconds
+        self._head_timer = self.loop.call_later(seconds, self._head_is_late)
 
     def _head_is_late(self) -> None:
         self._head_timer = None
@@ -285,6 +343,7 @@ class HttpConnection(HttpToolsProtocol):
         self.transport.write(
             STATUS_LINE[status]
             + b"".join(b"%s: %s\r\n" % field for field in self.server_state.default_headers)
+            + (b"retry-after: 1\r\n" if self._shed else b"")
             + b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(text)
             + text
         )
@@ -293,7 +352,8 @@ class HttpConnection(HttpToolsProtocol):
     def _linger(self) -> None:
         # Closing on unread data resets the connection, and the client might never see the answer.
         self._left = self._limits.discard_bytes
-        self._linger_timer = self.loop.call_later(self._limits.discard_seconds, self.transport.close)
+        seconds = _SHED_SECONDS if self._shed else self._limits.discard_seconds
+        self._linger_timer = self.loop.call_later(seconds, self.transport.close)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.flow.resume_reading()

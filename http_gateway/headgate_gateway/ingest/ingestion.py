@@ -5,6 +5,7 @@ import hashlib
 import re
 import traceback
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,11 +17,11 @@ from headgate_dialects.sdk.dialect import Answer, Dialect, Fault, Inbound, Parse
 from headgate_dialects.sdk.rejection import Rejection
 from msgspec.structs import replace
 
-from headgate_gateway.http.body import BodyFault, BodyLimits, Receive, read_body
+from headgate_gateway.http.body import BodyFault, BodyReader, Receive, read_body
+from headgate_gateway.http.body_budget import Overloaded
 from headgate_gateway.http.client_address import Network, client_address
 from headgate_gateway.http.event_json import event_json
 from headgate_gateway.http.headers import rate_headers, retry_after
-from headgate_gateway.http.worker_thread import WorkerThread, WorkerThreadBusy
 from headgate_gateway.ingest.client import IngestClient, RequestTooLarge, ServiceUnavailable
 from headgate_gateway.metrics import Metrics
 
@@ -105,27 +106,23 @@ class Ingestion:
         self,
         dialect: Dialect,
         client: IngestClient,
-        limits: BodyLimits,
+        reader: BodyReader,
         trusted_proxies: Sequence[Network],
         metrics: Metrics,
-        side: WorkerThread,
     ) -> None:
         self.dialect = dialect
         self._client = client
-        self._limits = limits
+        self._reader = reader
         self._trusted_proxies = trusted_proxies
         self._metrics = metrics
-        self._side = side
 
     async def reply(self, headers: Mapping[str, str], receive: Receive, peer: str, *, whole: bool) -> Reply:
         """Answer a POST, whose body is `whole` or still arriving; raises ClientGone where nobody is left to hear it."""
         caller = _Caller(headers, client_address(peer, headers, self._trusted_proxies))
         try:
-            body = await read_body(headers, receive, self.dialect.max_body_bytes, self._limits, self._side, whole=whole)
-            if len(body) > self._limits.inline_bytes:
-                parsed, request, replaced = await self._side.run(self._read, caller, body)
-            else:
-                parsed, request, replaced = self._read(caller, body)
+            parsed, request, replaced = await read_body(
+                headers, receive, self.dialect.max_body_bytes, self._reader, partial(self._read, caller), whole=whole
+            )
         except BodyFault as fault:
             if fault.cause is Rejection.NOT_JSON:
                 return await self._refuse(self._undecodable(headers, fault), caller)
@@ -133,8 +130,9 @@ class Ingestion:
             return replace(reply, headers=fault.headers, unread=fault.unread)
         except Unparsable as unparsable:
             return await self._refuse(unparsable, caller)
-        except WorkerThreadBusy:
-            return self._refused(NOT_CONFIRMED, outcome_pb2.LimitState())
+        except Overloaded as overloaded:
+            self._metrics.shed("body")
+            return replace(self._refused(NOT_CONFIRMED, outcome_pb2.LimitState()), unread=overloaded.unread)
         try:
             answer = await self._client.ingest(request)
         except ServiceUnavailable:

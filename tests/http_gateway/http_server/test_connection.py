@@ -281,3 +281,47 @@ class TestOneAfterAnother:
         answer = await gateway.raw(post(CHUNKED, body=b"1\r\n{\r\n"), b"zz\r\n")
         assert statuses(answer) == [400]
         assert not gateway.client.requests
+
+
+class TestTooManyConnections:
+    async def test_one_more_is_answered_503_until_one_ends(self, start_gateway, until):
+        gateway = await start_gateway(max_connections=2)
+        held = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in range(2)]
+        for _, writer in held:
+            # It has begun to ask.
+            writer.write(b"POST")
+            await writer.drain()
+        answer = await gateway.raw(post(LENGTH))
+        assert statuses(answer) == [503]
+        assert b"\r\nretry-after: 1\r\n" in answer
+        assert gateway.metrics.registry.get_sample_value("headgate_gateway_shed_total", {"what": "connection"}) == 1
+        assert not gateway.client.requests
+        held[0][1].close()
+        await held[0][1].wait_closed()
+        answer = b"HTTP/1.1 503 "
+        async with asyncio.timeout(10):
+            while statuses(answer) == [503]:
+                answer = await gateway.raw(post(LENGTH, CLOSE))
+        assert statuses(answer) == [200]
+        held[1][1].close()
+
+    async def test_an_idle_one_is_closed_for_it(self, start_gateway):
+        gateway = await start_gateway(max_connections=2)
+        held = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in range(2)]
+        for reader, writer in held:
+            writer.write(post(LENGTH))
+            assert statuses(await reader.readuntil(b"}")) == [200]
+        assert statuses(await gateway.raw(post(LENGTH, CLOSE))) == [200]
+        done, _ = await asyncio.wait(
+            [asyncio.create_task(reader.read()) for reader, _ in held], return_when=asyncio.FIRST_COMPLETED, timeout=10
+        )
+        assert [task.result() for task in done] == [b""]
+        for _, writer in held:
+            writer.close()
+
+    async def test_a_crowd_is_cut_off(self, start_gateway):
+        gateway = await start_gateway(max_connections=1)
+        answers = await asyncio.gather(*(gateway.raw(b"POST") for _ in range(40)), return_exceptions=True)
+        # 1 waits for the rest of its request, 16 are answered, and the others reset.
+        shed = [answer for answer in answers if isinstance(answer, bytes) and statuses(answer) == [503]]
+        assert len(shed) == 16

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from headgate_gateway.http_server.connection import HeadLimits, HttpConnection
+from headgate_gateway.http_server.connection import Connections, HeadLimits, HttpConnection
 
 Send = Callable[[Any], Awaitable[None]]
 Ask = Callable[..., Awaitable[bytes]]
@@ -40,7 +40,7 @@ async def ask() -> AsyncIterator[Ask]:
                 await send(message)
 
         listener = socket.create_server(("127.0.0.1", 0))
-        connection: Any = partial(HttpConnection, limits=HeadLimits())
+        connection: Any = partial(HttpConnection, limits=HeadLimits(), held=Connections(100, lambda: None))
         # An idle connection outlives the test.
         server = uvicorn.Server(
             uvicorn.Config(app, http=connection, lifespan="off", log_config=None, timeout_keep_alive=60)
