@@ -69,6 +69,24 @@ class InvalidArgument(Failure):
         self.message = message
 
 
+class MessageInvalid(Failure):
+    """The message of a call cannot be decoded."""
+
+    code, reason = Code.INVALID_ARGUMENT, "invalid_message"
+
+
+class MessageTooLarge(Failure):
+    """The message of a call is larger than a message may be."""
+
+    code, reason = Code.INVALID_ARGUMENT, "message_too_large"
+
+
+class GatewayTokenInvalid(Failure):
+    """The call is for Headgate's own gateways."""
+
+    code, reason = Code.PERMISSION_DENIED, "gateway_token_invalid"
+
+
 class PolicyInvalid(Failure):
     """A config with 1 to 100 faults; its message names the first few."""
 

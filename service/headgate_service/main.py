@@ -20,7 +20,6 @@ from headgate.v1.account_service_pb2_grpc import add_AccountServiceServicer_to_s
 from headgate.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server as add_admin
 from headgate.v1.delivery_service_pb2_grpc import add_DeliveryServiceServicer_to_server as add_delivery
 from headgate.v1.deploy_service_pb2_grpc import add_DeployServiceServicer_to_server as add_deploys
-from headgate.v1.ingest_service_pb2_grpc import add_IngestServiceServicer_to_server as add_ingest
 from headgate.v1.project_delivery_service_pb2_grpc import (
     add_ProjectDeliveryServiceServicer_to_server as add_project_delivery,
 )
@@ -34,13 +33,15 @@ from redis.exceptions import ResponseError
 
 from headgate_service.api.accounts import AccountServicer, UserServicer
 from headgate_service.api.admin import AdminServicer
+from headgate_service.api.call_metrics import CallMetrics
 from headgate_service.api.callers import Callers, OperatorAccess
 from headgate_service.api.deploys import DeployServicer
-from headgate_service.api.ingest import IngestServicer
+from headgate_service.api.ingest import MAX_GATHERED_BYTES, IngestServicer, add_ingest
 from headgate_service.api.project_sinks import ProjectDeliveryServicer
 from headgate_service.api.projects import ProjectServicer
 from headgate_service.api.queries import QueryServicer
 from headgate_service.api.receipts import ReceiptServicer, names_for_callers, names_for_operator
+from headgate_service.api.registrar import MAX_BYTES, Registrar
 from headgate_service.api.serving import CONTROL_DB, COUNTERS, REDIS, Health, listen, listen_on_socket
 from headgate_service.api.sinks import DeliveryServicer
 from headgate_service.api.store import StoreServicer
@@ -78,12 +79,10 @@ from headgate_service.store.client import Store
 from headgate_service.store.retention import Erasure, Upkeep
 from headgate_service.store.schema import TABLE
 
-# A gathered call carries whatever one HTTP request may hold; the 4 MiB of the other calls are checked by the servicer.
-MAX_MESSAGE_BYTES = 32 * 1024 * 1024
-
 _OPTIONS = [
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # Twice what a message may be, so that who is over hears more of it than the transport says.
+    ("grpc.max_receive_message_length", 2 * MAX_BYTES),
+    ("grpc.max_send_message_length", MAX_GATHERED_BYTES),
     # Two services on one port would each get some of the requests, and nobody would notice the forgotten one.
     ("grpc.so_reuseport", 0),
     # Clients may ping every 5 s, with or without calls under way: usual keepalive settings are 10 to 30 s.
@@ -179,12 +178,12 @@ class GrpcService:
     """A service of `headgate.v1`: what serves it on the public server, and on the operator's. None: not served."""
 
     name: str
-    add: Callable[[Any, grpc.aio.Server], None]
+    add: Callable[[Any, Any], None]
     public: object | None = None
     operator: object | None = None
 
 
-def _services(parts: Parts) -> Sequence[GrpcService]:
+def _services(parts: Parts, metrics: CallMetrics) -> Sequence[GrpcService]:
     """Every gRPC service, once. The mode of the admin socket is the operator's only credential."""
     core, redis, directory = parts.core, parts.core.pipeline, parts.core.directory
     lookup = ReceiptLookup(redis, core.sinks_of, core.epochs.lost_ms)
@@ -209,7 +208,7 @@ def _services(parts: Parts) -> Sequence[GrpcService]:
         return DeployServicer(let_in, parts.deploys, directory, previews)
 
     return [
-        GrpcService("IngestService", add_ingest, IngestServicer(core.ingest, parts.config.gateway_token)),
+        GrpcService("IngestService", add_ingest, IngestServicer(core.ingest, parts.config.gateway_token, metrics)),
         GrpcService(
             "ReceiptService",
             add_receipts,
@@ -276,18 +275,20 @@ def _health(core: IngestCore) -> Health:
     return Health(probes, frozenset({REDIS, COUNTERS}))
 
 
-def _servers(parts: Parts, health: Health) -> tuple[grpc.aio.Server, grpc.aio.Server, str]:
+def _servers(parts: Parts, health: Health, registry: CollectorRegistry) -> tuple[grpc.aio.Server, grpc.aio.Server, str]:
     """The public server, the operator's, and the address of the first. Raises SystemExit if they cannot listen."""
     config = parts.config
     public, operator = grpc.aio.server(options=_OPTIONS), grpc.aio.server()
+    metrics = CallMetrics(registry)
+    registrar = Registrar(public, metrics)
     named = [SERVICE_NAME, reflection.SERVICE_NAME]
-    for service in _services(parts):
+    for service in _services(parts, metrics):
         if service.public is not None:
-            service.add(service.public, public)
+            service.add(service.public, registrar)
             named.append(f"headgate.v1.{service.name}")
         if service.operator is not None:
             service.add(service.operator, operator)
-    add_HealthServicer_to_server(health.servicer, public)
+    add_HealthServicer_to_server(health.servicer, registrar)
     reflection.enable_server_reflection(named, public)
     port = listen(public, f"{config.grpc_host}:{config.grpc_port}", config.tls)
     if config.gateway_socket is not None:
@@ -305,7 +306,7 @@ async def _run(parts: Parts) -> None:
     )
     client_memory = ClientMemory(core.pipeline, config.remembered_total_bytes, registry)
     health = _health(core)
-    public, operator, address = _servers(parts, health)
+    public, operator, address = _servers(parts, health, registry)
     store, deleted = parts.store, core.directory.deleted
     cleanup = Cleanup(core.pipeline, config.sinks, deleted, StoredEvents(store) if store else None)
     async with asyncio.TaskGroup() as tasks:

@@ -150,6 +150,17 @@ class FakeService(ingest_service_pb2_grpc.IngestServiceServicer, receipt_service
     receipts: dict[str, receipt_service_pb2.GetReceiptResponse] = field(default_factory=dict)
     receipt_metadata: list[dict[str, str]] = field(default_factory=list)
 
+    def handler(self) -> Any:
+        """Of a call whose request may come in parts."""
+
+        async def joined(parts: AsyncIterator[bytes], context: Any) -> ingest_service_pb2.IngestGatheredResponse:
+            message = b"".join([part async for part in parts])
+            return await self.IngestGathered(ingest_service_pb2.IngestGatheredRequest.FromString(message), context)
+
+        return grpc.stream_unary_rpc_method_handler(
+            joined, None, ingest_service_pb2.IngestGatheredResponse.SerializeToString
+        )
+
     async def IngestGathered(  # noqa: N802 - gRPC's name
         self, request: ingest_service_pb2.IngestGatheredRequest, context: Any
     ) -> ingest_service_pb2.IngestGatheredResponse:
@@ -180,12 +191,12 @@ class FakeService(ingest_service_pb2_grpc.IngestServiceServicer, receipt_service
 
 @pytest.fixture
 async def service() -> AsyncIterator[FakeService]:
-    server = grpc.aio.server(options=[("grpc.max_receive_message_length", 32 * 1024 * 1024)])
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", 4 * 1024 * 1024)])
     port = server.add_insecure_port("127.0.0.1:0")
     servicer = health.aio.HealthServicer()
     fake = FakeService(f"127.0.0.1:{port}", servicer)
     fake.gate.set()
-    ingest_service_pb2_grpc.add_IngestServiceServicer_to_server(fake, server)
+    server.add_registered_method_handlers("headgate.v1.IngestService", {"IngestGathered": fake.handler()})
     receipt_service_pb2_grpc.add_ReceiptServiceServicer_to_server(fake, server)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     await server.start()

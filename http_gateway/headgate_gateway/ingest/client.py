@@ -45,6 +45,8 @@ class IngestClient(Protocol):
 METHOD = "/headgate.v1.IngestService/IngestGathered"
 _REQUESTS = tag(ingest_service_pb2.IngestGatheredRequest, "requests")
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+# The service takes no larger message from anybody: a larger call goes in parts.
+PART_BYTES = 4 * 1024 * 1024
 CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -92,6 +94,9 @@ class GatheredIngestClient:
             METHOD,
             request_serializer=b"".join,
             response_deserializer=ingest_service_pb2.IngestGatheredResponse.FromString,
+        )
+        self._call_in_parts: Any = channel.stream_unary(
+            METHOD, response_deserializer=ingest_service_pb2.IngestGatheredResponse.FromString
         )
         self._metadata = (("headgate-gateway-token", gateway_token),)
         self._gathering = gathering
@@ -170,9 +175,7 @@ class GatheredIngestClient:
         # Nobody waits any longer than the last who came; the others' own patience may end before.
         patience = batch[-1].since + self._gathering.answer_seconds - self._clock()
         try:
-            response = await self._call(
-                [waiting.frame for waiting in batch], timeout=max(patience, 0), metadata=self._metadata
-            )
+            response = await self._called([waiting.frame for waiting in batch], max(patience, 0))
             answers = response.answers
             if len(answers) != len(batch):
                 raise ServiceUnavailable(f"the service gave {len(answers)} answers to {len(batch)} requests")
@@ -189,6 +192,14 @@ class GatheredIngestClient:
             for waiting, answer in zip(batch, answers, strict=True):
                 if not waiting.answer.done():
                     waiting.answer.set_result(answer)
+
+    def _called(self, frames: Sequence[bytes], seconds: float) -> Any:
+        # Only a frame that goes alone is so large.
+        if len(frames[0]) <= PART_BYTES:
+            return self._call(frames, timeout=seconds, metadata=self._metadata)
+        frame = memoryview(frames[0])
+        parts = (bytes(frame[start : start + PART_BYTES]) for start in range(0, len(frame), PART_BYTES))
+        return self._call_in_parts(parts, timeout=seconds, metadata=self._metadata)
 
     def _fail(self, batch: Sequence[_Waiting], reason: str) -> None:
         self._note(failing=True, reason=reason)

@@ -4,11 +4,11 @@ import asyncio
 import hmac
 from collections.abc import AsyncIterator
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import structlog
-from grpc_status import rpc_status
+from google.protobuf.message import DecodeError
 from headgate.v1 import event_pb2, log_pb2, outcome_pb2
 from headgate.v1.ingest_service_pb2 import (
     GatheredAnswer,
@@ -17,16 +17,17 @@ from headgate.v1.ingest_service_pb2 import (
     IngestEventsResponse,
     IngestGatheredRequest,
     IngestGatheredResponse,
-    StreamEventsRequest,
     StreamEventsResponse,
 )
-from headgate.v1.ingest_service_pb2_grpc import IngestServiceServicer
 
-from headgate_service.api.rpc_status import refusal_status
+from headgate_service.api.call_metrics import CallMetrics
+from headgate_service.api.ingest_message import IngestMessages, Unreadable
+from headgate_service.api.rpc_status import abort, call_status, refusal_status
 from headgate_service.auth.metadata import bearer_key, metadata_value
+from headgate_service.errors import GatewayTokenInvalid, MessageInvalid, MessageTooLarge
 from headgate_service.ingest.pipeline import Ingest, Submission
 from headgate_service.ingest.refusal import Refused
-from headgate_service.model.event_rules import EventFault, stored_form
+from headgate_service.model.event_rules import MAX_EVENT_ID_BYTES, EventFault, stored_form
 
 _log = structlog.get_logger()
 
@@ -66,59 +67,114 @@ class GatheredRequests:
             )
 
 
-MAX_EVENTS = 1000
-MAX_BYTES = 4 * 1024 * 1024
 MAX_IDEMPOTENCY_KEY = 255
+MAX_GATHERED_BYTES = 32 * 1024 * 1024
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
 
 _GATEWAY_TOKEN = "headgate-gateway-token"  # noqa: S105 - the metadata's name
 _PROJECT = "x-headgate-project"
 
 
-class IngestServicer(IngestServiceServicer):
-    """`gateway_token` is what Headgate's own gateways show."""
+class _Sender(NamedTuple):
+    """Who sends, as the metadata says."""
 
-    def __init__(self, ingest: Ingest, gateway_token: str) -> None:
+    key: str
+    project: str
+
+    @classmethod
+    def of(cls, context: Any) -> "_Sender":
+        return cls(bearer_key(context), metadata_value(context, _PROJECT))
+
+
+class IngestServicer:
+    """The methods take bytes, unread until the caller is known: see `add_ingest`. `gateway_token` is what Headgate's
+    own gateways show."""
+
+    def __init__(self, ingest: Ingest, gateway_token: str, metrics: CallMetrics) -> None:
         self._ingest = ingest
         self._gathered = GatheredRequests(ingest)
         self._gateway_token = gateway_token.encode()
+        self._metrics = metrics
+        self._messages = IngestMessages(metrics.corrupt.inc, metrics.mended.inc)
 
-    async def IngestEvents(self, request: IngestEventsRequest, context: Any) -> IngestEventsResponse:
+    async def IngestEvents(self, messages: AsyncIterator[bytes], context: Any) -> IngestEventsResponse:
+        sender = _Sender.of(context)
         try:
-            return await self._take(request, bearer_key(context), metadata_value(context, _PROJECT))
+            await self._ingest.admit(event_pb2.DIALECT_GRPC, sender.key, sender.project)
+            # Cheaper than the iterator's own way to it.
+            message = await context.read()
+            if message is grpc.aio.EOF:
+                message = b""
+            self._metrics.read_bytes.inc(len(message))
+            return await self._take(message, sender)
         except Refused as refused:
-            await context.abort_with_status(rpc_status.to_status(refusal_status(refused)))
+            await context.abort_with_status(call_status(refusal_status(refused)))
             raise
 
-    async def StreamEvents(
-        self, requests: AsyncIterator[StreamEventsRequest], context: Any
-    ) -> AsyncIterator[StreamEventsResponse]:
-        key, project = bearer_key(context), metadata_value(context, _PROJECT)
-        async for message in requests:
+    async def StreamEvents(self, messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[StreamEventsResponse]:
+        sender = _Sender.of(context)
+        try:
+            await self._ingest.admit(event_pb2.DIALECT_GRPC, sender.key, sender.project)
+        except Refused as refused:
+            await context.abort_with_status(call_status(refusal_status(refused)))
+        async for message in messages:
+            self._metrics.read_bytes.inc(len(message))
             try:
-                response = await self._take(message.request, key, project)
+                response = await self._take_streamed(message, sender)
             except Refused as refused:
                 yield StreamEventsResponse(refusal=refused.refusal)
             else:
                 yield StreamEventsResponse(response=response)
 
-    async def IngestGathered(self, request: IngestGatheredRequest, context: Any) -> IngestGatheredResponse:
+    async def IngestGathered(self, messages: AsyncIterator[bytes], context: Any) -> IngestGatheredResponse:
+        """A request of over 4 MiB comes in parts: no message of this port is larger."""
         shown = metadata_value(context, _GATEWAY_TOKEN).encode()
         if not hmac.compare_digest(shown, self._gateway_token):
-            await context.abort(
-                grpc.StatusCode.PERMISSION_DENIED,
-                f"IngestGathered is for Headgate's own gateways: the metadata {_GATEWAY_TOKEN} does not match",
+            await abort(
+                context,
+                GatewayTokenInvalid(
+                    f"IngestGathered is for Headgate's own gateways: the metadata {_GATEWAY_TOKEN} does not match"
+                ),
             )
+        try:
+            request = IngestGatheredRequest.FromString(await self._joined(messages, context))
+        except DecodeError:
+            self._metrics.corrupt.inc()
+            await abort(context, MessageInvalid("the message is not an IngestGatheredRequest"))
         answers = await asyncio.gather(*map(self._gathered.answer, request.requests))
         return IngestGatheredResponse(answers=answers)
 
-    async def _take(self, request: IngestEventsRequest, key: str, project: str) -> IngestEventsResponse:
+    async def _joined(self, messages: AsyncIterator[bytes], context: Any) -> bytes:
+        parts, size = [], 0
+        async for part in messages:
+            parts.append(part)
+            size += len(part)
+            if size > MAX_GATHERED_BYTES:
+                await abort(context, MessageTooLarge(f"over {MAX_GATHERED_BYTES} bytes are too many for a call"))
+        self._metrics.read_bytes.inc(size)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _take_streamed(self, message: bytes, sender: _Sender) -> IngestEventsResponse:
+        try:
+            message = self._messages.streamed(message)
+        except Unreadable as unreadable:
+            raise unreadable.refused from unreadable
+        return await self._take(message, sender)
+
+    async def _take(self, message: bytes, sender: _Sender) -> IngestEventsResponse:
+        try:
+            request = self._messages.request(message)
+        except Unreadable as unreadable:
+            await self._count_refused(sender, unreadable.events, outcome_pb2.REASON_INVALID, unreadable.dry_run)
+            raise unreadable.refused from unreadable
         if (unfit := _unfit(request)) is not None:
-            await self._count_refused(request, key, project, outcome_pb2.REASON_INVALID)
+            await self._count_refused(sender, len(request.events), outcome_pb2.REASON_INVALID, request.dry_run)
             raise unfit
         request_hash = _request_hash(request) if request.idempotency_key else b""
         faults = _faults(request)
         if faults and request.all_or_nothing:
-            await self._count_refused(request, key, project, next(iter(faults.values())).reason)
+            reason = next(iter(faults.values())).reason
+            await self._count_refused(sender, len(request.events), reason, request.dry_run)
             raise _refused_whole(request, faults)
         good = [index for index in range(len(request.events)) if index not in faults]
         entry = log_pb2.LogEntry()
@@ -130,8 +186,8 @@ class IngestServicer(IngestServiceServicer):
             Submission(
                 dialect=event_pb2.DIALECT_GRPC,
                 entry=entry,
-                credential=key,
-                project=project,
+                credential=sender.key,
+                project=sender.project,
                 idempotency_key=request.idempotency_key,
                 request_hash=request_hash,
                 dry_run=request.dry_run,
@@ -141,10 +197,17 @@ class IngestServicer(IngestServiceServicer):
                 all_or_nothing=request.all_or_nothing,
             )
         )
-        return _with_refused(answer.response, request, good, faults) if faults else answer.response
+        response = _with_refused(answer.response, request, good, faults) if faults else answer.response
+        if faults or response.warned:
+            _fit(response)
+        return response
 
     async def _count_refused(
-        self, request: IngestEventsRequest, key: str, project: str, reason: outcome_pb2.Reason
+        self,
+        sender: _Sender,
+        events: int,
+        reason: outcome_pb2.Reason,
+        dry_run: bool,
     ) -> None:
         """Counts the events of a refused request for its caller. Raises Refused where the caller may not enter: who
         cannot, hears that first."""
@@ -152,10 +215,10 @@ class IngestServicer(IngestServiceServicer):
             Submission(
                 dialect=event_pb2.DIALECT_GRPC,
                 entry=log_pb2.LogEntry(),
-                credential=key,
-                project=project,
-                dry_run=request.dry_run,
-                refused=len(request.events),
+                credential=sender.key,
+                project=sender.project,
+                dry_run=dry_run,
+                refused=events,
                 refused_reason=reason,
             )
         )
@@ -166,15 +229,6 @@ def _unfit(request: IngestEventsRequest) -> Refused | None:
     if not request.events:
         fault = outcome_pb2.EventFault(field="events", message="must hold at least 1 event")
         return Refused.because(outcome_pb2.CAUSE_INVALID, "the request holds no event", faults=(fault,))
-    if len(request.events) > MAX_EVENTS:
-        return Refused.because(
-            outcome_pb2.CAUSE_TOO_LARGE,
-            f"{len(request.events)} events are over the {MAX_EVENTS} of a request: send parts",
-        )
-    if request.ByteSize() > MAX_BYTES:
-        return Refused.because(
-            outcome_pb2.CAUSE_TOO_LARGE, f"{request.ByteSize()} bytes are over the {MAX_BYTES} of a request: send parts"
-        )
     key = request.idempotency_key
     if len(key) > MAX_IDEMPOTENCY_KEY or not all("!" <= character <= "~" for character in key):
         fault = outcome_pb2.EventFault(
@@ -204,6 +258,32 @@ def _faults(request: IngestEventsRequest) -> dict[int, EventFault]:
     return {index: fault for index, fault in found if fault is not None}
 
 
+def add_ingest(servicer: IngestServicer, server: Any) -> None:
+    """Registers the service at a server, with methods that get bytes. Those that take one message take it as a stream
+    does: grpcio reads it where it is asked for, and not before the method is called."""
+    methods: dict[str, Any] = {
+        "IngestEvents": grpc.stream_unary_rpc_method_handler(
+            servicer.IngestEvents, None, IngestEventsResponse.SerializeToString
+        ),
+        "StreamEvents": grpc.stream_stream_rpc_method_handler(
+            servicer.StreamEvents, None, StreamEventsResponse.SerializeToString
+        ),
+        "IngestGathered": grpc.stream_unary_rpc_method_handler(
+            servicer.IngestGathered, None, IngestGatheredResponse.SerializeToString
+        ),
+    }
+    server.add_registered_method_handlers("headgate.v1.IngestService", methods)
+
+
+def _fit(response: IngestEventsResponse) -> None:
+    """Leaves out what an answer can do without where it is larger than a client takes: its results say the rest."""
+    for field in ("warnings", "message"):
+        if response.ByteSize() <= MAX_ANSWER_BYTES:
+            return
+        for result in response.results:
+            result.ClearField(field)
+
+
 def _with_refused(
     taken: IngestEventsResponse, request: IngestEventsRequest, good: list[int], faults: dict[int, EventFault]
 ) -> IngestEventsResponse:
@@ -217,7 +297,9 @@ def _with_refused(
         if index in faults:
             fault = faults[index]
             result.outcome, result.reason = outcome_pb2.OUTCOME_REFUSED, fault.reason
-            result.event_id, result.field, result.message = request.events[index].event_id, fault.field, fault.message
+            result.field, result.message = fault.field, fault.message
+            if len((event_id := request.events[index].event_id).encode()) <= MAX_EVENT_ID_BYTES:
+                result.event_id = event_id
         else:
             result.CopyFrom(accepted[index])
         result.index = index

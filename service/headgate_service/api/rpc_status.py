@@ -6,6 +6,7 @@ The status is a google.rpc.Status whose ErrorInfo bears the cause's `reason`, a 
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar, cast
@@ -57,6 +58,9 @@ RETRY_SECONDS = 1.0
 
 CAUSES: dict[type[Exception], tuple[int, str]] = {
     InvalidArgument: (code_pb2.INVALID_ARGUMENT, "invalid_argument"),
+    errors.MessageInvalid: (code_pb2.INVALID_ARGUMENT, "invalid_message"),
+    errors.MessageTooLarge: (code_pb2.INVALID_ARGUMENT, "message_too_large"),
+    errors.GatewayTokenInvalid: (code_pb2.PERMISSION_DENIED, "gateway_token_invalid"),
     errors.CredentialMissing: (code_pb2.UNAUTHENTICATED, "credential_missing"),
     errors.CredentialInvalid: (code_pb2.UNAUTHENTICATED, "credential_invalid"),
     errors.LoginFailed: (code_pb2.UNAUTHENTICATED, "login_failed"),
@@ -128,6 +132,8 @@ _QUOTA_SUBJECT = {
 # Of the 16 KiB that all headers together may take; a character takes up to 12 of them.
 _MAX_ENCODED, _ENCODED_CHARACTER = 4_800, 12
 
+_MAX_PUSHBACK_MS = 3_600_000
+
 _Context = grpc.aio.ServicerContext[Any, Any]
 _Call = TypeVar("_Call", bound=Callable[..., Any])
 
@@ -175,8 +181,26 @@ def _is_map(field: FieldDescriptor) -> bool:
 
 async def abort(context: _Context, error: Exception) -> NoReturn:
     """Ends a call with the status of a cause."""
-    await context.abort_with_status(rpc_status.to_status(status_of(error)))
+    await context.abort_with_status(call_status(status_of(error)))
     raise AssertionError("abort raises")
+
+
+def call_status(status: Status) -> grpc.Status:
+    """How a call ends with a status. RetryInfo is told a second time, to the retries that gRPC libraries make."""
+    ended: Any = rpc_status.to_status(status)
+    if (pushback := _pushback_ms(status)) is not None:
+        trailing = (*ended.trailing_metadata, ("grpc-retry-pushback-ms", str(pushback)))
+        ended = ended._replace(trailing_metadata=trailing)
+    return cast(grpc.Status, ended)
+
+
+def _pushback_ms(status: Status) -> int | None:
+    retry = error_details_pb2.RetryInfo()
+    if not any(detail.Unpack(retry) for detail in status.details):
+        return None
+    ms = math.ceil(retry.retry_delay.ToTimedelta() / timedelta(milliseconds=1))
+    # Negative: no retry. Nobody's call waits for the next month.
+    return ms if ms <= _MAX_PUSHBACK_MS else -1
 
 
 def status_of(error: Exception) -> Status:
@@ -185,12 +209,10 @@ def status_of(error: Exception) -> Status:
     if isinstance(error, QueryRefused):
         reason = error.reason
     status = Status(code=code, message=bearable(str(error)))
-    _add(status, error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
-    if faults := _faults(error):
-        violations = [
-            error_details_pb2.BadRequest.FieldViolation(field=bearable(field), description=bearable(message))
-            for field, message in faults
-        ]
+    violations = [_violation(bearable(field), bearable(message)) for field, message in _faults(error)]
+    numbers = _left_out(violations, len(error.faults) if isinstance(error, PolicyInvalid) else len(violations))
+    _add(status, error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=numbers))
+    if violations:
         _add(status, error_details_pb2.BadRequest(field_violations=violations))
     seconds = error.retry_after if isinstance(error, Failure) else RETRY_SECONDS
     if seconds is not None:
@@ -205,9 +227,7 @@ def refusal_status(refused: Refused) -> Status:
     numbers = {"limit": str(refusal.limit), "used": str(refusal.used)} if limited else {}
     status = Status(code=GRPC_STATUS[refusal.cause].value[0], message=refusal.message)
     violations = list(_violations(refusal.faults))
-    if left_out := refusal.faults_left_out + len(refusal.faults) - len(violations):
-        numbers["faults_left_out"] = str(left_out)
-        violations.append(_violation("", f"and {left_out} more, which are not named"))
+    numbers |= _left_out(violations, refusal.faults_left_out + len(refusal.faults))
     _add(status, error_details_pb2.ErrorInfo(reason=refused.reason, domain=DOMAIN, metadata=numbers))
     if violations:
         _add(status, error_details_pb2.BadRequest(field_violations=violations))
@@ -230,6 +250,15 @@ def _violations(
         if number and left < 0:
             return
         yield violation
+
+
+def _left_out(violations: list[error_details_pb2.BadRequest.FieldViolation], faults: int) -> dict[str, str]:
+    """Says after the violations how many of the faults they do not name, and in what ErrorInfo bears."""
+    left_out = faults - len(violations)
+    if not left_out:
+        return {}
+    violations.append(_violation("", f"and {left_out} more, which are not named"))
+    return {"faults_left_out": str(left_out)}
 
 
 def _violation(field: str, description: str) -> error_details_pb2.BadRequest.FieldViolation:

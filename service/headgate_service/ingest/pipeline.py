@@ -107,6 +107,10 @@ class Ingest:
         self._limits = limits
         self._reached = reached
 
+    async def admit(self, dialect: event_pb2.Dialect, credential: str, project: str) -> None:
+        """Whether a caller may send anything at all. Raises Refused."""
+        await self._entrance.enter(dialect, credential, project, "")
+
     async def take(self, submission: Submission) -> GatheredAnswer:
         """The answer, with a `response`. Raises Refused. What it calls accepted is durable and counted."""
         caller = await self._entrance.enter(

@@ -11,6 +11,7 @@ from headgate.v1 import event_pb2, outcome_pb2
 
 MAX_PROPERTIES_BYTES = 64 * 1024
 MAX_STRING_BYTES = 32 * 1024
+MAX_EVENT_ID_BYTES = 256
 MAX_DEPTH = 32
 
 # JSON is nowhere more than six times as long as what it is made of, a control character of a Struct or `1e15`: an event
@@ -19,7 +20,7 @@ _SURELY_SMALL = MAX_STRING_BYTES // 6
 
 # Set by the service: what a caller put there is dropped.
 _OWN_FIELDS = ("project_id", "receive_time", "sample_weight", "dialect")
-_STRINGS = ("event_id", "name", "user_id", "distinct_id", "anonymous_id", "session_id")
+_STRINGS = ("name", "user_id", "distinct_id", "anonymous_id", "session_id")
 _TIMES = ("occur_time", "client_time")
 _FIRST_SECOND, _LAST_SECOND = -62135596800, 253402300799
 
@@ -39,6 +40,10 @@ def stored_form(event: event_pb2.Event) -> EventFault | None:
         event.ClearField(field)
     if not event.name:
         return EventFault(outcome_pb2.REASON_INVALID, "name", "is required and must not be empty")
+    # A character takes 4 bytes at most.
+    event_id = event.event_id
+    if len(event_id) > MAX_EVENT_ID_BYTES // 4 and len(event_id.encode()) > MAX_EVENT_ID_BYTES:
+        return EventFault(outcome_pb2.REASON_TOO_LARGE, "event_id", f"is over {MAX_EVENT_ID_BYTES} bytes")
     small = event.ByteSize() <= _SURELY_SMALL
     return (
         (None if small else _strings_fault(event))

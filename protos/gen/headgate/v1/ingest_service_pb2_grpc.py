@@ -61,8 +61,12 @@ class IngestServiceServicer:
         has the scope events:write, in the metadata `authorization: Bearer <key>`; with an organisation key
         `x-headgate-project` may name another project of the organisation by slug or id.
 
+        The credential is looked at before the message is read. A message that cannot be decoded is INVALID_ARGUMENT;
+        text that is not UTF-8 has U+FFFD in its place. An answer is never larger than 4 MiB.
+
         Refusals of the whole request are errors with google.rpc details: ErrorInfo (reason = the name of the
-        Cause without its prefix, domain = headgate), and BadRequest, QuotaFailure or RetryInfo where they apply.
+        Cause without its prefix, domain = headgate), and BadRequest, QuotaFailure or RetryInfo where they apply. The
+        trailing metadata `grpc-retry-pushback-ms` says the same as RetryInfo, or -1 where no retry is of use this hour.
         UNAVAILABLE means not confirmed: retry with the same idempotency key or event ids. RESOURCE_EXHAUSTED
         means a limit and nothing else.
         """
@@ -73,7 +77,7 @@ class IngestServiceServicer:
     def StreamEvents(self, request_iterator, context):
         """The same for a steady producer: one answer per message, in order, each with the message's own refusal,
         so that one refused message does not end the stream. The metadata and limits are those of IngestEvents,
-        a message at a time.
+        a message at a time; without a valid credential the stream ends before a message is read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -81,7 +85,8 @@ class IngestServiceServicer:
 
     def IngestGathered(self, request, context):
         """Many HTTP requests in one call, for Headgate's own gateways: each has its credential and gets its own
-        answer, in the order sent. Needs the metadata `headgate-gateway-token`; others get PERMISSION_DENIED.
+        answer, in the order sent. Needs the metadata `headgate-gateway-token`; others get PERMISSION_DENIED. A request
+        of over 4 MiB comes in parts, each a message of the stream that the service joins: no larger message is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

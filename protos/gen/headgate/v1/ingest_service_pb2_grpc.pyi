@@ -38,19 +38,24 @@ class IngestServiceStub:
     has the scope events:write, in the metadata `authorization: Bearer <key>`; with an organisation key
     `x-headgate-project` may name another project of the organisation by slug or id.
 
+    The credential is looked at before the message is read. A message that cannot be decoded is INVALID_ARGUMENT;
+    text that is not UTF-8 has U+FFFD in its place. An answer is never larger than 4 MiB.
+
     Refusals of the whole request are errors with google.rpc details: ErrorInfo (reason = the name of the
-    Cause without its prefix, domain = headgate), and BadRequest, QuotaFailure or RetryInfo where they apply.
+    Cause without its prefix, domain = headgate), and BadRequest, QuotaFailure or RetryInfo where they apply. The
+    trailing metadata `grpc-retry-pushback-ms` says the same as RetryInfo, or -1 where no retry is of use this hour.
     UNAVAILABLE means not confirmed: retry with the same idempotency key or event ids. RESOURCE_EXHAUSTED
     means a limit and nothing else.
     """
     StreamEvents: _grpc.StreamStreamMultiCallable[_ingest_service_pb2.StreamEventsRequest, _ingest_service_pb2.StreamEventsResponse]
     """The same for a steady producer: one answer per message, in order, each with the message's own refusal,
     so that one refused message does not end the stream. The metadata and limits are those of IngestEvents,
-    a message at a time.
+    a message at a time; without a valid credential the stream ends before a message is read.
     """
     IngestGathered: _grpc.UnaryUnaryMultiCallable[_ingest_service_pb2.IngestGatheredRequest, _ingest_service_pb2.IngestGatheredResponse]
     """Many HTTP requests in one call, for Headgate's own gateways: each has its credential and gets its own
-    answer, in the order sent. Needs the metadata `headgate-gateway-token`; others get PERMISSION_DENIED.
+    answer, in the order sent. Needs the metadata `headgate-gateway-token`; others get PERMISSION_DENIED. A request
+    of over 4 MiB comes in parts, each a message of the stream that the service joins: no larger message is taken.
     """
 
 @_typing.type_check_only
@@ -63,19 +68,24 @@ class IngestServiceAsyncStub(IngestServiceStub):
     has the scope events:write, in the metadata `authorization: Bearer <key>`; with an organisation key
     `x-headgate-project` may name another project of the organisation by slug or id.
 
+    The credential is looked at before the message is read. A message that cannot be decoded is INVALID_ARGUMENT;
+    text that is not UTF-8 has U+FFFD in its place. An answer is never larger than 4 MiB.
+
     Refusals of the whole request are errors with google.rpc details: ErrorInfo (reason = the name of the
-    Cause without its prefix, domain = headgate), and BadRequest, QuotaFailure or RetryInfo where they apply.
+    Cause without its prefix, domain = headgate), and BadRequest, QuotaFailure or RetryInfo where they apply. The
+    trailing metadata `grpc-retry-pushback-ms` says the same as RetryInfo, or -1 where no retry is of use this hour.
     UNAVAILABLE means not confirmed: retry with the same idempotency key or event ids. RESOURCE_EXHAUSTED
     means a limit and nothing else.
     """
     StreamEvents: _aio.StreamStreamMultiCallable[_ingest_service_pb2.StreamEventsRequest, _ingest_service_pb2.StreamEventsResponse]  # type: ignore[assignment]
     """The same for a steady producer: one answer per message, in order, each with the message's own refusal,
     so that one refused message does not end the stream. The metadata and limits are those of IngestEvents,
-    a message at a time.
+    a message at a time; without a valid credential the stream ends before a message is read.
     """
     IngestGathered: _aio.UnaryUnaryMultiCallable[_ingest_service_pb2.IngestGatheredRequest, _ingest_service_pb2.IngestGatheredResponse]  # type: ignore[assignment]
     """Many HTTP requests in one call, for Headgate's own gateways: each has its credential and gets its own
-    answer, in the order sent. Needs the metadata `headgate-gateway-token`; others get PERMISSION_DENIED.
+    answer, in the order sent. Needs the metadata `headgate-gateway-token`; others get PERMISSION_DENIED. A request
+    of over 4 MiB comes in parts, each a message of the stream that the service joins: no larger message is taken.
     """
 
 class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -91,8 +101,12 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         has the scope events:write, in the metadata `authorization: Bearer <key>`; with an organisation key
         `x-headgate-project` may name another project of the organisation by slug or id.
 
+        The credential is looked at before the message is read. A message that cannot be decoded is INVALID_ARGUMENT;
+        text that is not UTF-8 has U+FFFD in its place. An answer is never larger than 4 MiB.
+
         Refusals of the whole request are errors with google.rpc details: ErrorInfo (reason = the name of the
-        Cause without its prefix, domain = headgate), and BadRequest, QuotaFailure or RetryInfo where they apply.
+        Cause without its prefix, domain = headgate), and BadRequest, QuotaFailure or RetryInfo where they apply. The
+        trailing metadata `grpc-retry-pushback-ms` says the same as RetryInfo, or -1 where no retry is of use this hour.
         UNAVAILABLE means not confirmed: retry with the same idempotency key or event ids. RESOURCE_EXHAUSTED
         means a limit and nothing else.
         """
@@ -105,7 +119,7 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_ingest_service_pb2.StreamEventsResponse], _abc.AsyncIterator[_ingest_service_pb2.StreamEventsResponse]]:
         """The same for a steady producer: one answer per message, in order, each with the message's own refusal,
         so that one refused message does not end the stream. The metadata and limits are those of IngestEvents,
-        a message at a time.
+        a message at a time; without a valid credential the stream ends before a message is read.
         """
 
     @_abc_1.abstractmethod
@@ -115,7 +129,8 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_service_pb2.IngestGatheredResponse, _abc.Awaitable[_ingest_service_pb2.IngestGatheredResponse]]:
         """Many HTTP requests in one call, for Headgate's own gateways: each has its credential and gets its own
-        answer, in the order sent. Needs the metadata `headgate-gateway-token`; others get PERMISSION_DENIED.
+        answer, in the order sent. Needs the metadata `headgate-gateway-token`; others get PERMISSION_DENIED. A request
+        of over 4 MiB comes in parts, each a message of the stream that the service joins: no larger message is taken.
         """
 
 def add_IngestServiceServicer_to_server(servicer: IngestServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
