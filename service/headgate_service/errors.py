@@ -54,6 +54,19 @@ class Failure(Exception):
         if faults:
             self.faults = tuple(faults)
 
+    @property
+    def told(self) -> Sequence[Fault]:
+        """The first faults, as many as fit into the status of a call, which travels in HTTP headers."""
+        told: list[Fault] = []
+        left = MAX_TOLD_BYTES
+        for fault in self.faults:
+            short = Fault(fault.path[:MAX_SHOWN_CHARACTERS], fault.message[:MAX_SHOWN_CHARACTERS])
+            left -= len(short.path.encode()) + len(short.message.encode()) + 8
+            if told and left < 0:
+                break
+            told.append(short)
+        return told
+
 
 # What the caller sent is wrong.
 
@@ -98,27 +111,20 @@ class PolicyInvalid(Failure):
         more = len(kept) - MAX_SHOWN
         super().__init__(f"{shown}; and {more} more" if more > 0 else shown, faults=kept)
 
-    @property
-    def told(self) -> Sequence[Fault]:
-        """The first faults, as many as fit into the status of a call, which travels in HTTP headers."""
-        told: list[Fault] = []
-        left = MAX_TOLD_BYTES
-        for fault in self.faults:
-            short = Fault(fault.path[:MAX_SHOWN_CHARACTERS], fault.message[:MAX_SHOWN_CHARACTERS])
-            left -= len(short.path.encode()) + len(short.message.encode()) + 8
-            if told and left < 0:
-                break
-            told.append(short)
-        return told
-
 
 class QueryRefused(Failure):
-    """`reason` is the API's code, `field` the path of what is wrong in the request, such as `filter.and[0].op`."""
+    """`reason` is the API's code, `field` the path of what is wrong in the request, such as `filter.and[0].op`, of the
+    first of its faults. The message names that field too, for those who see nothing else."""
 
-    def __init__(self, reason: str, message: str, field: str | None = None) -> None:
-        super().__init__(message, faults=[Fault(field, message)] if field else ())
+    def __init__(self, reason: str, message: str, field: str | None = None, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(f"{field}: {message}" if field else message, faults=faults or [Fault(field or "", message)])
         self.reason = reason
         self.field = field
+
+    def with_faults(self, faults: Iterable[Fault]) -> "QueryRefused":
+        """The same, of a request with all these faults."""
+        first = self.faults[0]
+        return type(self)(self.reason, first.message, self.field, tuple(faults)[:MAX_FAULTS])
 
 
 class QueryInvalid(QueryRefused):
@@ -134,8 +140,8 @@ class QueryOverLimit(QueryRefused):
 
 
 def invalid(field: str, message: str, reason: str = "invalid_query") -> QueryInvalid:
-    """A fault of one field; its path is named in the message too, for those who see nothing else."""
-    return QueryInvalid(reason, f"{field}: {message}" if field else message, field or None)
+    """A fault of one field."""
+    return QueryInvalid(reason, message, field or None)
 
 
 # Who the caller is, and what they may do.

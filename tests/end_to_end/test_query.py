@@ -46,7 +46,9 @@ def ask(client: httpx.Client, request: Any, **headers: str) -> httpx.Response:
 
 def refusal(answer: httpx.Response) -> tuple[int, str, str | None]:
     error = answer.json()["error"]
-    assert set(error) - {"field"} == {"code", "message", "requestId"}
+    assert set(error) - {"field", "details"} == {"code", "message", "requestId"}
+    if "field" in error:
+        assert error["details"][0]["field"] == error["field"]
     return answer.status_code, error["code"], error.get("field")
 
 
@@ -132,6 +134,10 @@ def test_events_of_every_api_are_read_back(owner, wait_until):
         (json.loads(DOCUMENTED) | {"interval": "minute"}, (422, "too_many_buckets", "interval")),
     ):
         assert refusal(ask(client, request_)) == expected
+
+    several = ask(client, metric | {"metric": "visits", "refresh": "no", "colour": 1}).json()["error"]
+    assert [detail["field"] for detail in several["details"]] == ["metric", "refresh", "colour"]
+    assert several["details"][2]["message"] == "there is no such field"
 
     headgate.kill("store")
     gone = ask(client, metric | {"refresh": True})

@@ -67,7 +67,9 @@ class QueryResource(OperationsResource):
 
     def _worded(self, failure: Failure, request_id: str) -> bytes:
         fields = [detail["field"] for detail in failure.details if "field" in detail]
-        return problem(failure.code, failure.message, request_id, field=fields[0] if fields else None)
+        return problem(
+            failure.code, failure.message, request_id, failure.details or None, fields[0] if fields else None
+        )
 
 
 def _prefers_csv(accept: str) -> bool:

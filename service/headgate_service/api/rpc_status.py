@@ -279,9 +279,7 @@ def bearable(text: str) -> str:
 def _faults(error: Exception) -> list[tuple[str, str]]:
     if isinstance(error, InvalidArgument):
         return [(error.field, error.message)]
-    if isinstance(error, QueryRefused) and error.field:
-        return [(error.field, str(error))]
-    if isinstance(error, PolicyInvalid):
+    if isinstance(error, PolicyInvalid) or (isinstance(error, QueryRefused) and error.field):
         return [(fault.path, fault.message) for fault in error.told]
     return []
 

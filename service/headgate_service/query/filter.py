@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 from headgate_service.errors import invalid
-from headgate_service.query.request_fields import Fields, one_of, text
+from headgate_service.query.request_fields import Faults, Fields, one_of, text
 from headgate_service.query.time import Clock, Moment
 
 FORCE = "properties."
@@ -146,10 +146,19 @@ def parse_condition(value: object, path: str, clock: Clock) -> Condition:
     """Raises QueryInvalid. No filter, and an empty list, take every event."""
     if value is None or value == []:
         return EVERYTHING
-    condition = _condition(value, path, clock, 1)
-    if sum(1 for _ in leaves(condition)) > MAX_LEAVES:
+    if _count(value) > MAX_LEAVES:
         raise invalid(path, f"must have at most {MAX_LEAVES} comparisons", "filter_too_large")
-    return condition
+    return _condition(value, path, clock, 1)
+
+
+def _count(value: object, depth: int = 1) -> int:
+    """How many comparisons it has, or what stands in their places."""
+    if depth > MAX_DEPTH:
+        return 1
+    if isinstance(value, dict):
+        inside = [value[name] for name in ("and", "or", "not") if value.get(name) is not None]
+        return sum(_count(part, depth + isinstance(part, dict)) for part in inside) or 1
+    return sum(_count(part, depth + 1) for part in value) if isinstance(value, list) else 1
 
 
 def check_size(conditions: Iterable[Condition], path: str) -> None:
@@ -184,9 +193,7 @@ def _condition(value: object, path: str, clock: Clock, depth: int) -> Condition:
     fields = Fields(value, path)
     groups = [name for name in ("and", "or", "not") if fields.has(name)]
     if not groups:
-        leaf = _leaf(fields, clock)
-        fields.done()
-        return leaf
+        return _leaf(fields, clock)
     group = groups[0]
     inside, inner = fields.optional(group), fields.path(group)
     if len(groups) > 1 or any(fields.has(name) for name in ("key", "op", "value")):
@@ -203,17 +210,26 @@ def _condition(value: object, path: str, clock: Clock, depth: int) -> Condition:
 def _parts(values: list[Any], path: str, clock: Clock, depth: int) -> tuple[Condition, ...]:
     if not 1 <= len(values) <= MAX_LEAVES:
         raise invalid(path, f"must have 1 to {MAX_LEAVES} filters", "filter_too_large" if values else "invalid_query")
-    return tuple(_condition(value, f"{path}[{index}]", clock, depth + 1) for index, value in enumerate(values))
+    parts, faults = [], Faults()
+    for index, value in enumerate(values):
+        with faults:
+            parts.append(_condition(value, f"{path}[{index}]", clock, depth + 1))
+    faults.tell()
+    return tuple(parts)
 
 
 def _leaf(fields: Fields, clock: Clock) -> Leaf:
-    key = parse_key(fields.required("key"), fields.path("key"))
-    asked = fields.required("op")
-    op = _ALIASES.get(asked, asked) if isinstance(asked, str) else asked
-    op = one_of(op, fields.path("op"), OPS)
+    value, path, faults = fields.optional("value"), fields.path("value"), Faults()
+    with faults:
+        key = parse_key(fields.required("key"), fields.path("key"))
+    with faults:
+        asked = fields.required("op")
+        op = one_of(_ALIASES.get(asked, asked) if isinstance(asked, str) else asked, fields.path("op"), OPS)
+    with faults:
+        fields.done()
+    faults.tell()
     if op not in _OPS_OF.get(key.kind, OPS):
         raise invalid(fields.path("op"), f"{op} does not go with {key.name}")
-    value, path = fields.optional("value"), fields.path("value")
     if op in _PRESENCE:
         if value is not None:
             raise invalid(path, f"{op} takes no value")
@@ -225,7 +241,7 @@ def _value(key: Key, op: str, value: object, path: str, clock: Clock) -> Value:
     if op in _AMONG:
         if not isinstance(value, list) or not 1 <= len(value) <= MAX_VALUES:
             raise invalid(path, f"must be a list of 1 to {MAX_VALUES} values")
-        return tuple(_scalar(key, item, f"{path}[{index}]", clock) for index, item in enumerate(value))
+        return _scalars(key, value, path, clock)
     if op == "between":
         if not isinstance(value, list) or len(value) != 2:
             raise invalid(path, "must be a list of two values: the least and the greatest")
@@ -241,6 +257,15 @@ def _value(key: Key, op: str, value: object, path: str, clock: Clock) -> Value:
         if op == "regex" and len(value) > MAX_PATTERN:
             raise invalid(path, f"must be at most {MAX_PATTERN} characters")
     return _scalar(key, value, path, clock)
+
+
+def _scalars(key: Key, values: list[Any], path: str, clock: Clock) -> tuple[Scalar, ...]:
+    found, faults = [], Faults()
+    for index, item in enumerate(values):
+        with faults:
+            found.append(_scalar(key, item, f"{path}[{index}]", clock))
+    faults.tell()
+    return tuple(found)
 
 
 def _ordered(key: Key, value: object, path: str, clock: Clock) -> Scalar:

@@ -1,12 +1,11 @@
 """The steps that users go through."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from headgate_service.errors import invalid
 from headgate_service.query.filter import EVERYTHING, Condition, parse_condition
-from headgate_service.query.request_fields import Fields, integer, one_of, text
+from headgate_service.query.request_fields import Faults, Fields, integer, one_of, text
 from headgate_service.query.time import Clock
 
 MIN_STEPS, MAX_STEPS = 2, 10
@@ -50,42 +49,74 @@ class Funnel:
 
 def parse_funnel(fields: Fields, clock: Clock) -> Funnel:
     """Raises QueryInvalid."""
-    steps = tuple(_steps(fields.required("steps"), fields.path("steps"), clock))
-    window = _window(fields.optional("window"), fields.path("window"))
-    order = fields.optional("order")
-    if order not in (None, "ordered"):
-        raise invalid(fields.path("order"), "must be ordered, the only order so far")
-    count_by = fields.optional("countBy")
-    if count_by is None:
-        return Funnel(steps, window)
-    return Funnel(steps, window, one_of(count_by, fields.path("countBy"), COUNTED))
+    faults = Faults()
+    with faults:
+        steps = _steps(fields.required("steps"), fields.path("steps"), clock)
+    with faults:
+        window = parse_window(fields.optional("window"), fields.path("window"))
+    with faults:
+        order = fields.optional("order")
+        if order not in (None, "ordered"):
+            raise invalid(fields.path("order"), "must be ordered, the only order so far")
+    with faults:
+        count_by = parse_count_by(fields)
+    faults.tell()
+    return Funnel(steps, window, count_by)
 
 
-def _steps(value: object, path: str, clock: Clock) -> Iterator[Step]:
+def parse_count_by(fields: Fields) -> CountBy:
+    """Who is counted. Raises QueryInvalid."""
+    value = fields.optional("countBy")
+    return "user" if value is None else one_of(value, fields.path("countBy"), COUNTED)
+
+
+def _steps(value: object, path: str, clock: Clock) -> tuple[Step, ...]:
     if not isinstance(value, list) or not MIN_STEPS <= len(value) <= MAX_STEPS:
         raise invalid(path, f"must be a list of {MIN_STEPS} to {MAX_STEPS} steps")
+    steps, faults = [], Faults()
     seen: dict[str, int] = {}
     for index, item in enumerate(value):
-        fields = Fields(item, f"{path}[{index}]")
+        with faults:
+            step = parse_step(Fields(item, f"{path}[{index}]"), clock)
+            # By what they say: Python takes true for 1.
+            first = seen.setdefault(repr((step.event, step.condition)), index)
+            if first != index:
+                raise invalid(f"{path}[{index}]", f"is the same step as {path}[{first}]", "duplicate_step")
+            steps.append(step)
+    faults.tell()
+    return tuple(steps)
+
+
+def parse_step(fields: Fields, clock: Clock) -> Step:
+    """Raises QueryInvalid."""
+    faults = Faults()
+    with faults:
         event = fields.text("event")
+    with faults:
         condition = parse_condition(fields.optional("filter"), fields.path("filter"), clock)
+    with faults:
         name = fields.optional("name")
         if name is not None:
             text(name, fields.path("name"), 200)
+    with faults:
         fields.done()
-        # By what they say: Python takes true for 1.
-        first = seen.setdefault(repr((event, condition)), index)
-        if first != index:
-            raise invalid(f"{path}[{index}]", f"is the same step as {path}[{first}]", "duplicate_step")
-        yield Step(event, condition, name)
+    faults.tell()
+    return Step(event, condition, name)
 
 
-def _window(value: object, path: str) -> Window:
+def parse_window(value: object, path: str) -> Window:
+    """Raises QueryInvalid."""
     if value is None:
         return WEEK
-    fields = Fields(value, path)
-    unit = one_of(fields.required("unit"), fields.path("unit"), tuple(_UNITS))
+    fields, faults = Fields(value, path), Faults()
+    least = 1
+    with faults:
+        amount = fields.required("value")
+        integer(amount, fields.path("value"), least, MAX_WINDOW_DAYS * _DAY)
+    with faults:
+        unit = one_of(fields.required("unit"), fields.path("unit"), tuple(_UNITS))
+    with faults:
+        fields.done()
+    faults.tell()
     most = MAX_WINDOW_DAYS * _DAY // _UNITS[unit]
-    window = Window(integer(fields.required("value"), fields.path("value"), 1, most), unit)
-    fields.done()
-    return window
+    return Window(integer(amount, fields.path("value"), least, most), unit)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from headgate_service.errors import invalid
 from headgate_service.query.filter import Key, Kind, parse_key
-from headgate_service.query.request_fields import Fields, one_of
+from headgate_service.query.request_fields import Faults, Fields, one_of
 
 Measure = Literal["count", "unique_users", "sessions", "events_per_user"]
 Aggregate = Literal["sum", "avg", "min", "max", "median", "p75", "p90", "p95", "p99", "count_distinct"]
@@ -56,10 +56,14 @@ def parse_metric(value: object, path: str) -> Metric:
         return Metric(one_of(value, path, MEASURES))
     if not isinstance(value, dict):
         raise invalid(path, f"must be one of {', '.join(MEASURES)}, or {{agg, property}}")
-    fields = Fields(value, path)
-    name = one_of(fields.required("agg"), fields.path("agg"), AGGREGATES)
-    key = parse_key(fields.required("property"), fields.path("property"))
-    if key.kind is Kind.TIME:
-        raise invalid(fields.path("property"), "the time of an event cannot be measured")
-    fields.done()
+    fields, faults = Fields(value, path), Faults()
+    with faults:
+        name = one_of(fields.required("agg"), fields.path("agg"), AGGREGATES)
+    with faults:
+        key = parse_key(fields.required("property"), fields.path("property"))
+        if key.kind is Kind.TIME:
+            raise invalid(fields.path("property"), "the time of an event cannot be measured")
+    with faults:
+        fields.done()
+    faults.tell()
     return Metric(name, key)

@@ -16,6 +16,7 @@ from headgate_service.query.filter import AllOf, AnyOf, Condition, Leaf, Not, le
 from headgate_service.query.group_sql import Scope
 from headgate_service.query.limited_store import LimitedStore, PatternInvalid, Rows
 from headgate_service.query.query import Query, parse_query
+from headgate_service.query.request_fields import Faults
 from headgate_service.query.time import Clock, Moment, Period, bucket_of
 
 # Of what a dictionary, a key and an entry take beside their text.
@@ -295,11 +296,14 @@ def encode_json(results: object) -> bytes:
 
 async def _check_patterns(query: Query, store: LimitedStore) -> None:
     """Where there are no events the engine would not look at a pattern, and a wrong one be taken for a right one."""
+    faults = Faults()
     for path, pattern in _patterns(query):
-        try:
-            await store.query("SELECT match('', {pattern:String})", {"pattern": f"(?-s){pattern}"})
-        except PatternInvalid as error:
-            raise invalid(path, f"is no regular expression in RE2's syntax: {error}", "invalid_regex") from None
+        with faults:
+            try:
+                await store.query("SELECT match('', {pattern:String})", {"pattern": f"(?-s){pattern}"})
+            except PatternInvalid as error:
+                raise invalid(path, f"is no regular expression in RE2's syntax: {error}", "invalid_regex") from None
+    faults.tell()
 
 
 def _patterns(query: Query) -> Iterator[tuple[str, str]]:

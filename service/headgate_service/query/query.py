@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from headgate_service.errors import QueryOverLimit, invalid
+from headgate_service.errors import QueryInvalid, QueryOverLimit, invalid
 from headgate_service.query.filter import Condition, Key, Kind, check_size, parse_condition, parse_key
 from headgate_service.query.funnel import Funnel, parse_funnel
 from headgate_service.query.metric import COUNT, Metric, parse_metric
-from headgate_service.query.request_fields import Fields, integer, one_of
+from headgate_service.query.request_fields import Faults, Fields, integer, one_of
 from headgate_service.query.time import (
     COMPARISONS,
     INTERVALS,
@@ -70,56 +70,101 @@ class Query:
 
 def project_of(request: object) -> str:
     """The project that a request is about, before anything else of it is read. Raises QueryInvalid."""
-    return Fields(request).text("projectId", 200)
+    try:
+        return Fields(request).text("projectId", 200)
+    except QueryInvalid:
+        # No project is named, so that all else may be told.
+        parse_query(request, "UTC")
+        raise
 
 
 def parse_query(request: object, default_zone: str) -> Query:
-    """Raises QueryInvalid, naming the field, and QueryOverLimit."""
-    fields = Fields(request)
-    kind = one_of(fields.required("type"), "type", TYPES)
-    fields.text("projectId", 200)
-    dates = Fields(fields.required("dateRange"), "dateRange")
-    zone = dates.optional("timezone")
-    clock = Clock.of(default_zone if zone is None else zone, "dateRange.timezone")
-    period = parse_period(dates, clock)
-    dates.done()
-    funnel = event = None
-    if kind == "funnel":
-        fields.refuse(("event", "metric"), "a funnel counts what its steps say")
-        funnel = parse_funnel(fields, clock)
-    else:
-        fields.refuse(_OF_FUNNELS, "is for funnels only")
-        event = fields.text("event")
-    breakdown = _breakdown(fields, kind)
-    interval = _interval(fields, kind, period)
-    compare, compared = _compare(fields, period, clock, by_months=interval == "month")
-    buckets = None
-    if interval is not None:
-        again = bucket_starts(compared, interval, clock) if compared else ()
-        buckets = Buckets(interval, bucket_starts(period, interval, clock), again)
-        _check_points(buckets, breakdown)
-    condition = parse_condition(fields.optional("filter"), "filter", clock)
-    check_size([condition, *(step.condition for step in (funnel.steps if funnel else ()))], "filter")
-    query = Query(
+    """Raises QueryInvalid, naming every field that is wrong, and QueryOverLimit."""
+    fields, faults = Fields(request), Faults()
+    kind: Type | None = None
+    period: Period | None = None
+    event: str | None = None
+    funnel: Funnel | None = None
+    breakdown: Breakdown | None = None
+    clock = Clock.of("UTC", "")
+    with faults:
+        fields.text("projectId", 200)
+    with faults:
+        kind = one_of(fields.required("type"), "type", TYPES)
+    with faults:
+        clock, period = _dates(fields, default_zone)
+    with faults:
+        event, funnel = _subject(fields, kind, clock)
+    with faults:
+        breakdown = _breakdown(fields, kind)
+    with faults:
+        buckets, compare, compared = _buckets(fields, kind, period, clock, breakdown)
+    with faults:
+        condition = parse_condition(fields.optional("filter"), "filter", clock)
+        check_size([condition, *(step.condition for step in (funnel.steps if funnel else ()))], "filter")
+    with faults:
+        metric = parse_metric(fields.optional("metric"), "metric")
+    with faults:
+        include_test = fields.flag("includeTest")
+    with faults:
+        refresh = fields.flag("refresh")
+    with faults:
+        fields.done(_OF_FUNNELS if kind is None else ())
+    faults.tell()
+    assert kind is not None  # noqa: S101 - its fault would have been told
+    assert period is not None  # noqa: S101 - likewise
+    return Query(
         kind,
-        None if event == "*" else event,
+        event,
         clock,
         period,
         condition,
-        parse_metric(fields.optional("metric"), "metric"),
+        metric,
         breakdown,
         compare,
         compared,
         buckets,
         funnel,
-        fields.flag("includeTest"),
-        fields.flag("refresh"),
+        include_test,
+        refresh,
     )
-    fields.done()
-    return query
 
 
-def _breakdown(fields: Fields, kind: Type) -> Breakdown | None:
+def _dates(fields: Fields, default_zone: str) -> tuple[Clock, Period]:
+    dates, faults = Fields(fields.required("dateRange"), "dateRange"), Faults()
+    clock = Clock.of("UTC", "")
+    with faults:
+        zone = dates.optional("timezone")
+        clock = Clock.of(default_zone if zone is None else zone, "dateRange.timezone")
+    with faults:
+        period = parse_period(dates, clock)
+    with faults:
+        dates.done()
+    faults.tell()
+    return clock, period
+
+
+def _subject(fields: Fields, kind: Type | None, clock: Clock) -> tuple[str | None, Funnel | None]:
+    """The event, None for any, or the funnel."""
+    faults = Faults()
+    event = funnel = None
+    if kind == "funnel":
+        with faults:
+            fields.refuse(("event", "metric"), "a funnel counts what its steps say")
+        with faults:
+            funnel = parse_funnel(fields, clock)
+    elif kind is not None:
+        with faults:
+            fields.refuse(_OF_FUNNELS, "is for funnels only")
+        with faults:
+            event = fields.text("event")
+    elif fields.has("event"):
+        event = fields.text("event")
+    faults.tell()
+    return None if event == "*" else event, funnel
+
+
+def _breakdown(fields: Fields, kind: Type | None) -> Breakdown | None:
     value = fields.optional("breakdown")
     if value is None:
         if kind == "breakdown":
@@ -129,41 +174,71 @@ def _breakdown(fields: Fields, kind: Type) -> Breakdown | None:
         raise invalid("breakdown", "a metric is one number: ask for the type breakdown")
     if isinstance(value, str):
         value = {"key": value}
-    inner = Fields(value, "breakdown")
-    key = parse_key(inner.required("key"), "breakdown.key")
-    if key.kind is Kind.TIME:
-        raise invalid("breakdown.key", "time is divided by the interval of a timeseries")
-    limit = inner.optional("limit")
-    other = inner.flag("other") if inner.has("other") else True
-    inner.done()
-    groups = DEFAULT_GROUPS if limit is None else integer(limit, "breakdown.limit", 1, MAX_GROUPS)
+    inner, faults = Fields(value, "breakdown"), Faults()
+    groups = DEFAULT_GROUPS
+    with faults:
+        key = parse_key(inner.required("key"), "breakdown.key")
+        if key.kind is Kind.TIME:
+            raise invalid("breakdown.key", "time is divided by the interval of a timeseries")
+    with faults:
+        if inner.has("limit"):
+            groups = integer(inner.optional("limit"), "breakdown.limit", 1, MAX_GROUPS)
+    with faults:
+        other = inner.flag("other") if inner.has("other") else True
+    with faults:
+        inner.done()
+    faults.tell()
     return Breakdown(key, groups, other)
 
 
-def _interval(fields: Fields, kind: Type, period: Period) -> Interval | None:
+def _buckets(
+    fields: Fields, kind: Type | None, period: Period | None, clock: Clock, breakdown: Breakdown | None
+) -> tuple[Buckets | None, Comparison | Period | None, Period | None]:
+    """The buckets of a series, with what is compared: as asked, and its period."""
+    faults = Faults()
+    with faults:
+        interval = _interval(fields, kind, period)
+    with faults:
+        compare = _compare(fields, clock)
+    faults.tell()
+    if period is None:
+        return None, compare, None
+    if compare is None or isinstance(compare, Period):
+        compared = compare
+    else:
+        compared = earlier(period, compare, clock, by_months=interval == "month")
+    if interval is None:
+        return None, compare, compared
+    again = bucket_starts(compared, interval, clock) if compared else ()
+    buckets = Buckets(interval, bucket_starts(period, interval, clock), again)
+    _check_points(buckets, breakdown)
+    return buckets, compare, compared
+
+
+def _interval(fields: Fields, kind: Type | None, period: Period | None) -> Interval | None:
     value = fields.optional("interval")
-    if kind != "timeseries":
+    if kind not in ("timeseries", None):
         if value is not None:
             raise invalid("interval", "is for timeseries only")
         return None
     if value is None:
-        return default_interval(period)
+        return default_interval(period) if period and kind else None
     return one_of(value, "interval", INTERVALS)
 
 
-def _compare(
-    fields: Fields, period: Period, clock: Clock, *, by_months: bool
-) -> tuple[Comparison | Period | None, Period | None]:
+def _compare(fields: Fields, clock: Clock) -> Comparison | Period | None:
     value = fields.optional("compare")
     if value is None:
-        return None, None
-    if isinstance(value, dict):
-        inner = Fields(value, "compare")
+        return None
+    if not isinstance(value, dict):
+        return one_of(value, "compare", COMPARISONS)
+    inner, faults = Fields(value, "compare"), Faults()
+    with faults:
         explicit = parse_period(inner, clock)
+    with faults:
         inner.done()
-        return explicit, explicit
-    comparison = one_of(value, "compare", COMPARISONS)
-    return comparison, earlier(period, comparison, clock, by_months=by_months)
+    faults.tell()
+    return explicit
 
 
 def _check_points(buckets: Buckets, breakdown: Breakdown | None) -> None:
@@ -173,7 +248,7 @@ def _check_points(buckets: Buckets, breakdown: Breakdown | None) -> None:
     if points > MAX_POINTS:
         raise QueryOverLimit(
             "too_many_points",
-            f"interval: the answer could hold {points} points, more than {MAX_POINTS}; choose a longer interval or a"
+            f"the answer could hold {points} points, more than {MAX_POINTS}; choose a longer interval or a"
             " smaller breakdown.limit",
             "interval",
         )

@@ -1,13 +1,34 @@
 """One JSON object of a request, of which every field is read or refused."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from headgate_service.errors import QueryInvalid, invalid
+from headgate_service.errors import QueryOverLimit, QueryRefused, invalid
 
 MAX_SHOWN = 80
 
 Name = TypeVar("Name", bound=str)
+
+
+class Faults:
+    """Gathers what is wrong with the parts of a request: what each `with` block raises. `tell` raises it as one."""
+
+    def __init__(self) -> None:
+        self._found: list[QueryRefused] = []
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, QueryRefused):
+            self._found.append(error)
+        return isinstance(error, QueryRefused)
+
+    def tell(self) -> None:
+        """Raises what was found, if anything: with the reason of the first, an invalid field before a limit."""
+        if self._found:
+            self._found.sort(key=lambda error: isinstance(error, QueryOverLimit))
+            raise self._found[0].with_faults(fault for error in self._found for fault in error.faults) from None
 
 
 class Fields:
@@ -50,15 +71,21 @@ class Fields:
 
     def refuse(self, names: tuple[str, ...], why: str) -> None:
         """Refuses each of `names` that is there."""
+        faults = Faults()
         for name in names:
-            if self.has(name):
-                raise invalid(self.path(name), why)
+            with faults:
+                if self.has(name):
+                    raise invalid(self.path(name), why)
+        faults.tell()
 
-    def done(self) -> None:
+    def done(self, also: Iterable[str] = ()) -> None:
+        """Refuses what nobody read, but for `also`."""
+        faults = Faults()
         for name in self._values:
-            if name not in self._read:
-                path = self.path(name[:MAX_SHOWN])
-                raise QueryInvalid("unknown_field", f"{path}: there is no such field", path)
+            with faults:
+                if name not in self._read and name not in also:
+                    raise invalid(self.path(name[:MAX_SHOWN]), "there is no such field", "unknown_field")
+        faults.tell()
 
 
 def text(value: object, path: str, longest: int = 1000) -> str:

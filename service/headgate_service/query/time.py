@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from headgate_service.errors import QueryOverLimit, invalid
-from headgate_service.query.request_fields import Fields
+from headgate_service.query.request_fields import Faults, Fields
 
 # What the store's times can tell, less a margin for zones and for comparison periods.
 _FIRST_YEAR, _LAST_YEAR = 1910, 2289
@@ -160,19 +160,28 @@ class Period:
 
 def parse_period(fields: Fields, clock: Clock) -> Period:
     """`start` and `end`: dates, both days inclusive, or date-times. Raises QueryInvalid and QueryOverLimit."""
-    start_path, end_path = fields.path("start"), fields.path("end")
-    start = clock.moment(fields.required("start"), start_path).ms
-    written = fields.required("end")
-    last = clock.day(written, end_path)
-    end = clock.moment(written, end_path).ms if last is None else clock.starts(last + timedelta(days=1))
-    if last is None and _LAST_MILLISECOND.fullmatch(written):
-        # What dashboards write for the end of a day or an hour: it means all of that second.
-        end = end // _SECOND * _SECOND + _SECOND
+    end_path, faults = fields.path("end"), Faults()
+    with faults:
+        start = clock.moment(fields.required("start"), fields.path("start")).ms
+    with faults:
+        end = _end(fields.required("end"), end_path, clock)
+    faults.tell()
     if start >= end:
         raise invalid(end_path, "must be after the start")
     if end > clock.instant(_years_later(clock.local(start).replace(tzinfo=None), MAX_YEARS)):
-        raise QueryOverLimit("range_too_long", f"{end_path}: a range is at most {MAX_YEARS} years", end_path)
+        raise QueryOverLimit("range_too_long", f"a range is at most {MAX_YEARS} years", end_path)
     return Period(start, end)
+
+
+def _end(written: Any, path: str, clock: Clock) -> int:
+    last = clock.day(written, path)
+    if last is not None:
+        return clock.starts(last + timedelta(days=1))
+    end = clock.moment(written, path).ms
+    if _LAST_MILLISECOND.fullmatch(written):
+        # What dashboards write for the end of a day or an hour: it means all of that second.
+        end = end // _SECOND * _SECOND + _SECOND
+    return end
 
 
 def earlier(period: Period, comparison: Comparison, clock: Clock, *, by_months: bool) -> Period:
@@ -243,7 +252,7 @@ def bucket_starts(period: Period, interval: Interval, clock: Clock) -> tuple[int
     while at < period.end:
         if len(starts) == MAX_BUCKETS:
             raise QueryOverLimit(
-                "too_many_buckets", f"interval: more than {MAX_BUCKETS} buckets; choose a longer interval", "interval"
+                "too_many_buckets", f"more than {MAX_BUCKETS} buckets; choose a longer interval", "interval"
             )
         starts.append(at)
         at = _next_on_clock(at, clocked, clock) if clocked else _next_on_calendar(at, interval, clock)

@@ -126,6 +126,52 @@ def test_what_is_no_query(request_, code, field):
 
 
 @pytest.mark.parametrize(
+    ("request_", "fields"),
+    [
+        (METRIC | {"type": "table", "event": 5, "evnt": 1, "refresh": "no"}, "type event refresh evnt"),
+        ({"a": 1, "b": 2}, "projectId type dateRange a b"),
+        (
+            SERIES | {"dateRange": {"start": "x", "end": 5, "timezone": "Mars", "y": 1}, "interval": "year"},
+            "dateRange.timezone dateRange.start dateRange.end dateRange.y interval",
+        ),
+        (
+            METRIC | {"filter": [{"key": "", "op": "like"}, LEAF, {"or": [{"op": "in", "value": [None, []]}, 5]}]},
+            "filter[0].op filter[2].or[0].key filter[2].or[1]",
+        ),
+        (METRIC | {"filter": {"key": "k", "op": "in", "value": [None, 1, []]}}, "filter.value[0] filter.value[2]"),
+        (METRIC | {"metric": {"agg": "mode", "of": 1}}, "metric.agg metric.property metric.of"),
+        (SERIES | {"breakdown": {"limit": 0, "other": 1, "x": 1}}, "breakdown.key breakdown.limit breakdown.other"),
+        (METRIC | {"compare": {"start": 1, "end": 2}, "interval": "day"}, "interval compare.start compare.end"),
+        (
+            FUNNEL
+            | {"metric": "count", "steps": [{"event": "a", "name": 1, "x": 2}, {"event": "a"}, {"event": "a"}, 3]}
+            | {"window": {"value": 0, "unit": "age"}, "countBy": "x"},
+            "metric steps[0].name steps[0].x steps[2] steps[3] window.value window.unit countBy",
+        ),
+        (METRIC | {"steps": STEPS, "window": {}, "countBy": "user", "zz": 1}, "steps window countBy zz"),
+        # A limit comes after what is wrong.
+        (
+            SERIES | {"interval": "minute", "metric": "x", "dateRange": {"start": "2020-01-01", "end": "2026-01-01"}},
+            "metric dateRange.end",
+        ),
+    ],
+)
+def test_every_fault_is_named_at_once(request_, fields):
+    with pytest.raises(QueryInvalid) as refused:
+        parsed(request_)
+    found = [fault.path for fault in refused.value.faults]
+    assert found[: len(fields.split())] == fields.split()
+    assert refused.value.field == found[0]
+    assert str(refused.value) == f"{found[0]}: {refused.value.faults[0].message}"
+
+
+def test_faults_are_bounded():
+    with pytest.raises(QueryInvalid) as refused:
+        parsed(METRIC | {f"x{number}": number for number in range(1000)})
+    assert len(refused.value.faults) == 100
+
+
+@pytest.mark.parametrize(
     ("request_", "code"),
     [
         (METRIC | {"dateRange": {"start": "2020-01-01", "end": "2025-01-01"}}, "range_too_long"),
