@@ -26,6 +26,9 @@ from headgate_gateway.ingest.client import CHANNEL_OPTIONS, GatheredIngestClient
 from headgate_gateway.metrics import Metrics
 
 _BACKLOG = 2048
+# Of every answer, whoever words it: a body is what its type says, and who came by TLS comes by TLS again.
+_ANSWER_HEADERS = [("x-content-type-options", "nosniff")]
+_OVER_TLS = [("strict-transport-security", "max-age=31536000")]
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -86,6 +89,7 @@ def uvicorn_config(config: Config, app: object, metrics: Metrics) -> uvicorn.Con
         log_config=None,
         access_log=False,
         server_header=False,
+        headers=_ANSWER_HEADERS + (_OVER_TLS if config.http_tls else []),
         # It would believe headers of any local peer; client_address.py decides whom to believe.
         proxy_headers=False,
         backlog=_BACKLOG,

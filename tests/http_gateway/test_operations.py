@@ -1,5 +1,7 @@
 """Receipts, probes, metrics and the OpenAPI document."""
 
+import gzip
+
 import httpx
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -194,3 +196,42 @@ class TestOpenApi:
             )
             for status in {"429", "503"} & set(operation["responses"]):
                 assert "Retry-After" in operation["responses"][status]["headers"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/api/analytics", 200),
+        ("POST", "/api/v1/analytics", 401),
+        ("PUT", "/", 405),
+        ("OPTIONS", "/api/v1/analytics/events", 204),
+        ("GET", "/api/projects", 503),
+        ("GET", "/livez", 200),
+        ("GET", "/metrics", 200),
+        ("GET", "/openapi.json", 200),
+        ("GET", "/nowhere", 404),
+    ],
+)
+async def test_no_answer_may_be_read_as_another_type(gateway, http, method, path, status):
+    answer = await http.request(method, path, content=b'{"events":[]}' if method == "POST" else None)
+    assert answer.status_code == status
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "strict-transport-security" not in answer.headers
+    assert b"x-content-type-options: nosniff\r\n" in await gateway.raw(b"no request\r\n\r\n")
+
+
+INGESTED = [
+    ("/api/v1/analytics", "X-public-key", b'{"events":[{"eventName":"a","experimentId":"e","sessionId":"s"}]}'),
+    ("/", "X-API-Key", b'{"event":"a","timestamp":"2026-01-01","distinctId":"d","sessionId":"s","properties":{}}'),
+    ("/api/v1/analytics/events", "x-api-key", b'{"event":"page_visit","page":{"href":"https://a.example/"}}'),
+]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+@pytest.mark.parametrize(("path", "name", "body"), INGESTED)
+async def test_blanks_around_values_mean_nothing_on_any_route(gateway, path, name, body, encoding):
+    data = gzip.compress(body) if encoding == "gzip" else body
+    fields = f"{name}:pk_live_key \t \r\nContent-Type:\tapplication/json \r\nContent-Encoding: {encoding}\t\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: x \r\nConnection: close \r\nContent-Length: {len(data)} \r\n{fields}\r\n"
+    assert (await gateway.raw(head.encode() + data)).startswith(b"HTTP/1.1 200 ")
+    assert [request.credential for request in gateway.client.requests] == ["pk_live_key"]

@@ -87,6 +87,7 @@ def test_both_addresses_speak_tls_and_callers_show_certificates(short_dir: Path)
         trusting = ssl.create_default_context(cafile=str(server.certificate))
         with urllib.request.urlopen(f"{said['http']}/readyz", timeout=10, context=trusting) as answer:  # noqa: S310
             assert answer.status == 200
+            assert answer.headers["strict-transport-security"] == "max-age=31536000"
         key = json.loads((short_dir / "headgate-data" / "first-start.json").read_text())["keys"]["secret"]
         roots = server.certificate.read_bytes()
         known = grpc.ssl_channel_credentials(roots, client.key.read_bytes(), client.certificate.read_bytes())
