@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from headgate.v1 import event_pb2
 
 from headgate_service.model.jwt_issuer import JwtIssuer
-from headgate_service.model.project_route import project_route
 from headgate_service.model.rate_limit import RateLimit
-from headgate_service.model.route import Route, RouteFailed, RouteInvalid
+from headgate_service.model.sink import SinkSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,37 +109,6 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class SinkRule:
-    """What the service must know of a sink: whom it serves, and whether it refuses events when it is too far behind.
-
-    `projects` are slugs or ids; None: all. `use` is its kind. One that is not enabled is only shown. `route` picks its
-    events; None: all of them. `route_source` is a project's route, compiled where it is first asked.
-    """
-
-    name: str
-    refuses_when_full: bool
-    projects: frozenset[str] | None = None
-    use: str = ""
-    enabled: bool = True
-    route: Route | None = None
-    route_source: str | None = None
-
-    def serves(self, project_id: str, slug: str) -> bool:
-        return self.projects is None or project_id in self.projects or slug in self.projects
-
-    def takes(self, event: event_pb2.Event) -> bool:
-        """Whether its route takes the event."""
-        try:
-            route = self.route if self.route_source is None else _compiled(self.route_source)
-            return route is None or route.takes(event)
-        except (RouteFailed, RouteInvalid):
-            return False
-
-
-_compiled = lru_cache(1_000)(project_route)
-
-
-@dataclass(frozen=True, slots=True)
 class Config:
     """`grpc_port` 0 takes a free port; `ready_file` then gets the address, as {"grpc": "HOST:PORT"}.
 
@@ -166,7 +133,7 @@ class Config:
     tls: TlsFiles | None = None
     limits: RateLimits = field(default_factory=RateLimits)
     public_route: PublicRoute = field(default_factory=lambda: PublicRoute("default"))
-    sinks: tuple[SinkRule, ...] = ()
+    sinks: tuple[SinkSpec, ...] = ()
     project_sink_rules: ProjectSinkRules = field(default_factory=lambda: ProjectSinkRules(frozenset()))
     secrets_keys: tuple[bytes, ...] = field(default=(), repr=False)
     log_bound_bytes: int = 256 * 1024 * 1024

@@ -21,11 +21,12 @@ from headgate.v1 import (
     receipt_service_pb2_grpc,
     user_service_pb2_grpc,
 )
-from headgate_service.config import Config, RateLimits, SinkRule
+from headgate_service.config import Config, RateLimits
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.schema import migrate
 from headgate_service.main import serve_until
 from headgate_service.model.rate_limit import RateLimit
+from headgate_service.model.sink import SinkSpec
 from headgate_service.projects.keyring import Keyring
 from headgate_service.projects.projects import Projects
 from headgate_service.store.engine import Engine
@@ -97,7 +98,7 @@ async def start_service(redis_url: str, short_dir: Path) -> AsyncIterator[Callab
         first_start_file=short_dir / "first-start.json",
         ready_file=short_dir / "ready.json",
         limits=RateLimits(keys=RateLimit(1000, 60_000)),
-        sinks=(SinkRule("jsonl", refuses_when_full=True), SinkRule("webhook", refuses_when_full=False)),
+        sinks=(SinkSpec(name="jsonl", when_full="refuse"), SinkSpec(name="webhook", when_full="expire")),
         drain_seconds=1.0,
     )
 

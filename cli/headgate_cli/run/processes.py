@@ -214,7 +214,8 @@ def _nobody_asks(slugs: frozenset[str]) -> Container[str]:
 
 def service_config(settings: Settings, place: Place) -> "ServiceConfig":
     """Build the Config of a service. Raises SettingsInvalid."""
-    from headgate_service.config import Config, SinkRule
+    from headgate_service.config import Config
+    from headgate_service.model.sink import SinkSpec
 
     check_grpc(settings)
     refusing = {sink.name for sink, when_full in _when_full(settings.running_sinks) if when_full == "refuse"}
@@ -232,7 +233,11 @@ def service_config(settings: Settings, place: Place) -> "ServiceConfig":
         ready_file=place.data_dir.ready_file("service") if place.supervised else None,
         sinks=tuple(
             build_config(
-                SinkRule, "service", sink, refuses_when_full=sink.name in refusing, projects=sink.only_projects
+                SinkSpec,
+                "service",
+                sink,
+                when_full="refuse" if sink.name in refusing else "expire",
+                projects=sink.only_projects,
             )
             for sink in settings.known_sinks
         ),
@@ -277,7 +282,8 @@ def forwarder_config(
     settings: Settings, place: Place, environ: Mapping[str, str], projects_named: ProjectsNamed
 ) -> "ForwarderConfig":
     """Build the Config of a forwarder. Sinks' `env:` secrets are looked up in `environ`. Raises SettingsInvalid."""
-    from headgate_service.delivery.config import Config, SinkConfig
+    from headgate_service.delivery.config import Config
+    from headgate_service.model.sink import SinkSpec
 
     return build_config(
         Config,
@@ -287,7 +293,7 @@ def forwarder_config(
         data_dir=place.data_dir.path,
         sinks=tuple(
             build_config(
-                SinkConfig,
+                SinkSpec,
                 "forwarder",
                 sink,
                 projects=None if sink.only_projects is None else projects_named(sink.only_projects),

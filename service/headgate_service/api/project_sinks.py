@@ -13,11 +13,11 @@ from headgate.v1 import project_delivery_service_pb2_grpc
 from headgate_service.api.callers import Callers
 from headgate_service.api.rpc_status import answered
 from headgate_service.api.sinks import LETTERS, MAX_LETTERS, dead_letter, sink_rows
-from headgate_service.config import SinkRule
 from headgate_service.directory.project import Project
 from headgate_service.errors import InvalidArgument, SinkUnknown
 from headgate_service.log.tail import Tail, Watchers
 from headgate_service.model.principal import Role
+from headgate_service.model.sink import SinkSpec
 from headgate_service.project_sinks.serving import project_sink_name
 from headgate_service.sink_control.dead_letters import DeadLetters
 from headgate_service.sink_control.sinks import Sinks, SinkView
@@ -147,10 +147,10 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
             coming.cancel()
             stopping.cancel()
 
-    def _rules(self, project: Project) -> Sequence[SinkRule]:
+    def _rules(self, project: Project) -> Sequence[SinkSpec]:
         return self._sinks.rules_of(project)
 
-    def _rule(self, project: Project, name: str) -> SinkRule:
+    def _rule(self, project: Project, name: str) -> SinkSpec:
         rules = self._rules(project)
         for rule in rules:
             if rule.name in (name, project_sink_name(project.slug, name)):
@@ -161,6 +161,7 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
 
 def _discreet(row: delivery.SinkRow, view: SinkView, project: Project) -> delivery.SinkRow:
     """The row without what a sink that other projects share may tell of them."""
-    if view.rule.projects is None or not view.rule.projects <= {project.id, project.slug}:
+    projects = view.rule.projects
+    if not isinstance(projects, frozenset) or not projects <= {project.id, project.slug}:
         row.last_error = ""
     return row

@@ -8,13 +8,13 @@ from headgate.v1 import delivery_pb2, delivery_service_pb2_grpc
 from headgate.v1 import delivery_service_pb2 as wire
 
 from headgate_service.api.rpc_status import answered
-from headgate_service.config import SinkRule
 from headgate_service.delivery.books import Books
 from headgate_service.directory.directory import Directory
 from headgate_service.directory.project import Project
 from headgate_service.errors import InvalidArgument, ProjectUnknown, ReplayUnknown
 from headgate_service.log.reader import timestamp
 from headgate_service.model.route import Route, RouteInvalid, narrowed
+from headgate_service.model.sink import SinkSpec
 from headgate_service.project_sinks.serving import is_project_sink
 from headgate_service.sink_control.dead_letters import DeadLetter, DeadLetters
 from headgate_service.sink_control.replays import Replays, ReplayView
@@ -146,7 +146,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         await self._replays.cancel(request.id)
         return wire.CancelReplayResponse()
 
-    async def _selected(self, chosen: wire.ReplayRange) -> tuple[SinkRule, Sequence[Any], Route | None]:
+    async def _selected(self, chosen: wire.ReplayRange) -> tuple[SinkSpec, Sequence[Any], Route | None]:
         """The sink, what is of the time range, and which of it the sink's route and the replay's own pick."""
         rule = self._sinks.rule(chosen.sink)
         try:
@@ -163,7 +163,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         self,
         request: wire.ListDeadLettersRequest | wire.RetryDeadLettersRequest | wire.PurgeDeadLettersRequest,
         ids: Sequence[str],
-    ) -> tuple[SinkRule, Sequence[Project], frozenset[str] | None]:
+    ) -> tuple[SinkSpec, Sequence[Project], frozenset[str] | None]:
         if ids and not request.project:
             raise InvalidArgument("project", "must be named where letters are: their ids are those of one project")
         rule = self._sinks.rule(request.sink)
@@ -171,7 +171,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
             raise ReplayUnknown(f"{request.replay!r} is no replay into {rule.name}")
         return rule, self._projects_of(rule, [request.project] if request.project else []), frozenset(ids) or None
 
-    def _projects_of(self, rule: SinkRule, named: Sequence[str]) -> Sequence[Project]:
+    def _projects_of(self, rule: SinkSpec, named: Sequence[str]) -> Sequence[Project]:
         if is_project_sink(rule.name) and (
             others := [one for one in named if not rule.serves(one, self._project(one).slug)]
         ):

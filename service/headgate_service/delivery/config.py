@@ -1,64 +1,11 @@
 """What a forwarder is given at its start."""
 
-import hashlib
-import json
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from headgate_sinks.sdk.sink import WhenFull
-
-from headgate_service.model.event_view import Fields
-from headgate_service.model.route import Route
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-# A project's own sink has the project's slug before its name.
-_OWN_NAME = re.compile(rf"[a-z0-9-]{{1,63}}/{_NAME.pattern}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SinkConfig:
-    """One sink of the configuration.
-
-    `use` names its kind, `settings` is its `[sinks.config]`. `projects` are ids; None: all projects. A sink that is not
-    enabled runs no batch and keeps its place in the log. `when_full` None: what its kind says. `memory`: how many bytes
-    the process of a third-party sink may use; None: as many as it likes. `route` picks its events; None: all of them.
-    `fields` picks what it sees of them; None: everything. `pause_rejecting`: whether it pauses by itself where it
-    rejects most of what it gets. `spec`, where it is given, stands for all of it in its hash: that of a project's own
-    sink holds no secrets.
-    """
-
-    name: str
-    use: str
-    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    projects: Container[str] | None = None
-    enabled: bool = True
-    when_full: WhenFull | None = None
-    memory: int | None = 512 * 1024 * 1024
-    route: Route | None = None
-    fields: Fields | None = None
-    pause_rejecting: bool = True
-    spec: bytes | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) and not _OWN_NAME.fullmatch(self.name):
-            raise ValueError(
-                f"a sink's name may be up to 40 of a-z, 0-9 and hyphens, the first no hyphen: rename {self.name!r}"
-            )
-
-    def serves(self, project_id: str) -> bool:
-        return self.projects is None or project_id in self.projects
-
-    def spec_hash(self) -> bytes:
-        """SHA-256 of its name, use, settings, route and fields as written."""
-        if self.spec is not None:
-            return hashlib.sha256(self.spec).digest()
-        route = self.route.source if self.route else None
-        fields = self.fields.source.decode() if self.fields else None
-        spec = [self.name, self.use, self.settings, route, fields]
-        return hashlib.sha256(json.dumps(spec, sort_keys=True, default=str).encode()).digest()
+from headgate_service.model.sink import SinkSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +29,7 @@ class Config:
 
     redis_url: str = field(repr=False)
     data_dir: Path
-    sinks: tuple[SinkConfig, ...]
+    sinks: tuple[SinkSpec, ...]
     plugins: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     owner: str | None = None

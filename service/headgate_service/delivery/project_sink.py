@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from headgate_service.delivery.config import SinkConfig
+from headgate_service.model.sink import SinkSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class ProjectSink:
     Its name is the project's slug, a slash and the name in the config: no other sink's, and the same in every version.
     """
 
-    config: SinkConfig
+    config: SinkSpec
     project_id: str
     shard: int
     version: int

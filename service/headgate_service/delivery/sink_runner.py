@@ -14,7 +14,6 @@ from headgate_sinks import Batch, Limits, Misconfigured, Outcome, Place, Result,
 from headgate_sinks.sdk.host import Broken, Loaded, load
 
 from headgate_service.delivery.attempt import bounded, checked, cut, make_sink
-from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.in_process_sink import InProcessSink
 from headgate_service.delivery.observers import Observers
 from headgate_service.delivery.plugin_worker.isolated_sink import IsolatedSink
@@ -22,6 +21,7 @@ from headgate_service.delivery.plugin_worker.supervised_worker import Isolation
 from headgate_service.delivery.project_sink import ProjectSink
 from headgate_service.delivery.project_sink_network import ProjectSinkPlace, ProjectSinkResolvers
 from headgate_service.delivery.safeguards import CrashGuard, RejectionGuard
+from headgate_service.model.sink import SinkSpec
 
 
 class WriteSlots:
@@ -83,7 +83,7 @@ class SinkRunner:
 
     def __init__(
         self,
-        config: SinkConfig,
+        config: SinkSpec,
         sink: InProcessSink | IsolatedSink | Broken | None,
         clock: Callable[[], float],
         observers: Observers | None = None,
@@ -224,7 +224,7 @@ class SinkRunner:
 
 
 def make_sink_runners(
-    sinks: Sequence[SinkConfig],
+    sinks: Sequence[SinkSpec],
     loaded: Loaded,
     data_dir: Path,
     environment: Mapping[str, str],
@@ -234,14 +234,14 @@ def make_sink_runners(
 ) -> list[SinkRunner]:
     """An outlet for each sink that is enabled: in this process where `loaded` knows its kind, else in its own."""
 
-    def sink(config: SinkConfig) -> InProcessSink | IsolatedSink | Broken:
+    def sink(config: SinkSpec) -> InProcessSink | IsolatedSink | Broken:
         if isolation is not None and config.use not in loaded.sinks and config.use not in loaded.broken:
             return IsolatedSink(config, isolation)
         place = Place(config.name, data_dir, clock, environment, loaded.resolve_secret)
         made = make_sink(config.use, config.settings, loaded, place)
         return made if isinstance(made, Broken) else InProcessSink(made)
 
-    def when_full(config: SinkConfig) -> WhenFull | None:
+    def when_full(config: SinkSpec) -> WhenFull | None:
         return loaded.sinks[config.use].spec.when_full if config.use in loaded.sinks else None
 
     return [SinkRunner(config, sink(config), clock, observers, when_full(config)) for config in sinks if config.enabled]

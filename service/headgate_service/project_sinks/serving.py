@@ -7,10 +7,11 @@ from functools import lru_cache
 
 from headgate.v1 import event_pb2
 
-from headgate_service.config import ProjectSinkRules, SinkRule
+from headgate_service.config import ProjectSinkRules
 from headgate_service.directory.directory import Directory
 from headgate_service.directory.project import Project
 from headgate_service.errors import DirectoryUnavailable
+from headgate_service.model.sink import SinkSpec
 from headgate_service.policy.policy import Policy
 
 _PROJECTS_REMEMBERED = 10_000
@@ -39,20 +40,20 @@ class ActiveProjectSinks:
     def under(cls, rules: ProjectSinkRules) -> "ActiveProjectSinks":
         return cls(bool(rules.kinds))
 
-    def __call__(self, project: Project) -> Sequence[SinkRule]:
+    def __call__(self, project: Project) -> Sequence[SinkSpec]:
         if project.policy is None or not self.allowed:
             return ()
         return _rules(project.id, project.slug, project.policy)
 
 
 @lru_cache(_PROJECTS_REMEMBERED)
-def _rules(project_id: str, slug: str, policy: Policy) -> Sequence[SinkRule]:
+def _rules(project_id: str, slug: str, policy: Policy) -> Sequence[SinkSpec]:
     return tuple(
-        SinkRule(
-            project_sink_name(slug, sink.name),
-            sink.when_full == "refuse",
-            frozenset({project_id}),
-            sink.use,
+        SinkSpec(
+            name=project_sink_name(slug, sink.name),
+            use=sink.use,
+            projects=frozenset({project_id}),
+            when_full="refuse" if sink.when_full == "refuse" else "expire",
             route_source=sink.route,
         )
         for sink in policy.config.sinks
@@ -66,7 +67,7 @@ class SinksOf:
     def __init__(
         self,
         directory: Directory,
-        rules: Sequence[SinkRule],
+        rules: Sequence[SinkSpec],
         own: ActiveProjectSinks | None = None,
         refusing: bool = False,
     ) -> None:
@@ -86,7 +87,7 @@ class SinksOf:
             # Up to 50 ms an event: away from the requests of others.
             return await asyncio.to_thread(_reached, rules, events)
 
-    def _serving(self, project_id: str) -> list[SinkRule]:
+    def _serving(self, project_id: str) -> list[SinkSpec]:
         try:
             project = self._directory.project(project_id)
         except DirectoryUnavailable:
@@ -96,9 +97,9 @@ class SinksOf:
         slug, own = (project.slug, self._asked_for(self._own(project))) if project else ("", ())
         return [*(rule for rule in self._rules if rule.serves(project_id, slug)), *own]
 
-    def _asked_for(self, rules: Sequence[SinkRule]) -> Sequence[SinkRule]:
+    def _asked_for(self, rules: Sequence[SinkSpec]) -> Sequence[SinkSpec]:
         return [rule for rule in rules if rule.refuses_when_full] if self._refusing else rules
 
 
-def _reached(rules: Sequence[SinkRule], events: Sequence[event_pb2.Event]) -> Sequence[str]:
+def _reached(rules: Sequence[SinkSpec], events: Sequence[event_pb2.Event]) -> Sequence[str]:
     return [rule.name for rule in rules if any(map(rule.takes, events))]

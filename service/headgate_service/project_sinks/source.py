@@ -13,13 +13,13 @@ from headgate_service.config import ProjectSinkRules
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import ChangeCounter, DeployRow, OrganisationRow, ProjectRow
 from headgate_service.control_db.secret_box import SecretBox, SecretUnreadable
-from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.project_sink import ProjectSink, SinkChanges
 from headgate_service.delivery.project_sinks import NOTHING
 from headgate_service.errors import ControlDbUnavailable
 from headgate_service.model.event_view import FieldsInvalid
 from headgate_service.model.project_route import project_route
 from headgate_service.model.route import RouteInvalid
+from headgate_service.model.sink import SinkSpec
 from headgate_service.policy.project_sink import ProjectSinkConfig
 from headgate_service.project_sinks.rules import chosen_fields, running_settings
 from headgate_service.project_sinks.secrets import RevealedSecrets
@@ -104,7 +104,7 @@ class ProjectSinkChanges:
             fault = f"a secret of it cannot be read, as {error}: deploy it again"
         except (RouteInvalid, FieldsInvalid) as error:
             fault = f"this release cannot read it: {error}"
-        config = SinkConfig(
+        config = SinkSpec(
             name=project_sink_name(slug, sink.name),
             use=sink.use,
             settings=settings,

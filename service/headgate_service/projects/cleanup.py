@@ -14,10 +14,10 @@ import structlog
 from headgate.v1 import delivery_pb2
 from redis.exceptions import ResponseError
 
-from headgate_service.config import SinkRule
 from headgate_service.directory.project import Project
 from headgate_service.errors import DirectoryUnavailable, RedisUnavailable, StoreFailed
 from headgate_service.log.position import BLOCK_EVENTS
+from headgate_service.model.sink import SinkSpec
 from headgate_service.project_sinks.serving import is_project_sink
 from headgate_service.redis.keys import REPLAYS, shard_keys
 from headgate_service.redis.pipeline import RedisPipeline
@@ -84,7 +84,7 @@ class Cleanup:
     def __init__(
         self,
         redis: RedisPipeline,
-        rules: Sequence[SinkRule],
+        rules: Sequence[SinkSpec],
         deleted: Callable[[], Sequence[Project]],
         stored: StoredEvents | None = None,
         seconds: float = SECONDS,

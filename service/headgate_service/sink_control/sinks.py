@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from headgate_service.config import SinkRule
 from headgate_service.delivery.books import Books, Ledger
 from headgate_service.directory.project import Project
 from headgate_service.errors import SinkUnknown, TestUnanswered
+from headgate_service.model.sink import SinkSpec
 from headgate_service.project_sinks.serving import ActiveProjectSinks, is_project_sink
 from headgate_service.redis.keys import PAUSED_SINKS, SINK_TESTS, shard_keys, sink_status, sink_test_answer
 from headgate_service.redis.pipeline import RedisPipeline
@@ -66,7 +66,7 @@ class SinkView:
     """How a sink fares, with its books in each project. `state` is one of the forwarder's, DISABLED, or empty where no
     forwarder has run it."""
 
-    rule: SinkRule
+    rule: SinkSpec
     state: str
     last_error: str
     books: Sequence[tuple[Project, Books]]
@@ -79,7 +79,7 @@ class Sinks:
     def __init__(
         self,
         redis: RedisPipeline,
-        rules: Sequence[SinkRule],
+        rules: Sequence[SinkSpec],
         clock: Callable[[], float] = time.time,
         project: Callable[[str], Project | None] = lambda slug: None,
         own: ActiveProjectSinks | None = None,
@@ -91,7 +91,7 @@ class Sinks:
         self._project = project
         self._ledger = Ledger(redis)
 
-    def rule(self, name: str) -> SinkRule:
+    def rule(self, name: str) -> SinkSpec:
         """Raises SinkUnknown."""
         project = self._project(name.partition("/")[0]) if is_project_sink(name) else None
         for rule in (*self._rules, *(self._own_of(project) if project else ())):
@@ -102,7 +102,7 @@ class Sinks:
             f"no sink is called {name!r}; configured: {known}, and those of projects' own configs as PROJECT/NAME"
         )
 
-    def rules_of(self, project: Project) -> Sequence[SinkRule]:
+    def rules_of(self, project: Project) -> Sequence[SinkSpec]:
         """Those of the sinks that serve a project."""
         return [*(rule for rule in self._rules if rule.serves(project.id, project.slug)), *self._own_of(project)]
 
@@ -131,7 +131,7 @@ class Sinks:
             views.append(SinkView(rule, state, error, served))
         return views
 
-    def _own_of(self, project: Project) -> Sequence[SinkRule]:
+    def _own_of(self, project: Project) -> Sequence[SinkSpec]:
         # As the control DB tells of a project, it comes without its policy.
         known = project if project.policy is not None or not project.deploy_version else self._project(project.slug)
         return self._own(known) if known is not None else ()
@@ -140,7 +140,7 @@ class Sinks:
         sinks = [rule.name for rule in self.rules_of(project)]
         return await self._ledger.books(shard_keys(project.shard), project.id, sinks) if sinks else []
 
-    async def _state(self, rule: SinkRule, paused: bool) -> tuple[str, str]:
+    async def _state(self, rule: SinkSpec, paused: bool) -> tuple[str, str]:
         if not rule.enabled:
             return DISABLED, ""
         if paused:

@@ -23,7 +23,6 @@ from headgate_service.api.callers import Callers, OperatorAccess
 from headgate_service.api.project_sinks import ProjectDeliveryServicer
 from headgate_service.api.projects import ProjectServicer
 from headgate_service.auth.audit import UNKNOWN_ORIGIN
-from headgate_service.config import SinkRule
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.schema import migrate
 from headgate_service.directory.directory import Directory
@@ -33,6 +32,7 @@ from headgate_service.errors import CredentialInvalid, LogUnreachable
 from headgate_service.log.tail import Watchers
 from headgate_service.model.key import KeyKind, parse_key
 from headgate_service.model.rate_limit import RateLimit
+from headgate_service.model.sink import SinkSpec
 from headgate_service.projects.keyring import Keyring
 from headgate_service.projects.projects import Projects
 from headgate_service.redis.pipeline import RedisPipeline
@@ -79,7 +79,7 @@ async def directory(short_dir: Path, redis_url: str) -> AsyncIterator[Directory]
     server = grpc.aio.server()
     add_AdminServiceServicer_to_server(AdminServicer(projects, made, ShortTail()), server)
     redis = RedisPipeline(redis_url)
-    sinks = Sinks(redis, [SinkRule("jsonl", False)])
+    sinks = Sinks(redis, [SinkSpec(name="jsonl", when_full="expire")])
     callers = Callers(OperatorAccess(projects), lambda context: UNKNOWN_ORIGIN)
     now_ms = lambda: 1_764_057_600_000  # noqa: E731
     service = ProjectServicer(

@@ -17,10 +17,10 @@ from headgate_cli.settings.settings import Settings
 from headgate_cli.settings.sinks import SinkSettings
 from headgate_gateway.config import Config as GatewayConfig
 from headgate_service.config import Config as ServiceConfig
-from headgate_service.config import ProjectSinkRules, SinkRule
+from headgate_service.config import ProjectSinkRules
 from headgate_service.delivery.config import Config as ForwarderConfig
-from headgate_service.delivery.config import SinkConfig
 from headgate_service.model.jwt_issuer import JwtIssuer
+from headgate_service.model.sink import SinkSpec
 from headgate_service.store.config import Config as StoreConfig
 
 CONFIGS = {
@@ -31,7 +31,7 @@ CONFIGS = {
         "store": StoreConfig,
         "project_sinks": ProjectSinkRules,
     },
-    SinkSettings: {"service": SinkRule, "forwarder": SinkConfig},
+    SinkSettings: {"service": SinkSpec, "forwarder": SinkSpec},
     JwtSettings: {"service": JwtIssuer},
 }
 # These mean something to the command line itself, or need more than their value.

@@ -17,9 +17,9 @@ from headgate.v1.ingest_service_pb2 import (
 )
 from headgate.v1.log_pb2 import LogEntry
 from headgate.v1.project_service_pb2 import CreateKeyRequest, RevokeKeyRequest
-from headgate_service.config import SinkRule
 from headgate_service.log.reader import read_entries
 from headgate_service.model.route import Route
+from headgate_service.model.sink import SinkSpec
 from headgate_service.redis.keys import shard_keys
 
 ACCEPTED, DUPLICATE, REFUSED = outcome_pb2.OUTCOME_ACCEPTED, outcome_pb2.OUTCOME_DUPLICATE, outcome_pb2.OUTCOME_REFUSED
@@ -339,8 +339,8 @@ async def test_only_gateways_may_gather(service):
 
 
 async def test_a_dry_run_names_the_sinks_whose_routes_take_one_of_its_events(start_service):
-    def rule(name: str, route: str | None) -> SinkRule:
-        return SinkRule(name, refuses_when_full=False, route=Route(route) if route else None)
+    def rule(name: str, route: str | None) -> SinkSpec:
+        return SinkSpec(name=name, when_full="expire", route=Route(route) if route else None)
 
     rules = (rule("all", None), rule("b-only", 'event.name == "b"'), rule("cannot-tell", "properties.amount > 1"))
     service = await start_service(sinks=rules)

@@ -14,10 +14,11 @@ import pytest
 from aiohttp import web
 from headgate.v1 import event_pb2
 from headgate_service.delivery.books import Books, Ledger
-from headgate_service.delivery.config import Config, SinkConfig
+from headgate_service.delivery.config import Config
 from headgate_service.delivery.main import serve
 from headgate_service.log.append import Append, Appender, EpochNames, LogProject
 from headgate_service.log.entry import encode
+from headgate_service.model.sink import SinkSpec
 from headgate_service.redis.keys import SHARDS, shard_keys
 from headgate_service.redis.pipeline import RedisPipeline
 from standardwebhooks.webhooks import Webhook
@@ -115,14 +116,14 @@ class Rig:
         self.data_dir = data_dir
         self.target = target
 
-    def jsonl(self, name: str = "jsonl", **settings: Any) -> SinkConfig:
-        return SinkConfig(name=name, use="jsonl", settings={"max_age": 0.01, **settings})
+    def jsonl(self, name: str = "jsonl", **settings: Any) -> SinkSpec:
+        return SinkSpec(name=name, use="jsonl", settings={"max_age": 0.01, **settings})
 
-    def webhook(self, name: str = "hook", **settings: Any) -> SinkConfig:
+    def webhook(self, name: str = "hook", **settings: Any) -> SinkSpec:
         own = {"url": self.target.url, "secret": SECRET, "max_age": 0.01}
-        return SinkConfig(name=name, use="webhook", settings={**own, **settings})
+        return SinkSpec(name=name, use="webhook", settings={**own, **settings})
 
-    def config(self, *sinks: SinkConfig, **changes: Any) -> Config:
+    def config(self, *sinks: SinkSpec, **changes: Any) -> Config:
         quick: dict[str, Any] = {
             "lease": 1.5,
             "backoff_first": 0.05,
@@ -147,7 +148,7 @@ class Rig:
             async with asyncio.timeout(DEADLINE):
                 await task
 
-    async def child(self, *sinks: SinkConfig, **plan: Any) -> asyncio.subprocess.Process:
+    async def child(self, *sinks: SinkSpec, **plan: Any) -> asyncio.subprocess.Process:
         """Runs a forwarder in a process of its own; `plan` is what forwarder_child.py reads, and changes to Config."""
         plan["redis_url"], plan["data_dir"] = self.redis_url, str(self.data_dir)
         plan["sinks"] = [_fields(sink) for sink in sinks]
@@ -181,7 +182,7 @@ class Rig:
         return found
 
 
-def _fields(sink: SinkConfig) -> dict[str, Any]:
+def _fields(sink: SinkSpec) -> dict[str, Any]:
     route = sink.route and sink.route.source
     return {"name": sink.name, "use": sink.use, "settings": sink.settings, "route": route}
 

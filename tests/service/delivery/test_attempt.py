@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from headgate_service.delivery.attempt import MAX_CODE_BYTES, MAX_DETAILS_BYTES, MAX_MESSAGE_BYTES, checked, cut
-from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.in_process_sink import InProcessSink
 from headgate_service.delivery.sink_runner import SinkRunner, State
+from headgate_service.model.sink import SinkSpec
 from headgate_sinks import Batch, Limits, Misconfigured, Reject, Result, Retry, Spec, TooLarge
 from headgate_sinks.sdk.host import Broken
 
@@ -40,7 +40,7 @@ class Chatty:
 
 def runner(answer: Any) -> SinkRunner:
     sink: Any = Chatty(answer)
-    return SinkRunner(SinkConfig(name="chatty", use="x"), InProcessSink(sink), lambda: 0.0)
+    return SinkRunner(SinkSpec(name="chatty", use="x"), InProcessSink(sink), lambda: 0.0)
 
 
 @pytest.mark.parametrize("answer", [Retry(LONG), Misconfigured(LONG), TooLarge(LONG), ValueError(LONG)])
@@ -63,7 +63,7 @@ async def test_a_rejection_is_cut_too():
 
 
 async def test_why_a_plugin_is_broken_is_cut_in_the_status():
-    broken = SinkRunner(SinkConfig(name="chatty", use="x"), Broken("x", LONG, LONG), lambda: 0.0)
+    broken = SinkRunner(SinkSpec(name="chatty", use="x"), Broken("x", LONG, LONG), lambda: 0.0)
     assert broken.status.state is State.BROKEN
     assert len(broken.status.last_error) == MAX_MESSAGE_BYTES < MAX_DETAILS_BYTES
     outcome = await broken.write(BATCH)

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 from aiohttp import web
-from headgate_service.config import SinkRule
 from headgate_service.delivery.project_sink import ProjectSink, SinkChanges
 from headgate_service.directory.project import Project
+from headgate_service.model.sink import SinkSpec
 from headgate_service.projects.cleanup import Cleanup
 from headgate_service.redis.keys import SHARDS
 from headgate_service.sink_control.dead_letters import DeadLetters
@@ -26,9 +26,9 @@ def project(name: str) -> Project:
 @pytest.fixture
 def removal(producer) -> Cleanup:
     rules = [
-        SinkRule("hook", False),
-        SinkRule("off", False, enabled=False),
-        SinkRule("other", False, frozenset({NEIGHBOUR})),
+        SinkSpec(name="hook", when_full="expire"),
+        SinkSpec(name="off", when_full="expire", enabled=False),
+        SinkSpec(name="other", when_full="expire", projects=frozenset({NEIGHBOUR})),
     ]
     return Cleanup(producer.pipeline, rules, lambda: [project(GONE)])
 
@@ -92,7 +92,9 @@ async def test_what_is_stored_goes_first_and_again_where_that_failed(rig, produc
             if len(asked) == 1:
                 raise StoreUnavailable("no answer from the store")
 
-    removal = Cleanup(producer.pipeline, [SinkRule("hook", False)], lambda: [project(GONE)], OnceDown())
+    removal = Cleanup(
+        producer.pipeline, [SinkSpec(name="hook", when_full="expire")], lambda: [project(GONE)], OnceDown()
+    )
     await producer.append(GONE, 2)
     # Not before the sinks, of which the store's is one, have all of it.
     assert (await removal.look(), asked) == ([], [])

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 from aiohttp import web
-from headgate_service.config import SinkRule
 from headgate_service.directory.project import Project
 from headgate_service.errors import DeadLetterUnknown, TestUnanswered
 from headgate_service.model.event_view import Fields
 from headgate_service.model.route import Route, narrowed
+from headgate_service.model.sink import SinkSpec
 from headgate_service.redis.keys import SHARDS
 from headgate_service.sink_control.dead_letters import DeadLetters
 from headgate_service.sink_control.replays import Replays
@@ -26,7 +26,13 @@ def project(name: str) -> Project:
 
 @pytest.fixture
 def sinks(producer) -> Sinks:
-    return Sinks(producer.pipeline, [SinkRule("hook", False, use="webhook"), SinkRule("jsonl", True, use="jsonl")])
+    return Sinks(
+        producer.pipeline,
+        [
+            SinkSpec(name="hook", when_full="expire", use="webhook"),
+            SinkSpec(name="jsonl", when_full="refuse", use="jsonl"),
+        ],
+    )
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 from aiohttp import web
-from headgate_service.delivery.config import SinkConfig
+from headgate_service.model.sink import SinkSpec
 from headgate_service.redis.keys import shard_keys
 from prometheus_client import CollectorRegistry
 
@@ -207,7 +207,7 @@ async def test_a_backlog_over_its_bound_expires_oldest_first_and_frees_the_log(r
 
 async def test_the_log_is_trimmed_to_the_slowest_sink_disabled_ones_included(rig, producer, target, redis):
     keys = cursor_keys("a")
-    elsewhere = SinkConfig(name="elsewhere", use="jsonl", enabled=False, projects=frozenset({"b"}))
+    elsewhere = SinkSpec(name="elsewhere", use="jsonl", enabled=False, projects=frozenset({"b"}))
     async with rig.forwarding(rig.config(rig.jsonl(), rig.webhook("asleep"))):
         await producer.append("a", 1)
         await rig.eventually(lambda: rig.lines() == target.taken == producer.sent, "the first event at both")
@@ -257,7 +257,7 @@ async def test_a_new_sink_starts_at_the_oldest_entry_that_is_kept(rig, producer,
 
 
 async def test_a_sink_gets_only_the_projects_it_is_for(rig, producer, target):
-    only_b = SinkConfig(name="hook", use="webhook", settings=rig.webhook().settings, projects=frozenset({"b"}))
+    only_b = SinkSpec(name="hook", use="webhook", settings=rig.webhook().settings, projects=frozenset({"b"}))
     async with rig.forwarding(rig.config(rig.jsonl(), only_b)):
         for project in ("a", "b"):
             await producer.append(project, 2)
@@ -266,8 +266,8 @@ async def test_a_sink_gets_only_the_projects_it_is_for(rig, producer, target):
 
 
 async def test_broken_sinks_stop_nothing_else_and_hold_the_log(rig, producer, redis):
-    unknown = SinkConfig(name="lost", use="no-such-sink")
-    wrong = SinkConfig(name="wrong", use="webhook", settings={"url": "ftp://x", "secret": "s3cret-value"})
+    unknown = SinkSpec(name="lost", use="no-such-sink")
+    wrong = SinkSpec(name="wrong", use="webhook", settings={"url": "ftp://x", "secret": "s3cret-value"})
     async with rig.forwarding(rig.config(rig.jsonl(), unknown, wrong, keep_seconds=0)):
         await producer.append("a", 20)
         await rig.eventually(lambda: rig.lines() == producer.sent, "the sound sink")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from headgate.v1 import event_pb2
-from headgate_service.delivery.config import SinkConfig
+from headgate_service.model.sink import SinkSpec
 from headgate_service.redis.keys import SHARDS, shard_keys
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
@@ -147,8 +147,8 @@ def neighbour(tmp_path) -> Neighbour:
     return Neighbour(tmp_path / "odd")
 
 
-def strange(does: str = "write_", *, memory: int | None = None, **settings: Any) -> SinkConfig:
-    return SinkConfig(name="odd", use="strange", settings={"max_age": 0.01, "does": does, **settings}, memory=memory)
+def strange(does: str = "write_", *, memory: int | None = None, **settings: Any) -> SinkSpec:
+    return SinkSpec(name="odd", use="strange", settings={"max_age": 0.01, "does": does, **settings}, memory=memory)
 
 
 async def status(redis: Any) -> dict[str, str]:
@@ -428,7 +428,7 @@ async def test_an_event_that_crashes_its_plugin_each_time_is_found_and_given_up(
     rig, producer, redis, install, neighbour, balanced
 ):
     install("strange", STRANGE)
-    odd = SinkConfig(name="odd", use="strange", settings={"does": "choke", "max_age": 0.2})
+    odd = SinkSpec(name="odd", use="strange", settings={"does": "choke", "max_age": 0.2})
     keys = shard_keys(ord("a") % SHARDS).project("a")
     async with rig.forwarding(rig.config(odd, rig.jsonl(), isolate=True)):
         await producer.append("a", 4)
@@ -454,9 +454,9 @@ async def test_the_backlog_of_a_broken_sink_expires(rig, producer, redis, instal
     """Whatever keeps it from writing; and one that refuses keeps everything."""
     install("strange", STRANGE)
     broken = {
-        "unknown plugin": SinkConfig(name="odd", use="missing", when_full="expire"),
-        "wrong config": SinkConfig(name="odd", use="strange", settings={"no_such": 1}),
-        "no plugin of ours": SinkConfig(name="odd", use="webhook", settings={}),
+        "unknown plugin": SinkSpec(name="odd", use="missing", when_full="expire"),
+        "wrong config": SinkSpec(name="odd", use="strange", settings={"no_such": 1}),
+        "no plugin of ours": SinkSpec(name="odd", use="webhook", settings={}),
     }[how]
     kept = replace(broken, name="kept", when_full="refuse")
     keys = shard_keys(ord("a") % SHARDS).project("a")

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.observers import Observers
 from headgate_service.model.route import Route
+from headgate_service.model.sink import SinkSpec
 from headgate_service.redis.keys import shard_keys
 from headgate_sinks import Misconfigured, Reject, Result, Retry
 from headgate_sinks.sdk.host import Plugin
@@ -61,8 +61,8 @@ def keys(project: str) -> str:
     return shard_keys(sum(project.encode()) % 64).project(project).cursors
 
 
-def plugged(use: str, **config: Any) -> SinkConfig:
-    return SinkConfig(name=f"my-{use}", use=use, settings={"max_age": 0.01, **config})
+def plugged(use: str, **config: Any) -> SinkSpec:
+    return SinkSpec(name=f"my-{use}", use=use, settings={"max_age": 0.01, **config})
 
 
 async def test_a_retry_of_some_events_loses_none(rig, producer, install):
@@ -178,7 +178,7 @@ async def test_headgate_sink_state_changed_is_told_each_change_with_its_reason(r
     some, watching = install("some", SOME), install("watching", WATCHING)
     some.answers += [Retry("once", after=0.05), Misconfigured("mend it")]
     await producer.append("a", 3)
-    lost = SinkConfig(name="lost", use="lost")
+    lost = SinkSpec(name="lost", use="lost")
     async with rig.forwarding(rig.config(plugged("some"), lost, plugins=("watching",))):
         await rig.eventually(lambda: any(len(call) == 5 for call in watching.seen), "the end")
     states = [call for call in watching.seen if len(call) == 4]

@@ -11,15 +11,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 from headgate.v1 import log_pb2
-from headgate_service.config import SinkRule
 from headgate_service.delivery.books import Ledger
-from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.project_sink import ProjectSink, SinkChanges
 from headgate_service.delivery.sealed_batches import batch_id
 from headgate_service.directory.project import Project
 from headgate_service.errors import ControlDbUnavailable
 from headgate_service.model.event_view import Fields
 from headgate_service.model.route import Route
+from headgate_service.model.sink import SinkSpec
 from headgate_service.redis.keys import SHARDS, shard_keys
 from headgate_service.sink_control.dead_letters import DeadLetters
 from headgate_service.sink_control.replays import Replays
@@ -35,7 +34,7 @@ def project(name: str) -> Project:
     return Project(name, name, name, "org", SHARD[name], None, None)
 
 
-def own(project_id: str, config: SinkConfig, version: int = 1, fault: str = "") -> ProjectSink:
+def own(project_id: str, config: SinkSpec, version: int = 1, fault: str = "") -> ProjectSink:
     own_config = replace(config, name=f"{project_id}/{config.name}", projects=frozenset({project_id}))
     return ProjectSink(own_config, project_id, SHARD[project_id], version, fault)
 
@@ -47,7 +46,7 @@ class Deployed:
         self.there = True
         self._log: list[tuple[str, Sequence[ProjectSink]]] = []
 
-    def deploy(self, project_id: str, *configs: SinkConfig, version: int = 1, fault: str = "") -> None:
+    def deploy(self, project_id: str, *configs: SinkSpec, version: int = 1, fault: str = "") -> None:
         self._log.append((project_id, [own(project_id, config, version, fault) for config in configs]))
 
     async def load(self, since: int) -> SinkChanges:
@@ -123,7 +122,8 @@ async def test_two_tenants_sinks_of_one_name_in_one_shard_share_nothing(rig, pro
         projects_of[batch] |= {event["projectId"] for event in json.loads(bodies[0])["data"]["events"]}
     assert all(len(projects) == 1 for projects in projects_of.values())
     views = await Sinks(
-        producer.pipeline, [SinkRule(f"{one}/hook", False, frozenset({one}), "webhook") for one in "ab"]
+        producer.pipeline,
+        [SinkSpec(name=f"{one}/hook", when_full="expire", projects=frozenset({one}), use="webhook") for one in "ab"],
     ).view([project("a"), project("b")])
     assert [(view.rule.name, [(one.id, books.delivered, books.difference) for one, books in view.books])
             for view in views] == [("a/hook", [("a", 30, 0)]), ("b/hook", [("b", 30, 0)])]  # fmt: skip
@@ -223,7 +223,7 @@ def sealed_version(blob: bytes) -> int:
 
 
 async def test_an_operator_pauses_tests_replays_and_retries_it_by_its_name(rig, producer, target, deployed, redis):
-    rule = SinkRule("a/hook", False, frozenset({"a"}), "webhook")
+    rule = SinkSpec(name="a/hook", when_full="expire", projects=frozenset({"a"}), use="webhook")
     sinks, letters = Sinks(producer.pipeline, [rule]), DeadLetters(producer.pipeline)
     await sinks.pause("a/hook")
     deployed.deploy("a", rig.webhook(max_events=1))
@@ -295,7 +295,9 @@ async def test_one_that_cannot_run_says_why_and_keeps_its_events(rig, producer, 
     async with rig.forwarding(rig.config(rig.jsonl(), keep_seconds=0), source=deployed):
         await producer.append("a", 3)
         await rig.eventually(lambda: rig.lines() == producer.sent, "the operator's sink")
-        sinks = Sinks(producer.pipeline, [SinkRule("a/hook", False, frozenset({"a"}), "webhook")])
+        sinks = Sinks(
+            producer.pipeline, [SinkSpec(name="a/hook", when_full="expire", projects=frozenset({"a"}), use="webhook")]
+        )
 
         async def broken() -> bool:
             (view,) = await sinks.view([project("a")])

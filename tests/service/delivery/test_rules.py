@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 from headgate.v1 import event_pb2
 from headgate_service.delivery.backoff import Backoff
-from headgate_service.delivery.config import Config, SinkConfig
+from headgate_service.delivery.config import Config
 from headgate_service.delivery.lease import fair_share
 from headgate_service.delivery.log_range import LogRange, Mark
 from headgate_service.delivery.safeguards import RejectionGuard
 from headgate_service.delivery.sealed_batches import batch_id
 from headgate_service.delivery.settlement import Attempts, of_result
 from headgate_service.log.position import Position
+from headgate_service.model.sink import SinkSpec
 from headgate_sinks import Reject, Result
 
 
@@ -92,13 +93,13 @@ def test_a_sink_rejects_too_much_from_half_of_the_last_hundred_events_on():
 
 def test_wrong_configurations_are_refused_at_once():
     with pytest.raises(ValueError, match="rename 'Hook!'"):
-        SinkConfig(name="Hook!", use="webhook")
-    twice = (SinkConfig(name="a", use="jsonl"), SinkConfig(name="a", use="jsonl"))
+        SinkSpec(name="Hook!", use="webhook")
+    twice = (SinkSpec(name="a", use="jsonl"), SinkSpec(name="a", use="jsonl"))
     with pytest.raises(ValueError, match="more than once: a"):
         Config(redis_url="unix:///x", data_dir=Path("/x"), sinks=twice)
 
 
 def test_no_secret_of_a_configuration_shows():
-    sink = SinkConfig(name="hook", use="webhook", settings={"secret": "s3cret"})
+    sink = SinkSpec(name="hook", use="webhook", settings={"secret": "s3cret"})
     config = Config(redis_url="redis://:s3cret@x", data_dir=Path("/x"), sinks=(sink,), environment={"HOOK": "s3cret"})
     assert "s3cret" not in repr(config)

@@ -3,14 +3,14 @@
 from types import SimpleNamespace
 
 import pytest
-from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.sink_runner import SinkRunner
+from headgate_service.model.sink import SinkSpec
 from headgate_sinks import Limits
 
 
 def runner(name: str, age: float) -> SinkRunner:
     sink = SimpleNamespace(limits=Limits(age=age), known=None)
-    return SinkRunner(SinkConfig(name=name, use="x"), sink, lambda: 0.0)
+    return SinkRunner(SinkSpec(name=name, use="x"), sink, lambda: 0.0)
 
 
 @pytest.mark.parametrize("age", [0.01, 0.25, 1.0, 300.0])

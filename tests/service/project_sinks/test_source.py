@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 from headgate.v1 import event_pb2
-from headgate_service.config import ProjectSinkRules, SinkRule
+from headgate_service.config import ProjectSinkRules
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import ProjectRow
 from headgate_service.control_db.schema import migrate
@@ -18,6 +18,7 @@ from headgate_service.deploys.deploys import Deploys
 from headgate_service.directory.project import Project, living_project
 from headgate_service.errors import ControlDbUnavailable, SinkUnknown
 from headgate_service.model.route import Route
+from headgate_service.model.sink import SinkSpec
 from headgate_service.policy.policy import Policy
 from headgate_service.project_sinks import rules as project_sink_rules
 from headgate_service.project_sinks.secrets import ProjectSecrets
@@ -162,7 +163,7 @@ async def test_the_service_knows_own_sinks_and_which_of_them_refuse():
     shop = project("shop", hook(route='event.name == "a"'), hook("strict", whenFull="refuse"))
     blog = project("blog", hook())
     directory: Any = Known(shop, blog)
-    operators = [SinkRule("jsonl", True), SinkRule("crm", False)]
+    operators = [SinkSpec(name="jsonl", when_full="refuse"), SinkSpec(name="crm", when_full="expire")]
     refusing = SinksOf(directory, operators, refusing=True)
     assert [refusing(shop.id), refusing(blog.id)] == [["jsonl", "shop/strict"], ["jsonl"]]
     every = SinksOf(directory, operators)
@@ -175,7 +176,7 @@ async def test_the_service_knows_own_sinks_and_which_of_them_refuse():
 def test_own_sinks_are_found_by_project_and_name():
     shop, blog = project("shop", hook()), project("blog", hook())
     redis: Any = None
-    sinks = Sinks(redis, [SinkRule("orders", False)], project=Known(shop, blog).project)
+    sinks = Sinks(redis, [SinkSpec(name="orders", when_full="expire")], project=Known(shop, blog).project)
     assert sinks.rule("shop/orders").projects == {"prj_shop"}
     assert sinks.rule("orders").projects is None
     assert [rule.name for rule in sinks.rules_of(blog)] == ["orders", "blog/orders"]

@@ -9,10 +9,10 @@ from headgate_sinks import Batch, Limits, Outcome, Retry, Spec, WhenFull
 from headgate_sinks.sdk.host import Broken
 
 from headgate_service.delivery.attempt import Crashed
-from headgate_service.delivery.config import SinkConfig
 from headgate_service.delivery.plugin_worker.channel import described, outcome_of, write_of
 from headgate_service.delivery.plugin_worker.process import WorkerEnded, WorkerProcess, without_own
 from headgate_service.delivery.plugin_worker.supervised_worker import Isolation, SupervisedWorker
+from headgate_service.model.sink import SinkSpec
 
 OPEN_SECONDS = 60.0
 
@@ -21,7 +21,7 @@ class IsolatedSink:
     """What the forwarder has of the sink. `known` is set once the plugin was loaded; only then `spec` and `limits` are
     the sink's own."""
 
-    def __init__(self, config: SinkConfig, isolation: Isolation) -> None:
+    def __init__(self, config: SinkSpec, isolation: Isolation) -> None:
         self.use = config.use
         self.worker = SupervisedWorker(_setup(config, isolation), isolation)
         self.known = self.worker.known
@@ -89,7 +89,7 @@ class IsolatedSink:
         return None
 
 
-def _setup(config: SinkConfig, isolation: Isolation) -> plugin_pb2.PluginSetup:
+def _setup(config: SinkSpec, isolation: Isolation) -> plugin_pb2.PluginSetup:
     return plugin_pb2.PluginSetup(
         use=config.use,
         name=config.name,
