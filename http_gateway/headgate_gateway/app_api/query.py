@@ -135,7 +135,7 @@ _QUERY = {
                 "unit": {"enum": ["second", "minute", "hour", "day", "week"]},
             },
         },
-        "order": {"enum": ["ordered"]},
+        "order": {"enum": ["ordered", "strict", "any"]},
         "countBy": {"enum": ["user", "session"]},
         "includeTest": {"type": "boolean", "default": False},
         "refresh": {"type": "boolean", "default": False},

@@ -14,6 +14,8 @@ _DAY = 24 * 3600
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": _DAY, "week": 7 * _DAY}
 ANY_EVENT = "*"
 
+Order = Literal["ordered", "strict", "any"]
+ORDERS: tuple[Order, ...] = ("ordered", "strict", "any")
 CountBy = Literal["user", "session"]
 COUNTED: tuple[CountBy, ...] = ("user", "session")
 
@@ -45,6 +47,7 @@ class Funnel:
     steps: tuple[Step, ...]
     window: Window = WEEK
     count_by: CountBy = "user"
+    order: Order = "ordered"
 
 
 def parse_funnel(fields: Fields, clock: Clock) -> Funnel:
@@ -55,13 +58,11 @@ def parse_funnel(fields: Fields, clock: Clock) -> Funnel:
     with faults:
         window = parse_window(fields.optional("window"), fields.path("window"))
     with faults:
-        order = fields.optional("order")
-        if order not in (None, "ordered"):
-            raise invalid(fields.path("order"), "must be ordered, the only order so far")
+        order = one_of(fields.optional("order") or "ordered", fields.path("order"), ORDERS)
     with faults:
         count_by = parse_count_by(fields)
     faults.tell()
-    return Funnel(steps, window, count_by)
+    return Funnel(steps, window, count_by, order)
 
 
 def parse_count_by(fields: Fields) -> CountBy:

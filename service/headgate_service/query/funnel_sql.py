@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from headgate_service.query.filter import AllOf, Key
 from headgate_service.query.filter_sql import NO_GROUP, Reading, predicate
 from headgate_service.query.funnel import ANY_EVENT, Funnel, Step
+from headgate_service.query.funnel_order_sql import NEVER, any_entries, masked, strict_entries
 from headgate_service.query.group_sql import KEY_ORDER, OTHER, Scope, moment
 from headgate_service.query.metric_sql import SESSION, USER
 from headgate_service.query.query import Breakdown
@@ -20,8 +21,6 @@ from headgate_service.query.time import Period
 
 _STEP_BITS = 4
 _SCALE = 1 << _STEP_BITS
-# Later than every event; small enough to be a time with its step.
-_NEVER = 2**55
 _WHO = {"user": USER, "session": SESSION}
 _AT = "toUnixTimestamp64Milli(ts)"
 # Of several first entries at one time, the group that comes first; no group comes last.
@@ -100,17 +99,23 @@ class FunnelStatement:
     def _carried(self, rest: str, key: Key | None) -> str:
         """A row per user: their entries, each the time of the first step with the soonest ones of those that follow."""
         count = len(self.funnel.steps)
+        places = rest.replace("label", _FIRST_GROUP)
+        if self.funnel.order != "ordered":
+            entries = any_entries(count) if self.funnel.order == "any" else strict_entries(count)
+            return (
+                f"SELECT {entries} AS entries, {rest} FROM ("
+                f"SELECT {masked('items', count)}, {places} FROM ({self._arrays(key)}))"
+            )
         nexts = f"arrayReverseFill((at, step) -> step = {count} OR step = 0, times, steps)"
         for step in range(count - 1, 1, -1):
             following = range(1, count - step + 1)
             flat = ", ".join(f"next.{index}" for index in following) if len(following) > 1 else "next"
             way = f"arrayMap((at, next) -> (at, {flat}), times, {nexts})"
             nexts = f"arrayReverseFill((way, step) -> step = {step} OR step = 0, {way}, steps)"
-        places = rest.replace("label", _FIRST_GROUP)
         # The last place stands for never, and for every step at once.
         return (
             f"SELECT arrayFilter((entry, step) -> step = 1, arrayZip(times, {nexts}), steps) AS entries, {rest} FROM ("
-            f"SELECT arrayPushBack(arrayMap(code -> bitShiftRight(code, {_STEP_BITS}), codes), {_NEVER}) AS times,"
+            f"SELECT arrayPushBack(arrayMap(code -> bitShiftRight(code, {_STEP_BITS}), codes), {NEVER}) AS times,"
             f" arrayPushBack(arrayMap(code -> {_SCALE - 1} - bitAnd(code, {_SCALE - 1}), codes), 0) AS steps, {places}"
             f" FROM ({self._arrays(key)}))"
         )
@@ -124,7 +129,12 @@ class FunnelStatement:
             *map(self._matches, steps[1:]),
         ]
         names = [f"s{index}" for index in range(1, len(steps) + 1)]
-        columns = ["max(weight) AS weight", f"arraySort({self._codes(names)}) AS codes"]
+        if self.funnel.order == "ordered":
+            events = f"arraySort({self._codes(names)}) AS codes"
+        else:
+            mask = " + ".join(f"{1 << number} * {name}" for number, name in enumerate(names))
+            events = f"arraySort(groupArray(({_AT}, toUInt16({mask})))) AS items"
+        columns = ["max(weight) AS weight", events]
         odd = "0"
         if key:
             reading = Reading(key, binder)

@@ -141,7 +141,7 @@ def _funnel(query: Query, clock: Clock) -> dict[str, Any]:
     return {
         "steps": steps,
         "window": {"value": window.value, "unit": window.unit},
-        "order": "ordered",
+        "order": query.funnel.order,
         "countBy": query.funnel.count_by,
     }
 

@@ -390,11 +390,20 @@ def ways(query: Query, events: list[Happened], period: Period) -> list[Way]:
         best: list[int] = []
         for entry in entries:
             times = [entry.ms]
-            for index in range(1, len(funnel.steps)):
+            for index in [] if funnel.order == "any" else range(1, len(funnel.steps)):
                 later = [e.ms for e in theirs if takes(index, e) and e.ms > times[-1]]
                 if not later or min(later) - entry.ms > funnel.window.ms:
                     break
+                others = [n for n in range(len(funnel.steps)) if n not in (index - 1, index)]
+                between = [e for e in theirs if times[-1] < e.ms < min(later) and any(takes(n, e) for n in others)]
+                if funnel.order == "strict" and between:
+                    break
                 times.append(min(later))
+            for index in range(1, len(funnel.steps)) if funnel.order == "any" else []:
+                later = [e.ms for e in theirs if takes(index, e) and entry.ms < e.ms <= entry.ms + funnel.window.ms]
+                if not later:
+                    break
+                times.append(max(min(later), times[-1]))
             if len(times) > len(best):
                 best = times
         name = None

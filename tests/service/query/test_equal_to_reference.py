@@ -71,6 +71,7 @@ def cases(draw: st.DrawFn, kind: str, weights: tuple[float, ...] = (1.0,)) -> Ca
     if kind == "funnel":
         request["steps"] = draw(st.lists(steps, min_size=2, max_size=4, unique_by=str))
         request["countBy"] = draw(st.sampled_from(["user", "session"]))
+        request["order"] = draw(st.sampled_from(["ordered", "strict", "any"]))
         request["window"] = draw(windows)
         # Close together, so that there is something to go through.
         if draw(st.booleans()):

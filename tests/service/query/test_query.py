@@ -92,7 +92,7 @@ def test_the_documented_request():
         (FUNNEL | {"steps": [{"event": "a", "filter": {"key": "x"}}, *STEPS]}, "invalid_query", "steps[0].filter.op"),
         (FUNNEL | {"window": {"value": 367, "unit": "day"}}, "invalid_query", "window.value"),
         (FUNNEL | {"window": {"value": 1, "unit": "year"}}, "invalid_query", "window.unit"),
-        (FUNNEL | {"order": "strict"}, "invalid_query", "order"),
+        (FUNNEL | {"order": "sorted"}, "invalid_query", "order"),
         (FUNNEL | {"countBy": "device"}, "invalid_query", "countBy"),
         (METRIC | {"filter": "plan"}, "invalid_query", "filter"),
         (METRIC | {"filter": {"key": "plan", "op": "like", "value": "x"}}, "invalid_query", "filter.op"),
@@ -375,7 +375,7 @@ def test_months_are_compared_with_months():
     "request_",
     [
         DOCUMENTED,
-        FUNNEL | {"breakdown": "plan", "countBy": "session", "window": {"value": 2, "unit": "hour"}},
+        FUNNEL | {"breakdown": "plan", "order": "any", "countBy": "session", "window": {"value": 2, "unit": "hour"}},
         SERIES | {"filter": {"not": {"or": [LEAF, LEAF | {"key": "timestamp", "value": "2026-02-01T10:00:00.5Z"}]}}},
         METRIC | {"metric": {"agg": "p95", "property": "a.b"}, "compare": "previous_year", "includeTest": True},
         METRIC | {"filter": {"key": "n", "op": "in", "value": [1, 1.5, True, "x", 2**64 - 1, 1e300]}},
