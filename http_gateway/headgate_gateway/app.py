@@ -10,7 +10,7 @@ import falcon.asgi
 import grpc.aio
 import structlog
 from falcon.asgi import Request, Response
-from headgate.v1 import event_pb2
+from headgate_dialects.sdk.api import Route
 from headgate_dialects.sdk.dialect import Dialect
 
 from headgate_gateway.app_api.resource import Plumbing
@@ -19,6 +19,7 @@ from headgate_gateway.app_api.streaming import Streams
 from headgate_gateway.http.body import BodyLimits, BodyReader
 from headgate_gateway.http.body_budget import BodyBudget
 from headgate_gateway.http.client_address import Network
+from headgate_gateway.http.path_spelling import by_spelling
 from headgate_gateway.http.problem import Methods, problem
 from headgate_gateway.http.worker_thread import WorkerThread
 from headgate_gateway.http_server.deferred_body import DeferredBody
@@ -63,13 +64,13 @@ def create_app(
     """Wire the application; it opens nothing. `channel` is the service's, `clock` is monotonic seconds."""
     reader = BodyReader(limits, side, BodyBudget(limits.bodies, limits.held_bytes))
 
-    def ingest(dialect: Dialect) -> IngestResource:
-        ingestion = Ingestion(dialect, client, reader, trusted_proxies, metrics)
+    def ingest(dialect: Dialect, route: Route) -> IngestResource:
+        ingestion = Ingestion(dialect, route, client, reader, trusted_proxies, metrics)
         return IngestResource(ingestion, limits, metrics, clock)
 
     openapi = OpenApiResource()
     routes: dict[str, Resource] = {
-        **{dialect.path: ingest(dialect) for dialect in dialects},
+        **{route.path: ingest(dialect, route) for dialect in dialects for route in dialect.api.routes},
         **app_api_routes(Plumbing(channel, reader, streams, trusted_proxies, gateway_token, new_request_id)),
         **{path: ConfigSchemaResource(channel, schema, new_request_id) for path, schema in SCHEMAS.items()},
         "/v1/receipts/{receipt}": ReceiptResource(channel, receipt_seconds, new_request_id),
@@ -78,21 +79,20 @@ def create_app(
         "/metrics": MetricsResource(metrics),
         "/openapi.json": openapi,
     }
-    # Part of what the clients of API 2 call, though not of the ingestion that every dialect has.
     for dialect in dialects:
-        if dialect.kind == event_pb2.DIALECT_XAIKU:
-            routes["/api/v1/experiments"] = ExperimentsResource(dialect, client)
+        if dialect.api.experiments:
+            routes[dialect.api.experiments] = ExperimentsResource(dialect, client)
     openapi.publish(
         document(
             {path: resource.operations() for path, resource in routes.items()},
-            [dialect.path for dialect in dialects],
+            [route.path for dialect in dialects for route in dialect.api.routes],
             [dialect.components() for dialect in dialects],
         )
     )
 
     app = falcon.asgi.App(middleware=[Methods(new_request_id)])
     app.req_options.strip_url_path_trailing_slash = True
-    for path, resource in routes.items():
+    for path, resource in by_spelling(routes).items():
         app.add_route(path, resource)
     _word_errors(app, new_request_id)
     return DeferredBody(app)

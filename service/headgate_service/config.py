@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from headgate.v1 import event_pb2
-
+from headgate_service.model.api import Api
 from headgate_service.model.jwt_issuer import JwtIssuer
 from headgate_service.model.rate_limit import RateLimit
 from headgate_service.model.sink import SinkSpec
@@ -36,19 +35,17 @@ class RateLimits:
     """Which rate limit applies where. None: none.
 
     `keys` is for the HTTP APIs that take a key and `grpc` for internal callers, unless the project's plan sets another;
-    `codcompass` is per client address, as that API knows no one.
+    `addresses` is per client address, for an API that takes no credential and knows no one.
     """
 
     keys: RateLimit | None = None
-    codcompass: RateLimit | None = None
+    addresses: RateLimit | None = None
     grpc: RateLimit | None = None
 
-    def of(self, dialect: event_pb2.Dialect, plan: RateLimit | None) -> RateLimit | None:
-        if dialect == event_pb2.DIALECT_CODCOMPASS:
-            return self.codcompass
-        if dialect == event_pb2.DIALECT_GRPC:
-            return plan or self.grpc
-        return plan or self.keys
+    def of(self, api: Api, plan: RateLimit | None) -> RateLimit | None:
+        if not api.key_kinds:
+            return self.addresses
+        return plan or (self.grpc if api.internal else self.keys)
 
 
 _MINUTE_MS = 60_000

@@ -16,7 +16,6 @@ import httpx
 import pytest
 from grpc_health.v1 import health, health_pb2_grpc
 from headgate.v1 import (
-    event_pb2,
     ingest_service_pb2,
     ingest_service_pb2_grpc,
     outcome_pb2,
@@ -25,6 +24,7 @@ from headgate.v1 import (
 )
 from headgate_dialects.builtin import DIALECTS
 from headgate_dialects.formats import strict_json
+from headgate_dialects.sdk.api import Api, Route
 from headgate_dialects.sdk.dialect import Answer, Fault, Inbound, Parsed, Unparsable
 from headgate_dialects.sdk.rejection import Rejection
 from headgate_gateway.app import create_app
@@ -57,11 +57,7 @@ _STATUSES = {
 class PlainDialect:
     """Its key is the header x-key; its body {"events": [{"name"}]}, where an event without a name is refused."""
 
-    name = "plain"
-    path = "/plain"
-    kind = event_pb2.DIALECT_REALANALYTICS
-    max_body_bytes = 1000
-    credentials_allowed = True
+    api = Api("plain", "Plain", (Route("/plain"),), max_body_bytes=1000)
 
     def __init__(self) -> None:
         self.threads: list[str] = []

@@ -147,10 +147,10 @@ class LimitSettings(Section):
     """What a client may send unless its project sets another limit."""
 
     rate: Annotated[RateSetting, To("service.limits.keys")] = Rate(requests=1000, window_seconds=60)
-    """Requests per key in a window, for the Xaiku, RealAnalytics and Prompting Company APIs."""
+    """Requests per key in a window, for the HTTP APIs that take a key."""
 
-    codcompass_rate: Annotated[RateSetting | None, To("service.limits.codcompass")] = None
-    """Requests per client address in a window for the Codcompass API, which has no keys. Absent: no limit."""
+    codcompass_rate: Annotated[RateSetting | None, To("service.limits.addresses")] = None
+    """Requests per client address in a window for APIs that have no keys, as Codcompass. Absent: no limit."""
 
     grpc_rate: Annotated[RateSetting | None, To("service.limits.grpc")] = None
     """Requests per key in a window over gRPC. Absent: no limit."""

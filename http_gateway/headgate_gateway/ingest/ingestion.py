@@ -13,6 +13,7 @@ import structlog
 from google.protobuf.duration_pb2 import Duration
 from headgate.v1 import ingest_service_pb2, outcome_pb2
 from headgate_dialects.formats.strict_json import lone_surrogates
+from headgate_dialects.sdk.api import Route
 from headgate_dialects.sdk.dialect import Answer, Dialect, Fault, Inbound, Parsed, Unparsable
 from headgate_dialects.sdk.rejection import Rejection
 from msgspec.structs import replace
@@ -77,6 +78,15 @@ def _place(result: outcome_pb2.EventResult, places: Sequence[int]) -> int:
     return places[result.index] if places else result.index
 
 
+def _with_report(answer: Answer, report: dict[str, Any]) -> Answer:
+    """An answer that is no JSON object stands beside the report, as `answer`."""
+    if isinstance(answer.body, Mapping):
+        return replace(answer, body={**answer.body, "dryRun": report})
+    shown = answer.body.decode(errors="replace") if isinstance(answer.body, bytes) else answer.body
+    headers = {name: value for name, value in answer.headers.items() if name.lower() != "content-type"}
+    return replace(answer, body={"answer": shown, "dryRun": report}, headers=headers)
+
+
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}")
 _MUST_WAIT = frozenset({429, 503})
 NOT_CONFIRMED = outcome_pb2.Refusal(
@@ -97,35 +107,57 @@ class Reply(msgspec.Struct, frozen=True):
 class _Caller(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
     address: str
+    method: str = "POST"
+    query: str = ""
 
 
 class Ingestion:
-    """The way of a request through the gateway, for one dialect. Every word of a body is the dialect's."""
+    """The way of a request through the gateway, for one route of a dialect. Every word of a body is the dialect's."""
 
     def __init__(
         self,
         dialect: Dialect,
+        route: Route,
         client: IngestClient,
         reader: BodyReader,
         trusted_proxies: Sequence[Network],
         metrics: Metrics,
     ) -> None:
         self.dialect = dialect
+        self.route = route
+        self.name = dialect.api.name
         self._client = client
         self._reader = reader
         self._trusted_proxies = trusted_proxies
         self._metrics = metrics
 
-    async def reply(self, headers: Mapping[str, str], receive: Receive, peer: str, *, whole: bool) -> Reply:
-        """Answer a POST, whose body is `whole` or still arriving; raises ClientGone where nobody is left to hear it."""
-        caller = _Caller(headers, client_address(peer, headers, self._trusted_proxies))
+    async def reply(
+        self,
+        headers: Mapping[str, str],
+        receive: Receive,
+        peer: str,
+        *,
+        whole: bool,
+        method: str = "POST",
+        query: str = "",
+    ) -> Reply:
+        """Answer a request, whose body is `whole` or still arriving; raises ClientGone where nobody is left to hear it.
+
+        `method` and `query` are those of its first line.
+        """
+        caller = _Caller(headers, client_address(peer, headers, self._trusted_proxies), method, query)
         try:
             parsed, request, replaced = await read_body(
-                headers, receive, self.dialect.max_body_bytes, self._reader, partial(self._read, caller), whole=whole
+                headers,
+                receive,
+                self.dialect.api.max_body_bytes,
+                self._reader,
+                partial(self._read, caller),
+                whole=whole,
             )
         except BodyFault as fault:
             if fault.cause is Rejection.NOT_JSON:
-                return await self._refuse(self._undecodable(headers, fault), caller)
+                return await self._refuse(self._undecodable(caller, fault), caller)
             reply = self.rejected(Unparsable(fault.cause, (Fault(None, "body", fault.message),), limit=fault.limit))
             return replace(reply, headers=fault.headers, unread=fault.unread)
         except Unparsable as unparsable:
@@ -146,7 +178,7 @@ class Ingestion:
     def _read(self, caller: _Caller, body: bytes) -> tuple[Parsed, ingest_service_pb2.GatheredRequest, int]:
         """What the body says, what the service is asked and how many lone surrogates were replaced; raises Unparsable.
         It may run beside the event loop."""
-        parsed = self.dialect.parse(Inbound(caller.headers, body))
+        parsed = self.dialect.parse(Inbound(caller.headers, body, self.route.path, caller.method, caller.query))
         replaced = lone_surrogates(body) if b"\\ud" in body or b"\\uD" in body else 0
         try:
             return parsed, self._gathered(parsed, caller, body), replaced
@@ -156,7 +188,7 @@ class Ingestion:
     def _gathered(self, parsed: Parsed, caller: _Caller, body: bytes) -> ingest_service_pb2.GatheredRequest:
         headers = caller.headers
         request = parsed.request
-        request.dialect = self.dialect.kind
+        request.MergeFromString(self.dialect.api.encoded)
         request.credential = parsed.credential
         request.project = parsed.project
         request.origin = headers.get("origin", "")
@@ -165,13 +197,19 @@ class Ingestion:
             request.dry_run = asks_dry_run(headers["headgate-dry-run"])
         if "idempotency-key" in headers and not request.dry_run:
             request.idempotency_key = _idempotency_key(headers["idempotency-key"])
-            request.body_hash = hashlib.sha256(body).digest()
+            request.body_hash = self._hash(caller, body)
         if parsed.all_or_nothing:
             request.all_or_nothing = True
         if parsed.refused:
             request.refused = parsed.refused
             request.refused_reason = parsed.refused_reason
         return request
+
+    def _hash(self, caller: _Caller, body: bytes) -> bytes:
+        # What a client asks by the path or the query is part of what it asks.
+        routes = self.dialect.api.routes
+        where = f"{self.route.path}?{caller.query}\n".encode() if len(routes) > 1 else b""
+        return hashlib.sha256(where + body).digest()
 
     def _accepted(
         self, parsed: Parsed, answer: ingest_service_pb2.GatheredAnswer, replaced: int, *, dry_run: bool
@@ -180,7 +218,7 @@ class Ingestion:
         if not dry_run and not response.replayed:
             self._count(parsed, response)
             if replaced:
-                self._metrics.replaced(self.dialect.name, replaced)
+                self._metrics.replaced(self.name, replaced)
         worded = self.dialect.accepted(parsed, response)
         headers = rate_headers(response.limits)
         if response.receipt:
@@ -188,24 +226,24 @@ class Ingestion:
         if warnings := response.warned + replaced:
             headers["Headgate-Warnings"] = str(warnings)
         if dry_run:
-            worded = replace(worded, body={**worded.body, "dryRun": dry_run_report(answer, parsed.places)})
+            worded = _with_report(worded, dry_run_report(answer, parsed.places))
         return Reply(worded, headers)
 
     def _count(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> None:
         # The service names no results of a batch that it took whole.
         results = response.results
         if unnamed := len(parsed.events) - len(results):
-            self._metrics.judged(self.dialect.name, outcome_pb2.OUTCOME_ACCEPTED, unnamed)
+            self._metrics.judged(self.name, outcome_pb2.OUTCOME_ACCEPTED, unnamed)
         for result in results:
-            self._metrics.judged(self.dialect.name, result.outcome, 1)
+            self._metrics.judged(self.name, result.outcome, 1)
         if response.warned:
-            self._metrics.warned(self.dialect.name, response.warned)
+            self._metrics.warned(self.name, response.warned)
         if parsed.refused:
-            self._metrics.judged(self.dialect.name, outcome_pb2.OUTCOME_REFUSED, parsed.refused)
+            self._metrics.judged(self.name, outcome_pb2.OUTCOME_REFUSED, parsed.refused)
 
     def _refused(self, refusal: outcome_pb2.Refusal, limits: outcome_pb2.LimitState) -> Reply:
         cause = outcome_pb2.Cause.Name(refusal.cause).removeprefix("CAUSE_").lower()
-        self._metrics.refused(self.dialect.name, cause)
+        self._metrics.refused(self.name, cause)
         worded = self.dialect.refused(refusal)
         headers = rate_headers(limits)
         if refusal.cause == outcome_pb2.CAUSE_QUOTA_EXCEEDED:
@@ -217,7 +255,7 @@ class Ingestion:
 
     def rejected(self, unparsable: Unparsable) -> Reply:
         """Refuse for a cause that the gateway found."""
-        self._metrics.refused(self.dialect.name, unparsable.cause)
+        self._metrics.refused(self.name, unparsable.cause)
         return Reply(self.dialect.rejected(unparsable))
 
     async def _refuse(self, unparsable: Unparsable, caller: _Caller) -> Reply:
@@ -228,21 +266,17 @@ class Ingestion:
         if asked is not None and asked.WhichOneof("answer") == "refusal":
             return self._refused(asked.refusal, asked.limits)
         if unparsable.refused:
-            self._metrics.judged(self.dialect.name, outcome_pb2.OUTCOME_REFUSED, unparsable.refused)
+            self._metrics.judged(self.name, outcome_pb2.OUTCOME_REFUSED, unparsable.refused)
         reply = self.rejected(unparsable)
         return reply if asked is None else replace(reply, headers=rate_headers(asked.response.limits))
 
     async def _ask(self, unparsable: Unparsable, caller: _Caller) -> ingest_service_pb2.GatheredAnswer | None:
         too_large = unparsable.cause is Rejection.TOO_LARGE
-        request = ingest_service_pb2.GatheredRequest(
-            dialect=self.dialect.kind,
-            credential=unparsable.credential or "",
-            project=unparsable.project,
-            origin=caller.headers.get("origin", ""),
-            client_address=caller.address,
-            refused=unparsable.refused,
-            refused_reason=outcome_pb2.REASON_TOO_LARGE if too_large else outcome_pb2.REASON_INVALID,
-        )
+        request = self.dialect.api.request()
+        request.credential, request.project = unparsable.credential or "", unparsable.project
+        request.origin, request.client_address = caller.headers.get("origin", ""), caller.address
+        request.refused = unparsable.refused
+        request.refused_reason = outcome_pb2.REASON_TOO_LARGE if too_large else outcome_pb2.REASON_INVALID
         with contextlib.suppress(Unparsable):
             request.dry_run = asks_dry_run(caller.headers.get("headgate-dry-run", ""))
         try:
@@ -253,10 +287,10 @@ class Ingestion:
         unavailable = answer.refusal.cause == outcome_pb2.CAUSE_UNAVAILABLE
         return None if unavailable else answer
 
-    def _undecodable(self, headers: Mapping[str, str], fault: BodyFault) -> Unparsable:
+    def _undecodable(self, caller: _Caller, fault: BodyFault) -> Unparsable:
         # The dialect finds the credential and whether its absence comes first; the reason is ours.
         try:
-            self.dialect.parse(Inbound(headers, b""))
+            self.dialect.parse(Inbound(caller.headers, b"", self.route.path, caller.method, caller.query))
         except Unparsable as unparsable:
             if unparsable.cause is Rejection.NOT_JSON:
                 unparsable.faults = (Fault(None, "body", fault.message),)
@@ -270,7 +304,7 @@ class Ingestion:
             f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(defect.__traceback__)
         ]
         structlog.get_logger().error(
-            "a request met a defect", dialect=self.dialect.name, error=type(defect).__name__, places=places
+            "a request met a defect", dialect=self.name, error=type(defect).__name__, places=places
         )
         return self._refused(NOT_CONFIRMED, outcome_pb2.LimitState())
 

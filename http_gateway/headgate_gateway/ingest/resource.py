@@ -18,11 +18,10 @@ from headgate_gateway.metrics import Metrics
 
 
 class IngestResource:
-    """POST of one dialect, with CORS on every answer."""
-
-    methods = ("POST", "OPTIONS")
+    """One route of a dialect, with CORS on every answer."""
 
     def __init__(self, ingestion: Ingestion, limits: BodyLimits, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self.methods = (*ingestion.route.methods, "OPTIONS")
         self._ingestion = ingestion
         self._limits = limits
         self._metrics = metrics
@@ -34,7 +33,12 @@ class IngestResource:
         self._metrics.in_flight += 1
         try:
             reply = await self._ingestion.reply(
-                headers, receive_of(req.scope), _peer(req), whole=has_whole_body(req.scope)
+                headers,
+                receive_of(req.scope),
+                _peer(req),
+                whole=has_whole_body(req.scope),
+                method=req.method,
+                query=req.query_string,
             )
         except ClientGone:
             reply = self._ingestion.rejected(Unparsable(Rejection.SLOW))
@@ -43,7 +47,9 @@ class IngestResource:
         finally:
             self._metrics.in_flight -= 1
         self._write(req, resp, reply, headers)
-        self._metrics.answered(self._ingestion.dialect.name, reply.answer.status, self._clock() - started)
+        self._metrics.answered(self._ingestion.name, reply.answer.status, self._clock() - started)
+
+    on_get = on_post
 
     async def on_options(self, req: Request, resp: Response) -> None:
         resp.status = 204
@@ -56,7 +62,18 @@ class IngestResource:
         self._write(req, resp, replace(reply, headers=allow, unread=bears_body(headers)), headers)
 
     def operations(self) -> dict[str, Any]:
-        return {"post": self._ingestion.dialect.operation()}
+        """The dialect's operation; its id is told apart where it has several routes and methods."""
+        dialect, route = self._ingestion.dialect, self._ingestion.route
+        place = [route.path for route in dialect.api.routes].index(route.path)
+        told: dict[str, Any] = {}
+        for method in route.methods:
+            operation = dialect.operation()
+            if place or told:
+                operation = operation | {"operationId": f"{operation['operationId']}_{method.lower()}{place + 1}"}
+            told[method.lower()] = operation
+            if method == "GET":
+                operation.pop("requestBody", None)
+        return told
 
     def _write(self, req: Request, resp: Response, reply: Reply, headers: Mapping[str, str]) -> None:
         resp.status = reply.answer.status
@@ -64,10 +81,11 @@ class IngestResource:
             {
                 **reply.answer.headers,
                 **reply.headers,
-                **cors_headers(headers, self._ingestion.dialect.credentials_allowed),
+                **cors_headers(headers, self._ingestion.dialect.api.credentials_allowed),
             }
         )
-        data = orjson.dumps(reply.answer.body)
+        body = reply.answer.body
+        data = body if isinstance(body, bytes) else orjson.dumps(body)
         if not reply.unread or req.method == "HEAD":
             resp.data = data
             return

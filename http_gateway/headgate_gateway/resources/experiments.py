@@ -50,15 +50,10 @@ class ExperimentsResource:
         credential = self._credential(headers)
         if not credential:
             return self._dialect.rejected(Unparsable(Rejection.CREDENTIAL_MISSING))
-        request = ingest_service_pb2.GatheredRequest(
-            dialect=self._dialect.kind,
-            credential=credential,
-            origin=headers.get("origin", ""),
-            experiments=ingest_service_pb2.ExperimentsWanted(
-                ids=filter(None, map(str.strip, headers.get("x-experiment-ids", "").split(","))),
-                test=headers.get("x-xaiku-test", "").strip().lower() == "true",
-            ),
-        )
+        request = self._dialect.api.request()
+        request.credential, request.origin = credential, headers.get("origin", "")
+        request.experiments.ids.extend(filter(None, map(str.strip, headers.get("x-experiment-ids", "").split(","))))
+        request.experiments.test = headers.get("x-xaiku-test", "").strip().lower() == "true"
         try:
             judged = await self._client.ingest(request)
         except (ServiceUnavailable, RequestTooLarge):
@@ -82,7 +77,7 @@ class ExperimentsResource:
             "get": {
                 "operationId": "getExperiments",
                 "summary": "Experiments of the key's project",
-                "tags": [self._dialect.name],
+                "tags": [self._dialect.api.title],
                 "parameters": [
                     {"name": "X-public-key", "in": "header", "required": True, "schema": {"type": "string"}},
                     {

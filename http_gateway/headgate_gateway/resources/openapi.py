@@ -88,7 +88,8 @@ def document(
     """
     paths = {path: deepcopy(dict(operations)) for path, operations in routes.items()}
     for path in ingestion:
-        _add_shared_headers(paths[path]["post"])
+        for operation in paths[path].values():
+            _add_shared_headers(operation)
     merged = deepcopy(_COMPONENTS)
     for further in components:
         for kind, named in further.items():
@@ -98,8 +99,8 @@ def document(
         "info": {
             "title": "Headgate",
             "version": "1",
-            "description": "An event gateway: four documented ingestion APIs, receipts, queries, and the setting up of "
-            "projects and their people.",
+            "description": "An event gateway: ingestion APIs, receipts, queries, and the setting up of projects and "
+            "their people.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],

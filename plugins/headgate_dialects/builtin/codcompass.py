@@ -10,6 +10,7 @@ from headgate_dialects.formats.browser import person_of, same_origin
 from headgate_dialects.formats.moment import Moment, iso8601, unix
 from headgate_dialects.parts.codcompass_oversize import shortened
 from headgate_dialects.parts.codcompass_usual import usual_request
+from headgate_dialects.sdk.api import NO_KEYS, Api, Route
 from headgate_dialects.sdk.dialect import Answer, Fault, Inbound, Parsed, Unparsable
 from headgate_dialects.sdk.refusals import ERROR, MONTH_FULL, Cause, Refusals, Row, error
 from headgate_dialects.sdk.rejection import Rejection
@@ -58,11 +59,15 @@ class Codcompass:
     """The dialect. Received are the events it could extract, but for those that the project's policy refuses. Every
     element of `events` that is an object is one; any other is refused, in the books alone."""
 
-    name = "codcompass"
-    path = "/api/analytics"
-    kind = event_pb2.DIALECT_CODCOMPASS
-    max_body_bytes = MAX_BODY_BYTES
-    credentials_allowed = False
+    api = Api(
+        "codcompass",
+        "Codcompass",
+        (Route("/api/analytics"),),
+        key_kinds=NO_KEYS,
+        event_ids=False,
+        max_body_bytes=MAX_BODY_BYTES,
+        credentials_allowed=False,
+    )
 
     _refusals = Refusals(_ROWS, MAX_BODY_BYTES)
 

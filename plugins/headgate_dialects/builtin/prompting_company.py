@@ -14,6 +14,7 @@ from headgate_dialects.formats import browser, document, strict_json
 from headgate_dialects.formats.browser import same_origin
 from headgate_dialects.formats.json_schema import JsonSchema, escaped
 from headgate_dialects.formats.moment import rfc3339
+from headgate_dialects.sdk.api import ORGANISATION_KEYS, Api, Route
 from headgate_dialects.sdk.dialect import Answer, Fault, Inbound, Parsed, Unparsable
 from headgate_dialects.sdk.refusals import MAX_DETAILS, Cause, Refusals, Refused, Row
 from headgate_dialects.sdk.rejection import Rejection
@@ -117,11 +118,14 @@ class PromptingCompany:
     """The dialect. `now` gives nanoseconds since 1970; it is asked only where an answer must bear a time that the
     service has none for: an event that policy drops, and a dry run."""
 
-    name = "prompting_company"
-    path = "/api/v1/analytics/events"
-    kind = event_pb2.DIALECT_PROMPTING_COMPANY
-    max_body_bytes = MAX_BODY_BYTES
-    credentials_allowed = True
+    api = Api(
+        "prompting_company",
+        "The Prompting Company",
+        (Route("/api/v1/analytics/events"),),
+        key_kinds=ORGANISATION_KEYS,
+        people=True,
+        max_body_bytes=MAX_BODY_BYTES,
+    )
 
     _refusals = Refusals(_ROWS, MAX_BODY_BYTES, whole="")
 

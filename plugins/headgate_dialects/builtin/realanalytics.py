@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
+from headgate.v1 import ingest_service_pb2, outcome_pb2
 
 from headgate_dialects.formats import document
 from headgate_dialects.formats.moment import iso8601
 from headgate_dialects.parts.realanalytics_usual import MAX_EVENTS, MAX_NAME, MAX_PROPERTIES, usual_request
+from headgate_dialects.sdk.api import Api, Route
 from headgate_dialects.sdk.dialect import Answer, Fault, Inbound, Parsed, Unparsable
 from headgate_dialects.sdk.refusals import (
     ERROR,
@@ -63,11 +64,7 @@ _FIELDS = frozenset({"event", "timestamp", "distinctId", "sessionId", "propertie
 class RealAnalytics:
     """The dialect. The header's key wins over the body's `apiKey`."""
 
-    name = "realanalytics"
-    path = "/"
-    kind = event_pb2.DIALECT_REALANALYTICS
-    max_body_bytes = MAX_BODY_BYTES
-    credentials_allowed = True
+    api = Api("realanalytics", "RealAnalytics", (Route("/"),), event_ids=False, max_body_bytes=MAX_BODY_BYTES)
 
     _refusals = Refusals(_ROWS, MAX_BODY_BYTES)
 

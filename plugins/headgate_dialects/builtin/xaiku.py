@@ -7,6 +7,7 @@ from typing import Any
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 
 from headgate_dialects.formats import document
+from headgate_dialects.sdk.api import Api, Route
 from headgate_dialects.sdk.dialect import Answer, Fault, Inbound, Parsed, Unparsable
 from headgate_dialects.sdk.refusals import (
     ERROR,
@@ -78,11 +79,14 @@ _MEASURES = frozenset({"clickTarget", *_NUMBERS})
 class Xaiku:
     """The dialect. The header's key wins over the body's `pkey`, also where it is malformed."""
 
-    name = "xaiku"
-    path = "/api/v1/analytics"
-    kind = event_pb2.DIALECT_XAIKU
-    max_body_bytes = MAX_BODY_BYTES
-    credentials_allowed = True
+    api = Api(
+        "xaiku",
+        "Xaiku",
+        (Route("/api/v1/analytics"),),
+        event_ids=False,
+        max_body_bytes=MAX_BODY_BYTES,
+        experiments="/api/v1/experiments",
+    )
 
     _refusals = Refusals(_ROWS, MAX_BODY_BYTES)
 

@@ -11,14 +11,19 @@ from typing import Any, Protocol
 import msgspec
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 
+from headgate_dialects.sdk.api import Api
 from headgate_dialects.sdk.rejection import Rejection
 
 
 class Inbound(msgspec.Struct, frozen=True):
-    """One HTTP request with its decoded body; header names are lower-case."""
+    """One HTTP request with its decoded body; header names are lower-case. `path` is the route's, as the dialect wrote
+    it, and `query` what stands behind the `?`, as it was sent."""
 
     headers: Mapping[str, str]
     body: bytes
+    path: str = ""
+    method: str = "POST"
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Parsed(msgspec.Struct, frozen=True):
     request, from 0 (empty: each is at its own index). `refused` events stand beside them, for `refused_reason` in the
     ledger; `faults` are theirs. `project` is
     the one the client names beside its credential. `all_or_nothing`: where the project's policy refuses one of the
-    events, it refuses the request.
+    events, it refuses the request. `note` is for the dialect itself: what `accepted` is to know of the request.
     """
 
     request: ingest_service_pb2.GatheredRequest
@@ -53,6 +58,7 @@ class Parsed(msgspec.Struct, frozen=True):
     refused_reason: outcome_pb2.Reason = outcome_pb2.REASON_INVALID
     places: Sequence[int] = ()
     all_or_nothing: bool = False
+    note: str = ""
 
     @property
     def events(self) -> Sequence[event_pb2.Event]:
@@ -78,22 +84,17 @@ class Unparsable(Exception):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An HTTP answer: `body` is a JSON value."""
+    """An HTTP answer: `body` is a JSON value, or the bytes themselves; `headers` then name their Content-Type."""
 
     status: int
-    body: Mapping[str, Any]
+    body: Any
     headers: Mapping[str, str] = {}
 
 
 class Dialect(Protocol):
     """One documented ingestion API. Anything that `parse` raises but Unparsable is a defect of the dialect."""
 
-    name: str
-    path: str
-    kind: event_pb2.Dialect
-    max_body_bytes: int
-    credentials_allowed: bool
-    """Whether a page of another origin may read answers to requests that the browser sent with credentials."""
+    api: Api
 
     def parse(self, inbound: Inbound) -> Parsed: ...
 
@@ -104,7 +105,8 @@ class Dialect(Protocol):
     def rejected(self, unparsable: Unparsable) -> Answer: ...
 
     def operation(self) -> dict[str, Any]:
-        """The OpenAPI 3.1 operation of its POST: request, answers, examples, `security`.
+        """The OpenAPI 3.1 operation of its first route's first method: request, answers, examples, `security`. Other
+        routes and methods show the same with an `operationId` that ends in their place.
 
         Common request headers (Idempotency-Key, Headgate-Dry-Run, Content-Encoding), common answer headers (rate,
         receipt, Retry-After) and empty `headers` need not be repeated: the gateway adds them where they are absent.

@@ -9,7 +9,7 @@ from typing import Any
 from headgate.v1 import event_pb2
 
 from headgate_sinks.formats.event_fields import FIELDS, EventField, Kind
-from headgate_sinks.formats.event_json import dialect_name
+from headgate_sinks.formats.event_json import dialect_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,7 +46,7 @@ def _reader(field: EventField) -> Callable[[event_pb2.Event], Any]:
     if field.kind == "json":
         return lambda event: getattr(event, name).decode() or None
     if name == "dialect":
-        return lambda event: str(dialect_name(event.dialect)) if event.dialect else None
+        return lambda event: str(dialect_text(event.dialect, event.dialect_name)) if event.dialect else None
     if part and field.kind == "flag":
         return lambda event: getattr(getattr(event, part), name) if event.HasField(part) else None
     if part:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from google.protobuf.timestamp_pb2 import Timestamp
 from headgate.v1 import event_pb2
 
-from headgate_sinks.formats.event_json import dialect_name
+from headgate_sinks.formats.event_json import dialect_text
 
 COLUMNS = (
     "project_id", "event", "ts", "receive_time", "event_id", "distinct_id", "user_id", "anonymous_id", "session_id",
@@ -46,7 +46,7 @@ def row(event: event_pb2.Event) -> bytes:
         _text(event.anonymous_id),
         _text(event.session_id),
         _FLAGS[event.test],
-        _dialect(event.dialect),
+        _dialect(event.dialect, event.dialect_name),
         _weight(event.sample_weight or 1.0),
         _page(event.page) if has("page") else _NO_PAGE,
         _campaign(event.campaign) if has("campaign") else _NO_CAMPAIGN,
@@ -89,8 +89,8 @@ def _experiment(experiment: event_pb2.Experiment) -> bytes:
 
 
 @lru_cache(maxsize=16)
-def _dialect(dialect: event_pb2.Dialect) -> bytes:
-    return _text(str(dialect_name(dialect))) if dialect else b"\0"
+def _dialect(dialect: event_pb2.Dialect, name: str) -> bytes:
+    return _text(str(dialect_text(dialect, name))) if dialect else b"\0"
 
 
 @lru_cache(maxsize=64)

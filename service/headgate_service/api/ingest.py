@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import grpc
 import structlog
 from google.protobuf.message import DecodeError
-from headgate.v1 import event_pb2, log_pb2, outcome_pb2
+from headgate.v1 import log_pb2, outcome_pb2
 from headgate.v1.ingest_service_pb2 import (
     GatheredAnswer,
     GatheredRequest,
@@ -27,6 +27,7 @@ from headgate_service.auth.metadata import bearer_key, metadata_value
 from headgate_service.errors import GatewayTokenInvalid, MessageInvalid, MessageTooLarge
 from headgate_service.ingest.pipeline import Ingest, Submission
 from headgate_service.ingest.refusal import Refused
+from headgate_service.model.api import GRPC, api_of
 from headgate_service.model.event_rules import MAX_EVENT_ID_BYTES, EventFault, stored_form
 
 _log = structlog.get_logger()
@@ -40,28 +41,28 @@ class GatheredRequests:
 
     async def answer(self, request: GatheredRequest) -> GatheredAnswer:
         """Its own answer, whatever becomes of others; never raises."""
-        submission = Submission(
-            dialect=request.dialect,
-            entry=request.entry,
-            credential=request.credential,
-            project=request.project,
-            origin=request.origin,
-            client_address=request.client_address,
-            idempotency_key=request.idempotency_key,
-            request_hash=request.body_hash,
-            dry_run=request.dry_run,
-            refused=request.refused,
-            refused_reason=request.refused_reason,
-            each=request.each,
-            all_or_nothing=request.all_or_nothing,
-            experiments=request.experiments if request.HasField("experiments") else None,
-        )
         try:
+            submission = Submission(
+                api=api_of(request.access.SerializeToString()),
+                entry=request.entry,
+                credential=request.credential,
+                project=request.project,
+                origin=request.origin,
+                client_address=request.client_address,
+                idempotency_key=request.idempotency_key,
+                request_hash=request.body_hash,
+                dry_run=request.dry_run,
+                refused=request.refused,
+                refused_reason=request.refused_reason,
+                each=request.each,
+                all_or_nothing=request.all_or_nothing,
+                experiments=request.experiments if request.HasField("experiments") else None,
+            )
             return await self._ingest.take(submission)
         except Refused as refused:
             return GatheredAnswer(refusal=refused.refusal, limits=refused.limits)
         except Exception:  # noqa: BLE001 - the outermost edge of one request: a defect must not refuse its neighbours
-            _log.exception("a gathered request failed", dialect=request.dialect)
+            _log.exception("a gathered request failed", dialect=request.access.name)
             return GatheredAnswer(
                 refusal=outcome_pb2.Refusal(cause=outcome_pb2.CAUSE_UNAVAILABLE, message="not confirmed: retry")
             )
@@ -100,7 +101,7 @@ class IngestServicer:
     async def IngestEvents(self, messages: AsyncIterator[bytes], context: Any) -> IngestEventsResponse:
         sender = _Sender.of(context)
         try:
-            await self._ingest.admit(event_pb2.DIALECT_GRPC, sender.key, sender.project)
+            await self._ingest.admit(GRPC, sender.key, sender.project)
             # Cheaper than the iterator's own way to it.
             message = await context.read()
             if message is grpc.aio.EOF:
@@ -114,7 +115,7 @@ class IngestServicer:
     async def StreamEvents(self, messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[StreamEventsResponse]:
         sender = _Sender.of(context)
         try:
-            await self._ingest.admit(event_pb2.DIALECT_GRPC, sender.key, sender.project)
+            await self._ingest.admit(GRPC, sender.key, sender.project)
         except Refused as refused:
             await context.abort_with_status(call_status(refusal_status(refused)))
         async for message in messages:
@@ -184,7 +185,7 @@ class IngestServicer:
             entry.events.MergeFrom(request.events)
         answer = await self._ingest.take(
             Submission(
-                dialect=event_pb2.DIALECT_GRPC,
+                api=GRPC,
                 entry=entry,
                 credential=sender.key,
                 project=sender.project,
@@ -213,7 +214,7 @@ class IngestServicer:
         cannot, hears that first."""
         await self._ingest.take(
             Submission(
-                dialect=event_pb2.DIALECT_GRPC,
+                api=GRPC,
                 entry=log_pb2.LogEntry(),
                 credential=sender.key,
                 project=sender.project,

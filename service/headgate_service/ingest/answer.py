@@ -9,7 +9,8 @@ from headgate.v1.ingest_service_pb2 import IngestEventsResponse
 
 from headgate_service.ingest.refusal import Refused
 from headgate_service.log.append import LogProject, Verdict
-from headgate_service.log.reader import MadeIds, made_event_id, materialise, write_timestamp
+from headgate_service.log.reader import Completion, MadeIds, made_event_id, write_timestamp
+from headgate_service.model.api import Api
 from headgate_service.model.receipt import Receipt, runs
 from headgate_service.policy.decision import Decision
 
@@ -73,7 +74,7 @@ class IngestAnswer(msgspec.Struct, frozen=True):
             ordinals.append(first.ordinal if first else fresh)
         return ordinals
 
-    def as_stored(self, dialect: event_pb2.Dialect) -> list[event_pb2.Event]:
+    def as_stored(self, api: Api) -> list[event_pb2.Event]:
         """The events that would be stored. One without an id of its own shows none: it is made when it is stored."""
         stored: list[event_pb2.Event] = []
         for rank, place in enumerate(self.decision.kept):
@@ -81,7 +82,7 @@ class IngestAnswer(msgspec.Struct, frozen=True):
                 continue
             event = self.events[place]
             own_id = event.event_id
-            materialise(event, self.project.id, dialect, self.verdict.ms, 0)
+            Completion(self.project.id, api.dialect, self.verdict.ms, api.dialect_name).complete(event, 0)
             event.event_id = own_id
             stored.append(event)
         return stored

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import msgspec
-from headgate.v1 import event_pb2, outcome_pb2
+from headgate.v1 import outcome_pb2
 
 from headgate_service.config import PublicRoute
 from headgate_service.directory.directory import Directory
@@ -18,25 +18,16 @@ from headgate_service.errors import (
 )
 from headgate_service.ingest.refusal import Refused
 from headgate_service.ingest.sessions import Known, SessionCache
+from headgate_service.model.api import Api
 from headgate_service.model.key import KeyKind
 from headgate_service.model.principal import Role
 
 WRITE_SCOPE = "events:write"
 
-_PUBLIC = frozenset({KeyKind.PUBLIC, KeyKind.TEST})
 
-# The API that takes no credential has no row.
-DOORS: dict[event_pb2.Dialect, frozenset[KeyKind]] = {
-    event_pb2.DIALECT_XAIKU: _PUBLIC,
-    event_pb2.DIALECT_REALANALYTICS: _PUBLIC,
-    event_pb2.DIALECT_PROMPTING_COMPANY: frozenset({KeyKind.ORGANISATION}),
-    event_pb2.DIALECT_GRPC: frozenset({KeyKind.SECRET, KeyKind.ORGANISATION}),
-}
-
-
-def closed_because(dialect: event_pb2.Dialect, kind: KeyKind, scopes: frozenset[str]) -> outcome_pb2.Cause | None:
+def closed_because(api: Api, kind: KeyKind, scopes: frozenset[str]) -> outcome_pb2.Cause | None:
     """Why a good credential may not write by this API; None where it may."""
-    if kind not in DOORS[dialect]:
+    if kind not in api.key_kinds:
         return outcome_pb2.CAUSE_CREDENTIAL_KIND
     if kind == KeyKind.ORGANISATION and WRITE_SCOPE not in scopes:
         return outcome_pb2.CAUSE_SCOPE_MISSING
@@ -80,12 +71,12 @@ class Authentication:
         self._public_route = public_route
         self._people = people
 
-    async def enter(self, dialect: event_pb2.Dialect, key: str, project: str, origin: str) -> Caller:
+    async def enter(self, api: Api, key: str, project: str, origin: str) -> Caller:
         """Raises Refused with one of the credential's or project's causes, or CAUSE_UNAVAILABLE."""
         try:
-            if dialect == event_pb2.DIALECT_CODCOMPASS:
+            if not api.key_kinds:
                 return Caller(self._public_project(origin), None, beside=await self._beside(key) if key else None)
-            return await self._by_credential(dialect, key, project)
+            return await self._by_credential(api, key, project)
         except CredentialInvalid as error:
             raise Refused.because(outcome_pb2.CAUSE_CREDENTIAL_INVALID, str(error)) from error
         except ProjectForbidden as error:
@@ -96,13 +87,13 @@ class Authentication:
             retry_after = timedelta(seconds=error.retry_after or RETRY_SECONDS)
             raise Refused.because(outcome_pb2.CAUSE_UNAVAILABLE, str(error), retry_after) from error
 
-    async def _by_credential(self, dialect: event_pb2.Dialect, key: str, project: str) -> Caller:
+    async def _by_credential(self, api: Api, key: str, project: str) -> Caller:
         if not key:
             raise Refused.because(outcome_pb2.CAUSE_CREDENTIAL_MISSING, "no credential was given")
-        if dialect == event_pb2.DIALECT_PROMPTING_COMPANY and (shown := _shown_by_person(key)):
+        if api.people and (shown := _shown_by_person(key)):
             return self._by_person(await self._people.find(shown), project)
         credential = await self._directory.find(key)
-        cause = closed_because(dialect, credential.kind, credential.scopes)
+        cause = closed_because(api, credential.kind, credential.scopes)
         if cause is not None:
             raise Refused.because(cause, _CLOSED[cause])
         named = project if credential.kind == KeyKind.ORGANISATION else ""

@@ -26,6 +26,7 @@ from headgate_service.log.append import (
 )
 from headgate_service.log.entry import encode_entry
 from headgate_service.log.reader import write_timestamp
+from headgate_service.model.api import Api
 from headgate_service.model.event_rules import complete_user
 from headgate_service.model.principal import PrincipalKind
 from headgate_service.model.receipt import ReceiptMaker
@@ -55,8 +56,6 @@ def enrich(events: Sequence[event_pb2.Event], known: Known, project_id: str) -> 
 
 
 _RETRY_LOG = timedelta(seconds=1)
-# Callers of the other APIs cannot give events ids of their own.
-_NAMING_EVENTS = frozenset({event_pb2.DIALECT_GRPC, event_pb2.DIALECT_PROMPTING_COMPANY})
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -68,7 +67,7 @@ class Submission(msgspec.Struct, frozen=True):
     some of the project's.
     """
 
-    dialect: event_pb2.Dialect
+    api: Api
     entry: log_pb2.LogEntry
     credential: str
     project: str = ""
@@ -107,14 +106,14 @@ class Ingest:
         self._limits = limits
         self._reached = reached
 
-    async def admit(self, dialect: event_pb2.Dialect, credential: str, project: str) -> None:
+    async def admit(self, api: Api, credential: str, project: str) -> None:
         """Whether a caller may send anything at all. Raises Refused."""
-        await self._entrance.enter(dialect, credential, project, "")
+        await self._entrance.enter(api, credential, project, "")
 
     async def take(self, submission: Submission) -> GatheredAnswer:
         """The answer, with a `response`. Raises Refused. What it calls accepted is durable and counted."""
         caller = await self._entrance.enter(
-            submission.dialect, submission.credential, submission.project, submission.origin
+            submission.api, submission.credential, submission.project, submission.origin
         )
         if caller.beside is not None:
             enrich(submission.events, caller.beside, caller.project.id)
@@ -153,12 +152,13 @@ class Ingest:
 
     async def _append(self, submission: Submission, caller: Caller) -> GatheredAnswer:
         policy, events = caller.project.policy, submission.entry.events
-        submission.entry.dialect = submission.dialect
+        submission.entry.dialect = submission.api.dialect
+        submission.entry.dialect_name = submission.api.dialect_name
         decision = Decision(len(events)) if policy is None else await judge(policy, events, submission.origin)
         unfit = bool(decision.refused) and (submission.all_or_nothing or decision.nothing_taken)
         if unfit and (submission.dry_run or not submission.idempotency_key):
             return self._unfit(submission, caller, decision)
-        if submission.dialect == event_pb2.DIALECT_GRPC or caller.beside is not None:
+        if submission.api.internal or caller.beside is not None:
             # For the other requests the gateway has done it.
             for event in events:
                 complete_user(event)
@@ -202,7 +202,7 @@ class Ingest:
             tell_limits(response.limits, verdict, rate, project.monthly_limit)
         ingested.add_results(response, each=submission.each, dry_run=submission.dry_run)
         if submission.dry_run:
-            stored = ingested.as_stored(submission.dialect)
+            stored = ingested.as_stored(submission.api)
             answer.dry_run_events.extend(stored)
             if caller.sees_sinks:
                 answer.dry_run_sinks.extend(await self._reached(project.id, stored))
@@ -224,7 +224,7 @@ class Ingest:
         return answer
 
     def _rate(self, submission: Submission, caller: Caller) -> Rate | None:
-        limit = self._limits.of(submission.dialect, caller.project.rate_limit)
+        limit = self._limits.of(submission.api, caller.project.rate_limit)
         if limit is None:
             return None
         who = caller.sender
@@ -241,11 +241,11 @@ def _make_append(
     entry = submission.entry
     if unfit or decision.dropped or decision.refused:
         kept = [] if unfit else [submission.events[index] for index in decision.kept]
-        entry = log_pb2.LogEntry(dialect=submission.dialect, events=kept)
+        entry = log_pb2.LogEntry(dialect=submission.api.dialect, dialect_name=submission.api.dialect_name, events=kept)
     only_asks = not submission.dry_run and (unfit or not submission.entry.events)
     return Append(
         encode_entry(entry),
-        _event_ids(entry) if submission.dialect in _NAMING_EVENTS else {},
+        _event_ids(entry) if submission.api.event_ids else {},
         _idempotency(submission, caller),
         rate,
         # The first answer stands even if the policy has changed since. Neither a new refusal nor the answer to a
@@ -272,5 +272,5 @@ def _idempotency(submission: Submission, caller: Caller) -> Idempotency | None:
     """The key, made unique to credential and route; a project's keys are apart in any case."""
     if not submission.idempotency_key:
         return None
-    scoped = f"{caller.sender}\n{submission.dialect}\n{submission.idempotency_key}"
+    scoped = f"{caller.sender}\n{submission.api.scope}\n{submission.idempotency_key}"
     return Idempotency(blake2b(scoped.encode(), digest_size=16).hexdigest(), submission.request_hash)

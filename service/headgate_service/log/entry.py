@@ -41,7 +41,10 @@ def encode_entry(entry: log_pb2.LogEntry) -> list[Chunk]:
     if len(whole) <= CHUNK_BYTES:
         # Nearly always: to ask each event for its size would cost as much as the encoding.
         return [_chunk(whole, len(entry.events))]
-    parts = ((part, log_pb2.LogEntry(dialect=entry.dialect, events=part)) for part in _parts(entry.events))
+    parts = (
+        (part, log_pb2.LogEntry(dialect=entry.dialect, dialect_name=entry.dialect_name, events=part))
+        for part in _parts(entry.events)
+    )
     return [_chunk(body.SerializeToString(), len(part)) for part, body in parts]
 
 

@@ -42,7 +42,7 @@ class Entry:
         events: list[event_pb2.Event] = list(stored.events)
         if self.skips:
             events = [event for index, event in enumerate(events) if index not in self.skips]
-        completion = Completion(self.project_id, stored.dialect, self.ms)
+        completion = Completion(self.project_id, stored.dialect, self.ms, stored.dialect_name)
         for ordinal, event in enumerate(events, self.seq - len(events) + 1):
             completion.complete(event, ordinal)
         return Read(events, size + len(events) * completion.most_bytes)
@@ -61,13 +61,13 @@ class Completion:
     `ms` is the entry's time, which is the receive time.
     """
 
-    def __init__(self, project_id: str, dialect: event_pb2.Dialect, ms: int) -> None:
+    def __init__(self, project_id: str, dialect: event_pb2.Dialect, ms: int, dialect_name: str = "") -> None:
         self._received = timestamp(ms)
         self._latest_seconds = ms // 1000 + CLOCK_LEEWAY_SECONDS
         self._made_ids = MadeIds(project_id, ms)
         # One merge costs less than to set each field. None of them is ever stored.
         self._common = event_pb2.Event(
-            project_id=project_id, dialect=dialect, receive_time=self._received
+            project_id=project_id, dialect=dialect, receive_time=self._received, dialect_name=dialect_name
         ).SerializeToString()
         # By so many bytes an event grows at most.
         self.most_bytes = len(self._common) + _MAX_OTHER_BYTES

@@ -19,7 +19,7 @@ MAX_DEPTH = 32
 _SURELY_SMALL = MAX_STRING_BYTES // 6
 
 # Set by the service: what a caller put there is dropped.
-_OWN_FIELDS = ("project_id", "receive_time", "sample_weight", "dialect")
+_OWN_FIELDS = ("project_id", "receive_time", "sample_weight", "dialect", "dialect_name")
 _STRINGS = ("name", "user_id", "distinct_id", "anonymous_id", "session_id")
 _TIMES = ("occur_time", "client_time")
 _FIRST_SECOND, _LAST_SECOND = -62135596800, 253402300799

@@ -55,7 +55,7 @@ def test_the_service_is_told_limits_routes_and_which_sinks_refuse(settings: Sett
     assert (config.grpc_host, config.grpc_port) == ("0.0.0.0", 9001)  # noqa: S104 (compared)
     assert config.limits.keys is not None
     assert (config.limits.keys.requests, config.limits.keys.window_ms) == (7, 30_000)
-    assert (config.limits.codcompass, config.limits.grpc) == (None, None)
+    assert (config.limits.addresses, config.limits.grpc) == (None, None)
     assert config.log_bound_bytes == 1024 * 1024
     assert config.public_route.project_for("https://shop.example") == "shop"
     assert config.public_route.project_for("https://other.example") == "site"

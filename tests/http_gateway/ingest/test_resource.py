@@ -4,7 +4,7 @@ import httpx
 import orjson
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
+from headgate.v1 import ingest_service_pb2, outcome_pb2
 from headgate_gateway.ingest.client import RequestTooLarge, ServiceUnavailable
 
 KEY = {"x-key": "k"}
@@ -30,7 +30,7 @@ async def test_a_request_reaches_the_service_and_its_answer_the_client(gateway, 
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["headgate-receipt"] == "r1"
     (request,) = gateway.client.requests
-    assert request.dialect == event_pb2.DIALECT_REALANALYTICS
+    assert request.access == gateway.plain.api.access
     assert (request.credential, request.origin, request.client_address) == ("k", "https://shop.example", "127.0.0.1")
     assert [event.name for event in request.entry.events] == ["a"]
     assert not request.idempotency_key

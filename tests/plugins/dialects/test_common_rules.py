@@ -12,7 +12,7 @@ from headgate_dialects.formats import strict_json
 from headgate_dialects.sdk.dialect import Dialect, Inbound, Unparsable
 from headgate_dialects.sdk.rejection import Rejection
 
-dialects = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+dialects = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.api.name)
 
 HEADERS = {
     "codcompass": {},
@@ -41,11 +41,11 @@ SINGLE = {"prompting_company"}
 
 
 def _inbound(dialect: Dialect, body: bytes) -> Inbound:
-    return Inbound(HEADERS[dialect.name], body)
+    return Inbound(HEADERS[dialect.api.name], body)
 
 
 def _body(dialect: Dialect, *events: Any) -> bytes:
-    root = events[0] if dialect.name in SINGLE else {"events": list(events)}
+    root = events[0] if dialect.api.name in SINGLE else {"events": list(events)}
     return json.dumps(root, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
@@ -68,10 +68,10 @@ def _nested(depth: int) -> Any:
     [b"NaN", b"Infinity", b"-Infinity", b'"\xff"', b'"\xed\xa0\x80"', b"01", b"[1,]", b"'x'"],
 )
 def test_malformed_values(dialect: Dialect, value: bytes) -> None:
-    body = _body(dialect, EVENTS[dialect.name]("@")).replace(b'"@"', value)
+    body = _body(dialect, EVENTS[dialect.api.name]("@")).replace(b'"@"', value)
     unparsable = _rejected(dialect, body)
     assert unparsable.cause is Rejection.NOT_JSON
-    assert dialect.rejected(unparsable).status == (500 if dialect.name == "codcompass" else 400)
+    assert dialect.rejected(unparsable).status == (500 if dialect.api.name == "codcompass" else 400)
 
 
 def _property(dialect: Dialect, body: bytes) -> Any:
@@ -90,33 +90,33 @@ def _property(dialect: Dialect, body: bytes) -> Any:
     ],
 )
 def test_what_a_javascript_server_takes_is_taken(dialect: Dialect, given: bytes, kept: Any) -> None:
-    body = _body(dialect, EVENTS[dialect.name]("@")).replace(b'"@"', given)
+    body = _body(dialect, EVENTS[dialect.api.name]("@")).replace(b'"@"', given)
     assert _property(dialect, body) == kept
 
 
 @dialects
 def test_a_byte_order_mark_is_skipped(dialect: Dialect) -> None:
-    assert _property(dialect, b"\xef\xbb\xbf" + _body(dialect, EVENTS[dialect.name](1))) == 1
+    assert _property(dialect, b"\xef\xbb\xbf" + _body(dialect, EVENTS[dialect.api.name](1))) == 1
 
 
 @dialects
 def test_the_last_of_equal_keys_wins_in_an_event(dialect: Dialect) -> None:
-    body = _body(dialect, EVENTS[dialect.name]("a")).replace(b'"k": "a"', b'"k": "a", "k": "b"')
+    body = _body(dialect, EVENTS[dialect.api.name]("a")).replace(b'"k": "a"', b'"k": "a", "k": "b"')
     assert _property(dialect, body) == "b"
 
 
 @dialects
 def test_a_key_twice_in_the_envelope_refuses_nothing(dialect: Dialect) -> None:
-    assert _property(dialect, b'{"a":1,"a":1,' + _body(dialect, EVENTS[dialect.name](1))[1:]) == 1
+    assert _property(dialect, b'{"a":1,"a":1,' + _body(dialect, EVENTS[dialect.api.name](1))[1:]) == 1
 
 
 @dialects
 def test_what_lies_deeper_than_32_is_cut(dialect: Dialect) -> None:
     # The outermost container counts as 1; the property is as deep as its dialect puts it. API 4's are flat.
-    above = {"codcompass": 4, "xaiku": 3, "realanalytics": 4, "prompting_company": 2}[dialect.name]
+    above = {"codcompass": 4, "xaiku": 3, "realanalytics": 4, "prompting_company": 2}[dialect.api.name]
     for depth in (32 - above, 33 - above, 500):
-        body = _body(dialect, EVENTS[dialect.name](_nested(depth)))
-        if dialect.name in SINGLE:
+        body = _body(dialect, EVENTS[dialect.api.name](_nested(depth)))
+        if dialect.api.name in SINGLE:
             assert _rejected(dialect, body).cause is Rejection.INVALID
             continue
         value = _property(dialect, body)
@@ -128,15 +128,17 @@ def test_what_lies_deeper_than_32_is_cut(dialect: Dialect) -> None:
 
 @dialects
 def test_a_string_of_32_kib_is_the_longest(dialect: Dialect) -> None:
-    longest = _body(dialect, EVENTS[dialect.name]("é" * (16 * 1024)))
+    longest = _body(dialect, EVENTS[dialect.api.name]("é" * (16 * 1024)))
     assert len(dialect.parse(_inbound(dialect, longest)).events) == 1
-    _assert_event_fault(dialect, EVENTS[dialect.name]("é" * (16 * 1024) + "x"))
+    _assert_event_fault(dialect, EVENTS[dialect.api.name]("é" * (16 * 1024) + "x"))
 
 
 @dialects
 def test_an_event_over_64_kib(dialect: Dialect) -> None:
-    event = EVENTS[dialect.name]("x" * 30_000)
-    fields = event if dialect.name == "xaiku" else event["payload" if dialect.name == "codcompass" else "properties"]
+    event = EVENTS[dialect.api.name]("x" * 30_000)
+    fields = (
+        event if dialect.api.name == "xaiku" else event["payload" if dialect.api.name == "codcompass" else "properties"]
+    )
     fields["l"] = "x" * 30_000
     assert len(dialect.parse(_inbound(dialect, _body(dialect, event))).events) == 1
     fields["m"] = "x" * 6_000
@@ -145,36 +147,36 @@ def test_an_event_over_64_kib(dialect: Dialect) -> None:
 
 def _assert_event_fault(dialect: Dialect, oversize: dict[str, Any]) -> None:
     """A fault of that event, worded as any other; API 1, whose document limits nothing but the body, cuts it."""
-    if dialect.name == "codcompass":
-        parsed = dialect.parse(_inbound(dialect, _body(dialect, oversize, EVENTS[dialect.name](1))))
+    if dialect.api.name == "codcompass":
+        parsed = dialect.parse(_inbound(dialect, _body(dialect, oversize, EVENTS[dialect.api.name](1))))
         assert (len(parsed.events), parsed.refused) == (2, 0)
         assert b'"$truncated":true' in parsed.events[0].properties_json
         assert len(parsed.events[0].properties_json) < strict_json.MAX_EVENT_BYTES
         return
     unparsable = _rejected(dialect, _body(dialect, oversize))
     assert (unparsable.cause, unparsable.refused) == (Rejection.INVALID, 1)
-    assert [fault.field for fault in unparsable.faults] == ["" if dialect.name in SINGLE else "events"]
-    if dialect.name == "xaiku":
-        parsed = dialect.parse(_inbound(dialect, _body(dialect, oversize, EVENTS[dialect.name](1))))
+    assert [fault.field for fault in unparsable.faults] == ["" if dialect.api.name in SINGLE else "events"]
+    if dialect.api.name == "xaiku":
+        parsed = dialect.parse(_inbound(dialect, _body(dialect, oversize, EVENTS[dialect.api.name](1))))
         assert (len(parsed.events), parsed.refused, list(parsed.places)) == (1, 1, [1])
 
 
-@pytest.mark.parametrize("dialect", DIALECTS[:2], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", DIALECTS[:2], ids=lambda dialect: dialect.api.name)
 def test_ten_thousand_events_are_the_most(dialect: Dialect) -> None:
-    events = [EVENTS[dialect.name](1)] * 10_000
+    events = [EVENTS[dialect.api.name](1)] * 10_000
     assert len(dialect.parse(_inbound(dialect, _body(dialect, *events))).events) == 10_000
     unparsable = _rejected(dialect, _body(dialect, *events, 1))
     assert (unparsable.cause, unparsable.refused) == (Rejection.TOO_LARGE, 10_001)
     expected: dict[str, Any] = {"error": "Payload too large"}
     answer = dialect.rejected(unparsable)
-    assert answer.body == (expected if dialect.name == "codcompass" else expected | {"limit": 10_000})
+    assert answer.body == (expected if dialect.api.name == "codcompass" else expected | {"limit": 10_000})
     assert answer.status == 413
 
 
 FLOOD = b"{}," * 300_000 + b"{}"
 
 
-@pytest.mark.parametrize("dialect", DIALECTS[:3], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", DIALECTS[:3], ids=lambda dialect: dialect.api.name)
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -187,7 +189,7 @@ FLOOD = b"{}," * 300_000 + b"{}"
 )
 def test_too_many_events_are_counted_before_anything_is_built(dialect: Dialect, before: bytes, after: bytes) -> None:
     body = before + FLOOD + after
-    headers = {} if b"pk_live_b" in body else HEADERS[dialect.name]
+    headers = {} if b"pk_live_b" in body else HEADERS[dialect.api.name]
     tracemalloc.start()
     try:
         with pytest.raises(Unparsable) as raised:
@@ -196,10 +198,10 @@ def test_too_many_events_are_counted_before_anything_is_built(dialect: Dialect, 
         assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
     finally:
         tracemalloc.stop()
-    cause = Rejection.INVALID if dialect.name == "realanalytics" else Rejection.TOO_LARGE
+    cause = Rejection.INVALID if dialect.api.name == "realanalytics" else Rejection.TOO_LARGE
     assert (raised.value.cause, raised.value.refused) == (cause, 300_001)
     keys = {"codcompass": None} if headers else {"codcompass": None, "xaiku": "pk_live_b", "realanalytics": "pk_live_b"}
-    assert raised.value.credential == keys.get(dialect.name, "pk_live_1")
+    assert raised.value.credential == keys.get(dialect.api.name, "pk_live_1")
 
 
 def test_other_arrays_are_no_events() -> None:
@@ -218,8 +220,8 @@ def test_api_3_has_its_own_most_events() -> None:
 
 
 def test_wire_limits() -> None:
-    assert [dialect.max_body_bytes for dialect in DIALECTS] == [4 * 1024 * 1024] + [1024 * 1024] * 3
-    assert [dialect.path for dialect in DIALECTS] == [
+    assert [dialect.api.max_body_bytes for dialect in DIALECTS] == [4 * 1024 * 1024] + [1024 * 1024] * 3
+    assert [dialect.api.routes[0].path for dialect in DIALECTS] == [
         "/api/analytics",
         "/api/v1/analytics",
         "/",

@@ -20,13 +20,13 @@ from headgate_dialects.sdk.dialect import Answer, Dialect, Inbound, Parsed, Unpa
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("*/*.json"))
 NOW = 1_795_255_200_500_000_000  # 2026-11-21T10:00:00.5Z
-BY_NAME: dict[str, Dialect] = {dialect.name: dialect for dialect in DIALECTS} | {
+BY_NAME: dict[str, Dialect] = {dialect.api.name: dialect for dialect in DIALECTS} | {
     "prompting_company": PromptingCompany(now=lambda: NOW)
 }
 
 
 def test_every_dialect_has_fixtures() -> None:
-    assert {path.parent.name for path in FIXTURES} == {dialect.name for dialect in DIALECTS}
+    assert {path.parent.name for path in FIXTURES} == {dialect.api.name for dialect in DIALECTS}
 
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: f"{path.parent.name}-{path.stem}")

@@ -10,7 +10,7 @@ from headgate_dialects.sdk.dialect import Dialect
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import validate
 
-dialects = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+dialects = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.api.name)
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
@@ -18,7 +18,7 @@ def _document(dialect: Dialect) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "x", "version": "1"},
-        "paths": {dialect.path: {"post": dialect.operation()}},
+        "paths": {dialect.api.routes[0].path: {"post": dialect.operation()}},
         "components": dialect.components(),
     }
 
@@ -48,7 +48,7 @@ def test_examples_fit_their_schemas(dialect: Dialect) -> None:
 @dialects
 def test_every_answer_of_the_fixtures_is_documented(dialect: Dialect) -> None:
     responses = dialect.operation()["responses"]
-    for path in (FIXTURES / dialect.name).glob("*.json"):
+    for path in (FIXTURES / dialect.api.name).glob("*.json"):
         answer = json.loads(path.read_text())["answer"]
         schema = responses[str(answer["status"])]["content"]["application/json"]["schema"]
         _validator(dialect, schema).validate(answer["body"])

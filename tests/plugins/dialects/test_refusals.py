@@ -101,7 +101,7 @@ EXPECTED: Mapping[str, Mapping[str, tuple[int, Any]]] = {
     },
 }
 
-dialects = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+dialects = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.api.name)
 
 
 @dialects
@@ -119,9 +119,9 @@ def test_rejection_of_the_gateway(dialect: Dialect, cause: Rejection) -> None:
 
 
 def _assert_worded(dialect: Dialect, cause: str, answer: Answer) -> None:
-    status, expected = EXPECTED[dialect.name][cause]
+    status, expected = EXPECTED[dialect.api.name][cause]
     assert answer.status == status
-    if dialect.name != "prompting_company":
+    if dialect.api.name != "prompting_company":
         assert answer.body == expected
         return
     code, details = expected
@@ -151,7 +151,7 @@ def test_too_large_by_no_limit_of_its_own_is_over_the_dialects(dialect: Dialect)
         dialect.rejected(Unparsable(Rejection.TOO_LARGE)),
     ):
         told = answer.body.get("details", answer.body)
-        assert told.get("limit") == (None if dialect.name == "codcompass" else dialect.max_body_bytes)
+        assert told.get("limit") == (None if dialect.api.name == "codcompass" else dialect.api.max_body_bytes)
 
 
 def test_more_used_than_the_limit_leaves_nothing() -> None:

@@ -57,7 +57,7 @@ HEADERS = st.fixed_dictionaries(
         "cookie": st.text(string.printable, max_size=12) | st.just("better-auth.session_token=x"),
     },
 )
-dialects = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+dialects = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.api.name)
 
 
 @dialects
@@ -88,7 +88,7 @@ def _parse_and_answer(dialect: Dialect, body: bytes, headers: dict[str, str]) ->
     except Unparsable as unparsable:
         answer = dialect.rejected(unparsable)
         assert answer.status in (400, 401, 403, 413, 422, 500)
-        assert answer.status != 500 or dialect.name == "codcompass"
+        assert answer.status != 500 or dialect.api.name == "codcompass"
     else:
         results = [{"index": index} for index in range(len(parsed.events))]
         answer = dialect.accepted(parsed, ingest_service_pb2.IngestEventsResponse(results=results))

@@ -6,6 +6,7 @@ from google.protobuf.json_format import MessageToDict
 from headgate.v1 import event_pb2
 from headgate_sinks import event_json, event_line
 from headgate_sinks.formats.event_json import event_lines
+from headgate_sinks.formats.event_row import COLUMNS
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -35,7 +36,7 @@ events = st.builds(
     campaign=st.none()
     | st.builds(event_pb2.Campaign, source=texts, medium=texts, campaign=texts, term=texts, content=texts),
     test=st.booleans(),
-    dialect=st.integers(0, 5),
+    dialect=st.integers(0, 7).filter(lambda number: number != event_pb2.DIALECT_PLUGIN),
     sample_weight=st.floats(allow_nan=False, allow_infinity=False),
 )
 
@@ -49,10 +50,16 @@ def test_it_is_protobufs_mapping_in_the_order_of_the_fields(event):
 
 def test_every_field_of_the_event_has_a_place():
     known = set(event_json(full_event()))
-    assert known == {field.json_name for field in event_pb2.Event.DESCRIPTOR.fields} - {"propertiesJson"}
+    assert known == {field.json_name for field in event_pb2.Event.DESCRIPTOR.fields} - {"propertiesJson", "dialectName"}
     for name in ("page", "request", "sdk", "experiment", "campaign"):
         fields = event_pb2.Event.DESCRIPTOR.fields_by_name[name].message_type.fields
         assert set(event_json(full_event())[name]) == {field.json_name for field in fields}
+
+
+def test_a_dialect_without_a_number_is_spelt_as_if_it_had_one():
+    event = event_pb2.Event(dialect=event_pb2.DIALECT_PLUGIN, dialect_name="acme")
+    assert event_json(event) == {"dialect": "DIALECT_ACME"}
+    assert [column.read(event) for column in COLUMNS if column.name == "dialect"] == ["DIALECT_ACME"]
 
 
 def full_event() -> event_pb2.Event:

@@ -17,6 +17,10 @@ from headgate.v1.ingest_service_pb2 import (
 )
 from headgate.v1.log_pb2 import LogEntry
 from headgate.v1.project_service_pb2 import CreateKeyRequest, RevokeKeyRequest
+from headgate_dialects.builtin.codcompass import Codcompass
+from headgate_dialects.builtin.prompting_company import PromptingCompany
+from headgate_dialects.builtin.realanalytics import RealAnalytics
+from headgate_dialects.builtin.xaiku import Xaiku
 from headgate_service.log.reader import read_entries
 from headgate_service.model.route import Route
 from headgate_service.model.sink import SinkSpec
@@ -69,10 +73,12 @@ async def test_the_smallest_request_in_json_is_stored(service, redis):
 
 async def test_what_the_service_sets_is_not_believed_of_a_caller(service, redis):
     event = event_pb2.Event(name="x", project_id="prj_other", dialect=event_pb2.DIALECT_XAIKU, sample_weight=9)
+    event.dialect_name = "acme"
     event.receive_time.FromSeconds(1)
     await service.ingest.IngestEvents(IngestEventsRequest(events=[event]), metadata=service.bearer())
     (kept,) = await stored(redis, service.project_id)
     assert (kept.project_id, kept.dialect, kept.sample_weight) == (service.project_id, event_pb2.DIALECT_GRPC, 1)
+    assert not kept.dialect_name
     assert kept.receive_time.seconds > 1
 
 
@@ -304,22 +310,18 @@ async def test_gathered_requests_get_their_own_answers_in_order(service, redis):
     answers = await gathered(
         service,
         GatheredRequest(
-            dialect=event_pb2.DIALECT_REALANALYTICS,
+            access=RealAnalytics.api.access,
             credential=service.keys["public"],
             entry=LogEntry(events=events("a")),
         ),
+        GatheredRequest(access=RealAnalytics.api.access, credential="pk_live_no", entry=LogEntry(events=events("b"))),
         GatheredRequest(
-            dialect=event_pb2.DIALECT_REALANALYTICS, credential="pk_live_no", entry=LogEntry(events=events("b"))
-        ),
-        GatheredRequest(
-            dialect=event_pb2.DIALECT_REALANALYTICS,
+            access=RealAnalytics.api.access,
             credential=service.keys["secret"],
             entry=LogEntry(events=events("c")),
         ),
-        GatheredRequest(
-            dialect=event_pb2.DIALECT_XAIKU, credential=service.keys["test"], entry=LogEntry(events=events("d"))
-        ),
-        GatheredRequest(dialect=event_pb2.DIALECT_CODCOMPASS, entry=LogEntry(events=events("e"))),
+        GatheredRequest(access=Xaiku.api.access, credential=service.keys["test"], entry=LogEntry(events=events("d"))),
+        GatheredRequest(access=Codcompass.api.access, entry=LogEntry(events=events("e"))),
     )
     assert [a.WhichOneof("answer") for a in answers] == ["response", "refusal", "refusal", "response", "response"]
     assert answers[1].refusal.cause == outcome_pb2.CAUSE_CREDENTIAL_INVALID
@@ -330,6 +332,45 @@ async def test_gathered_requests_get_their_own_answers_in_order(service, redis):
     assert not kept["a"].test
     assert (answers[0].response.limits.rate.limit, answers[0].response.limits.rate.used) == (1000, 1)
     assert not answers[4].response.HasField("limits")
+
+
+@pytest.mark.parametrize(
+    ("access", "key", "refused"),
+    [
+        ({"name": "acme", "key_kinds": [admin.KEY_KIND_PUBLIC]}, "public", outcome_pb2.CAUSE_UNSPECIFIED),
+        ({"name": "acme", "key_kinds": [admin.KEY_KIND_PUBLIC]}, "test", outcome_pb2.CAUSE_CREDENTIAL_KIND),
+        (
+            {"name": "acme", "key_kinds": [admin.KEY_KIND_PUBLIC, admin.KEY_KIND_SECRET]},
+            "secret",
+            outcome_pb2.CAUSE_CREDENTIAL_KIND,
+        ),
+        ({"name": "acme", "key_kinds": [admin.KEY_KIND_SECRET]}, "secret", outcome_pb2.CAUSE_UNAVAILABLE),
+        ({"name": "grpc", "key_kinds": [admin.KEY_KIND_SECRET]}, "secret", outcome_pb2.CAUSE_UNAVAILABLE),
+        ({"name": "", "key_kinds": [admin.KEY_KIND_PUBLIC]}, "public", outcome_pb2.CAUSE_UNAVAILABLE),
+        ({}, "public", outcome_pb2.CAUSE_UNAVAILABLE),
+    ],
+)
+async def test_an_api_takes_the_keys_that_it_names_and_no_secret_key(service, access, key, refused):
+    (answer,) = await gathered(
+        service,
+        GatheredRequest(access=access, credential=service.keys[key], entry=LogEntry(events=events("a"))),
+    )
+    assert answer.refusal.cause == refused
+    assert bool(answer.response.receipt) == (refused == outcome_pb2.CAUSE_UNSPECIFIED)
+
+
+async def test_events_of_an_api_without_a_number_bear_its_name_and_deduplicate(service, redis):
+    access = {"name": "acme", "key_kinds": [admin.KEY_KIND_PUBLIC], "event_ids": True}
+    entry = LogEntry(events=[event_pb2.Event(name="a", event_id="one"), event_pb2.Event(name="a", event_id="one")])
+    request = GatheredRequest(access=access, credential=service.keys["public"], entry=entry)
+    await gathered(service, request)
+    await gathered(service, request)
+    dry = GatheredRequest(access=access, credential=service.keys["public"], entry=LogEntry(events=events("b")))
+    dry.dry_run = True
+    (answer,) = await gathered(service, dry)
+    told = [(event.dialect, event.dialect_name) for event in answer.dry_run_events]
+    (kept,) = await stored(redis, service.project_id)
+    assert [*told, (kept.dialect, kept.dialect_name)] == [(event_pb2.DIALECT_PLUGIN, "acme")] * 2
 
 
 async def test_only_gateways_may_gather(service):
@@ -344,10 +385,10 @@ async def test_a_dry_run_names_the_sinks_whose_routes_take_one_of_its_events(sta
 
     rules = (rule("all", None), rule("b-only", 'event.name == "b"'), rule("cannot-tell", "properties.amount > 1"))
     service = await start_service(sinks=rules)
+    made = await service.projects.CreateKey(CreateKeyRequest(project="default", kind=admin.KEY_KIND_ORGANISATION))
+    access = PromptingCompany.api.access
     dry = [
-        GatheredRequest(
-            dialect=event_pb2.DIALECT_GRPC, credential=service.keys["secret"], entry=LogEntry(events=sent), dry_run=True
-        )
+        GatheredRequest(access=access, credential=made.key.key, entry=LogEntry(events=sent), dry_run=True)
         for sent in (events("a"), events("a", "b"))
     ]
     only_a, both = await gathered(service, *dry)
@@ -360,13 +401,13 @@ async def test_a_gathered_dry_run_shows_what_would_be_stored_and_sinks_to_those_
     public, organisation = await gathered(
         service,
         GatheredRequest(
-            dialect=event_pb2.DIALECT_XAIKU,
+            access=Xaiku.api.access,
             credential=service.keys["public"],
             entry=LogEntry(events=events("a")),
             dry_run=True,
         ),
         GatheredRequest(
-            dialect=event_pb2.DIALECT_PROMPTING_COMPANY,
+            access=PromptingCompany.api.access,
             credential=made.key.key,
             entry=LogEntry(events=events("b")),
             dry_run=True,
@@ -382,7 +423,7 @@ async def test_a_gathered_dry_run_shows_what_would_be_stored_and_sinks_to_those_
 async def test_a_reused_key_is_told_the_limits_as_they_stand(service):
     def keyed(name: str, body_hash: bytes) -> GatheredRequest:
         return GatheredRequest(
-            dialect=event_pb2.DIALECT_REALANALYTICS,
+            access=RealAnalytics.api.access,
             credential=service.keys["public"],
             entry=LogEntry(events=events(name)),
             idempotency_key="k",
@@ -397,7 +438,7 @@ async def test_a_reused_key_is_told_the_limits_as_they_stand(service):
 async def test_a_request_without_events_leaves_its_key_free(service, redis):
     def keyed(body_hash: bytes, *names: str) -> GatheredRequest:
         return GatheredRequest(
-            dialect=event_pb2.DIALECT_CODCOMPASS,
+            access=Codcompass.api.access,
             entry=LogEntry(events=events(*names)),
             idempotency_key="k",
             body_hash=body_hash,
@@ -412,9 +453,9 @@ async def test_a_request_without_events_leaves_its_key_free(service, redis):
 async def test_a_refused_request_is_authenticated_and_counted(service, redis):
     bad, good = await gathered(
         service,
-        GatheredRequest(dialect=event_pb2.DIALECT_XAIKU, credential="pk_live_no", refused=3),
+        GatheredRequest(access=Xaiku.api.access, credential="pk_live_no", refused=3),
         GatheredRequest(
-            dialect=event_pb2.DIALECT_XAIKU,
+            access=Xaiku.api.access,
             credential=service.keys["public"],
             refused=3,
             refused_reason=outcome_pb2.REASON_INVALID,

@@ -19,6 +19,7 @@ from headgate.v1.ingest_service_pb2 import (
     StreamEventsResponse,
 )
 from headgate.v1.log_pb2 import LogEntry
+from headgate_dialects.builtin.realanalytics import RealAnalytics
 from headgate_service.config import RateLimits
 from headgate_service.log.reader import read_entries
 from headgate_service.model.rate_limit import RateLimit
@@ -168,7 +169,7 @@ async def gathered(service, megabytes: int) -> IngestGatheredResponse:
     """What a gateway hears of a request of four large events, which it sends in parts of 4 MiB."""
     big = event_pb2.Event(name="big", properties_json=b'{"s":"' + b"a" * (megabytes * MIB // 4) + b'"}')
     request = GatheredRequest(
-        dialect=event_pb2.DIALECT_REALANALYTICS,
+        access=RealAnalytics.api.access,
         credential=service.keys["public"],
         entry=LogEntry(events=[big] * 4),
         dry_run=True,

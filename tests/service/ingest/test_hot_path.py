@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from headgate.v1 import event_pb2, log_pb2
-from headgate.v1.ingest_service_pb2 import GatheredAnswer, GatheredRequest
+from headgate.v1.ingest_service_pb2 import ApiAccess, GatheredAnswer, GatheredRequest
+from headgate_dialects.builtin.realanalytics import RealAnalytics
 from headgate_service.api.ingest import GatheredRequests
 from headgate_service.config import PublicRoute, RateLimits
 from headgate_service.directory.directory import Directory
@@ -81,7 +82,7 @@ async def core() -> GatheredRequests:
 async def test_a_request_calls_few_functions(core: GatheredRequests) -> None:
     def request() -> GatheredRequest:
         entry = log_pb2.LogEntry(events=[event_pb2.Event(name="x", distinct_id="u", properties_json=b'{"a":1}')])
-        return GatheredRequest(dialect=event_pb2.DIALECT_REALANALYTICS, credential=KEY, entry=entry)
+        return GatheredRequest(access=RealAnalytics.api.access, credential=KEY, entry=entry)
 
     async def gathered() -> list[GatheredAnswer]:
         return await asyncio.gather(*(core.answer(request()) for _ in range(REQUESTS)))
@@ -103,12 +104,12 @@ async def test_a_request_calls_few_functions(core: GatheredRequests) -> None:
 
 
 async def test_a_request_that_cannot_be_understood_is_refused_alone(core: GatheredRequests) -> None:
-    def request(dialect: int) -> GatheredRequest:
+    def request(access: ApiAccess) -> GatheredRequest:
         entry = log_pb2.LogEntry(events=[event_pb2.Event(name="x", distinct_id="u")])
-        return GatheredRequest(dialect=dialect, credential=KEY, entry=entry)  # type: ignore[arg-type]
+        return GatheredRequest(access=access, credential=KEY, entry=entry)
 
-    known = event_pb2.DIALECT_REALANALYTICS
-    requests = [request(99), *(request(known) for _ in range(600)), request(event_pb2.DIALECT_UNSPECIFIED)]
+    known = RealAnalytics.api.access
+    requests = [request(ApiAccess(name="?")), *(request(known) for _ in range(600)), request(ApiAccess())]
     answers = await asyncio.gather(*map(core.answer, requests))
     assert [answer.WhichOneof("answer") for answer in (answers[0], answers[-1])] == ["refusal", "refusal"]
     assert all(answer.response.receipt for answer in answers[1:-1])

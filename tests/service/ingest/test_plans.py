@@ -15,6 +15,7 @@ from headgate.v1.ingest_service_pb2 import (
     IngestGatheredRequest,
 )
 from headgate.v1.log_pb2 import LogEntry
+from headgate_dialects.builtin.xaiku import Xaiku
 from headgate_service.control_db.database import ControlDb
 from headgate_service.model.rate_limit import RateLimit
 from headgate_service.projects.projects import Projects
@@ -32,7 +33,7 @@ async def projects(short_dir):
 
 async def send(service, count: int = 1, dry_run: bool = False, key: str = "public") -> GatheredAnswer:
     request = GatheredRequest(
-        dialect=event_pb2.DIALECT_XAIKU,
+        access=Xaiku.api.access,
         credential=service.keys[key],
         entry=LogEntry(events=[event_pb2.Event(name="e") for _ in range(count)]),
         dry_run=dry_run,

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 import redis.asyncio as redis_async
-from headgate.v1 import event_pb2, outcome_pb2
+from headgate.v1 import outcome_pb2
 from headgate.v1.event_pb2 import Event
 from headgate.v1.ingest_service_pb2 import (
     ExperimentsWanted,
@@ -22,6 +22,7 @@ from headgate.v1.ingest_service_pb2 import (
 )
 from headgate.v1.log_pb2 import LogEntry
 from headgate.v1.receipt_service_pb2 import GetReceiptRequest
+from headgate_dialects.builtin.xaiku import Xaiku
 from headgate_service.api.rpc_status import GRPC_STATUS
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import DeployRow, ProjectRow
@@ -66,9 +67,9 @@ class Policied:
             IngestEventsRequest(events=events, **request), metadata=self.service.bearer()
         )
 
-    async def gathered(self, *events: Event, dialect: int = event_pb2.DIALECT_XAIKU, **request: Any) -> Any:
+    async def gathered(self, *events: Event, dialect: Any = Xaiku, **request: Any) -> Any:
         one = GatheredRequest(
-            dialect=dialect, credential=self.service.keys["public"], entry=LogEntry(events=events), **request
+            access=dialect.api.access, credential=self.service.keys["public"], entry=LogEntry(events=events), **request
         )
         answers = await self.service.ingest.IngestGathered(
             IngestGatheredRequest(requests=[one]), metadata=[("headgate-gateway-token", TOKEN)]
@@ -211,7 +212,7 @@ async def test_the_drops_of_requests_that_the_log_judges_together_are_all_counte
     await policied.deploy(events={"off": {"enabled": False}})
     entry = LogEntry(events=[Event(name="off"), Event(name="view"), Event(name="off")])
     key = policied.service.keys["public"]
-    requests = [GatheredRequest(dialect=event_pb2.DIALECT_XAIKU, credential=key, entry=entry)] * 20
+    requests = [GatheredRequest(access=Xaiku.api.access, credential=key, entry=entry)] * 20
     await policied.service.ingest.IngestGathered(
         IngestGatheredRequest(requests=requests), metadata=[("headgate-gateway-token", TOKEN)]
     )

@@ -26,25 +26,25 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17headgate/v1/event.proto\x12\x0bheadgate.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xba\x06\n\x05\x45vent\x12\x19\n\x08\x65vent_id\x18\x01 \x01(\tR\x07\x65ventId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x39\n\noccur_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\toccurTime\x12=\n\x0creceive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0breceiveTime\x12;\n\x0b\x63lient_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nclientTime\x12\x1d\n\nproject_id\x18\x06 \x01(\tR\tprojectId\x12\x17\n\x07user_id\x18\x07 \x01(\tR\x06userId\x12\x1f\n\x0b\x64istinct_id\x18\x08 \x01(\tR\ndistinctId\x12!\n\x0c\x61nonymous_id\x18\t \x01(\tR\x0b\x61nonymousId\x12\x1d\n\nsession_id\x18\n \x01(\tR\tsessionId\x12%\n\x04page\x18\x0b \x01(\x0b\x32\x11.headgate.v1.PageR\x04page\x12.\n\x07request\x18\x0c \x01(\x0b\x32\x14.headgate.v1.RequestR\x07request\x12\"\n\x03sdk\x18\r \x01(\x0b\x32\x10.headgate.v1.SdkR\x03sdk\x12\x37\n\nexperiment\x18\x0e \x01(\x0b\x32\x17.headgate.v1.ExperimentR\nexperiment\x12\x31\n\x08\x63\x61mpaign\x18\x0f \x01(\x0b\x32\x15.headgate.v1.CampaignR\x08\x63\x61mpaign\x12\x12\n\x04test\x18\x10 \x01(\x08R\x04test\x12.\n\x07\x64ialect\x18\x11 \x01(\x0e\x32\x14.headgate.v1.DialectR\x07\x64ialect\x12#\n\rsample_weight\x18\x12 \x01(\x01R\x0csampleWeight\x12\'\n\x0fproperties_json\x18\x13 \x01(\x0cR\x0epropertiesJson\x12\x37\n\nproperties\x18\x14 \x01(\x0b\x32\x17.google.protobuf.StructR\nproperties\"\xba\x01\n\x04Page\x12\x12\n\x04href\x18\x01 \x01(\tR\x04href\x12\x16\n\x06\x64omain\x18\x02 \x01(\tR\x06\x64omain\x12\x12\n\x04path\x18\x03 \x01(\tR\x04path\x12\x14\n\x05title\x18\x04 \x01(\tR\x05title\x12#\n\rcanonical_url\x18\x05 \x01(\tR\x0c\x63\x61nonicalUrl\x12\x1a\n\x08referrer\x18\x06 \x01(\tR\x08referrer\x12\x1b\n\tsent_href\x18\x07 \x01(\tR\x08sentHref\"]\n\x07Request\x12\x1d\n\nuser_agent\x18\x01 \x01(\tR\tuserAgent\x12\x1b\n\tclient_ip\x18\x02 \x01(\tR\x08\x63lientIp\x12\x16\n\x06method\x18\x03 \x01(\tR\x06method\"M\n\x03Sdk\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x18\n\x07runtime\x18\x03 \x01(\tR\x07runtime\"p\n\nExperiment\x12#\n\rexperiment_id\x18\x01 \x01(\tR\x0c\x65xperimentId\x12\x1d\n\nvariant_id\x18\x02 \x01(\tR\tvariantId\x12\x1e\n\nconversion\x18\x03 \x01(\x08R\nconversion\"\x84\x01\n\x08\x43\x61mpaign\x12\x16\n\x06source\x18\x01 \x01(\tR\x06source\x12\x16\n\x06medium\x18\x02 \x01(\tR\x06medium\x12\x1a\n\x08\x63\x61mpaign\x18\x03 \x01(\tR\x08\x63\x61mpaign\x12\x12\n\x04term\x18\x04 \x01(\tR\x04term\x12\x18\n\x07\x63ontent\x18\x05 \x01(\tR\x07\x63ontent*\x99\x01\n\x07\x44ialect\x12\x17\n\x13\x44IALECT_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x44IALECT_GRPC\x10\x01\x12\x16\n\x12\x44IALECT_CODCOMPASS\x10\x02\x12\x11\n\rDIALECT_XAIKU\x10\x03\x12\x19\n\x15\x44IALECT_REALANALYTICS\x10\x04\x12\x1d\n\x19\x44IALECT_PROMPTING_COMPANY\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17headgate/v1/event.proto\x12\x0bheadgate.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x06\n\x05\x45vent\x12\x19\n\x08\x65vent_id\x18\x01 \x01(\tR\x07\x65ventId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x39\n\noccur_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\toccurTime\x12=\n\x0creceive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0breceiveTime\x12;\n\x0b\x63lient_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nclientTime\x12\x1d\n\nproject_id\x18\x06 \x01(\tR\tprojectId\x12\x17\n\x07user_id\x18\x07 \x01(\tR\x06userId\x12\x1f\n\x0b\x64istinct_id\x18\x08 \x01(\tR\ndistinctId\x12!\n\x0c\x61nonymous_id\x18\t \x01(\tR\x0b\x61nonymousId\x12\x1d\n\nsession_id\x18\n \x01(\tR\tsessionId\x12%\n\x04page\x18\x0b \x01(\x0b\x32\x11.headgate.v1.PageR\x04page\x12.\n\x07request\x18\x0c \x01(\x0b\x32\x14.headgate.v1.RequestR\x07request\x12\"\n\x03sdk\x18\r \x01(\x0b\x32\x10.headgate.v1.SdkR\x03sdk\x12\x37\n\nexperiment\x18\x0e \x01(\x0b\x32\x17.headgate.v1.ExperimentR\nexperiment\x12\x31\n\x08\x63\x61mpaign\x18\x0f \x01(\x0b\x32\x15.headgate.v1.CampaignR\x08\x63\x61mpaign\x12\x12\n\x04test\x18\x10 \x01(\x08R\x04test\x12.\n\x07\x64ialect\x18\x11 \x01(\x0e\x32\x14.headgate.v1.DialectR\x07\x64ialect\x12!\n\x0c\x64ialect_name\x18\x15 \x01(\tR\x0b\x64ialectName\x12#\n\rsample_weight\x18\x12 \x01(\x01R\x0csampleWeight\x12\'\n\x0fproperties_json\x18\x13 \x01(\x0cR\x0epropertiesJson\x12\x37\n\nproperties\x18\x14 \x01(\x0b\x32\x17.google.protobuf.StructR\nproperties\"\xba\x01\n\x04Page\x12\x12\n\x04href\x18\x01 \x01(\tR\x04href\x12\x16\n\x06\x64omain\x18\x02 \x01(\tR\x06\x64omain\x12\x12\n\x04path\x18\x03 \x01(\tR\x04path\x12\x14\n\x05title\x18\x04 \x01(\tR\x05title\x12#\n\rcanonical_url\x18\x05 \x01(\tR\x0c\x63\x61nonicalUrl\x12\x1a\n\x08referrer\x18\x06 \x01(\tR\x08referrer\x12\x1b\n\tsent_href\x18\x07 \x01(\tR\x08sentHref\"]\n\x07Request\x12\x1d\n\nuser_agent\x18\x01 \x01(\tR\tuserAgent\x12\x1b\n\tclient_ip\x18\x02 \x01(\tR\x08\x63lientIp\x12\x16\n\x06method\x18\x03 \x01(\tR\x06method\"M\n\x03Sdk\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x18\n\x07runtime\x18\x03 \x01(\tR\x07runtime\"p\n\nExperiment\x12#\n\rexperiment_id\x18\x01 \x01(\tR\x0c\x65xperimentId\x12\x1d\n\nvariant_id\x18\x02 \x01(\tR\tvariantId\x12\x1e\n\nconversion\x18\x03 \x01(\x08R\nconversion\"\x84\x01\n\x08\x43\x61mpaign\x12\x16\n\x06source\x18\x01 \x01(\tR\x06source\x12\x16\n\x06medium\x18\x02 \x01(\tR\x06medium\x12\x1a\n\x08\x63\x61mpaign\x18\x03 \x01(\tR\x08\x63\x61mpaign\x12\x12\n\x04term\x18\x04 \x01(\tR\x04term\x12\x18\n\x07\x63ontent\x18\x05 \x01(\tR\x07\x63ontent*\xad\x01\n\x07\x44ialect\x12\x17\n\x13\x44IALECT_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x44IALECT_GRPC\x10\x01\x12\x16\n\x12\x44IALECT_CODCOMPASS\x10\x02\x12\x11\n\rDIALECT_XAIKU\x10\x03\x12\x19\n\x15\x44IALECT_REALANALYTICS\x10\x04\x12\x1d\n\x19\x44IALECT_PROMPTING_COMPANY\x10\x05\x12\x12\n\x0e\x44IALECT_PLUGIN\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headgate.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DIALECT']._serialized_start=1545
-  _globals['_DIALECT']._serialized_end=1698
+  _globals['_DIALECT']._serialized_start=1580
+  _globals['_DIALECT']._serialized_end=1753
   _globals['_EVENT']._serialized_start=104
-  _globals['_EVENT']._serialized_end=930
-  _globals['_PAGE']._serialized_start=933
-  _globals['_PAGE']._serialized_end=1119
-  _globals['_REQUEST']._serialized_start=1121
-  _globals['_REQUEST']._serialized_end=1214
-  _globals['_SDK']._serialized_start=1216
-  _globals['_SDK']._serialized_end=1293
-  _globals['_EXPERIMENT']._serialized_start=1295
-  _globals['_EXPERIMENT']._serialized_end=1407
-  _globals['_CAMPAIGN']._serialized_start=1410
-  _globals['_CAMPAIGN']._serialized_end=1542
+  _globals['_EVENT']._serialized_end=965
+  _globals['_PAGE']._serialized_start=968
+  _globals['_PAGE']._serialized_end=1154
+  _globals['_REQUEST']._serialized_start=1156
+  _globals['_REQUEST']._serialized_end=1249
+  _globals['_SDK']._serialized_start=1251
+  _globals['_SDK']._serialized_end=1328
+  _globals['_EXPERIMENT']._serialized_start=1330
+  _globals['_EXPERIMENT']._serialized_end=1442
+  _globals['_CAMPAIGN']._serialized_start=1445
+  _globals['_CAMPAIGN']._serialized_end=1577
 # @@protoc_insertion_point(module_scope)

@@ -18,15 +18,17 @@ class Dialect(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DIALECT_XAIKU: _ClassVar[Dialect]
     DIALECT_REALANALYTICS: _ClassVar[Dialect]
     DIALECT_PROMPTING_COMPANY: _ClassVar[Dialect]
+    DIALECT_PLUGIN: _ClassVar[Dialect]
 DIALECT_UNSPECIFIED: Dialect
 DIALECT_GRPC: Dialect
 DIALECT_CODCOMPASS: Dialect
 DIALECT_XAIKU: Dialect
 DIALECT_REALANALYTICS: Dialect
 DIALECT_PROMPTING_COMPANY: Dialect
+DIALECT_PLUGIN: Dialect
 
 class Event(_message.Message):
-    __slots__ = ("event_id", "name", "occur_time", "receive_time", "client_time", "project_id", "user_id", "distinct_id", "anonymous_id", "session_id", "page", "request", "sdk", "experiment", "campaign", "test", "dialect", "sample_weight", "properties_json", "properties")
+    __slots__ = ("event_id", "name", "occur_time", "receive_time", "client_time", "project_id", "user_id", "distinct_id", "anonymous_id", "session_id", "page", "request", "sdk", "experiment", "campaign", "test", "dialect", "dialect_name", "sample_weight", "properties_json", "properties")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     OCCUR_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +46,7 @@ class Event(_message.Message):
     CAMPAIGN_FIELD_NUMBER: _ClassVar[int]
     TEST_FIELD_NUMBER: _ClassVar[int]
     DIALECT_FIELD_NUMBER: _ClassVar[int]
+    DIALECT_NAME_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     PROPERTIES_JSON_FIELD_NUMBER: _ClassVar[int]
     PROPERTIES_FIELD_NUMBER: _ClassVar[int]
@@ -64,10 +67,11 @@ class Event(_message.Message):
     campaign: Campaign
     test: bool
     dialect: Dialect
+    dialect_name: str
     sample_weight: float
     properties_json: bytes
     properties: _struct_pb2.Struct
-    def __init__(self, event_id: _Optional[str] = ..., name: _Optional[str] = ..., occur_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., project_id: _Optional[str] = ..., user_id: _Optional[str] = ..., distinct_id: _Optional[str] = ..., anonymous_id: _Optional[str] = ..., session_id: _Optional[str] = ..., page: _Optional[_Union[Page, _Mapping]] = ..., request: _Optional[_Union[Request, _Mapping]] = ..., sdk: _Optional[_Union[Sdk, _Mapping]] = ..., experiment: _Optional[_Union[Experiment, _Mapping]] = ..., campaign: _Optional[_Union[Campaign, _Mapping]] = ..., test: _Optional[bool] = ..., dialect: _Optional[_Union[Dialect, str]] = ..., sample_weight: _Optional[float] = ..., properties_json: _Optional[bytes] = ..., properties: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    def __init__(self, event_id: _Optional[str] = ..., name: _Optional[str] = ..., occur_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., project_id: _Optional[str] = ..., user_id: _Optional[str] = ..., distinct_id: _Optional[str] = ..., anonymous_id: _Optional[str] = ..., session_id: _Optional[str] = ..., page: _Optional[_Union[Page, _Mapping]] = ..., request: _Optional[_Union[Request, _Mapping]] = ..., sdk: _Optional[_Union[Sdk, _Mapping]] = ..., experiment: _Optional[_Union[Experiment, _Mapping]] = ..., campaign: _Optional[_Union[Campaign, _Mapping]] = ..., test: _Optional[bool] = ..., dialect: _Optional[_Union[Dialect, str]] = ..., dialect_name: _Optional[str] = ..., sample_weight: _Optional[float] = ..., properties_json: _Optional[bytes] = ..., properties: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class Page(_message.Message):
     __slots__ = ("href", "domain", "path", "title", "canonical_url", "referrer", "sent_href")

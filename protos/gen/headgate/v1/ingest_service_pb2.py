@@ -23,36 +23,39 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from headgate.v1 import admin_service_pb2 as headgate_dot_v1_dot_admin__service__pb2
 from headgate.v1 import event_pb2 as headgate_dot_v1_dot_event__pb2
 from headgate.v1 import log_pb2 as headgate_dot_v1_dot_log__pb2
 from headgate.v1 import outcome_pb2 as headgate_dot_v1_dot_outcome__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headgate/v1/ingest_service.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17headgate/v1/event.proto\x1a\x15headgate/v1/log.proto\x1a\x19headgate/v1/outcome.proto\"\xa9\x01\n\x13IngestEventsRequest\x12*\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.headgate.v1.EventR\x06\x65vents\x12\'\n\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x12$\n\x0e\x61ll_or_nothing\x18\x03 \x01(\x08R\x0c\x61llOrNothing\x12\x17\n\x07\x64ry_run\x18\x04 \x01(\x08R\x06\x64ryRun\"\x88\x02\n\x14IngestEventsResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32\x18.headgate.v1.EventResultR\x07results\x12\x18\n\x07receipt\x18\x02 \x01(\tR\x07receipt\x12=\n\x0creceive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0breceiveTime\x12/\n\x06limits\x18\x04 \x01(\x0b\x32\x17.headgate.v1.LimitStateR\x06limits\x12\x1a\n\x08replayed\x18\x05 \x01(\x08R\x08replayed\x12\x16\n\x06warned\x18\x06 \x01(\x05R\x06warned\"Q\n\x13StreamEventsRequest\x12:\n\x07request\x18\x01 \x01(\x0b\x32 .headgate.v1.IngestEventsRequestR\x07request\"\x93\x01\n\x14StreamEventsResponse\x12?\n\x08response\x18\x01 \x01(\x0b\x32!.headgate.v1.IngestEventsResponseH\x00R\x08response\x12\x30\n\x07refusal\x18\x02 \x01(\x0b\x32\x14.headgate.v1.RefusalH\x00R\x07refusalB\x08\n\x06\x61nswer\"Q\n\x15IngestGatheredRequest\x12\x38\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.headgate.v1.GatheredRequestR\x08requests\"O\n\x16IngestGatheredResponse\x12\x35\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1b.headgate.v1.GatheredAnswerR\x07\x61nswers\"\xa6\x04\n\x0fGatheredRequest\x12.\n\x07\x64ialect\x18\x01 \x01(\x0e\x32\x14.headgate.v1.DialectR\x07\x64ialect\x12\x1e\n\ncredential\x18\x02 \x01(\tR\ncredential\x12\x18\n\x07project\x18\x03 \x01(\tR\x07project\x12\x16\n\x06origin\x18\x04 \x01(\tR\x06origin\x12+\n\x05\x65ntry\x18\x0e \x01(\x0b\x32\x15.headgate.v1.LogEntryR\x05\x65ntry\x12\'\n\x0fidempotency_key\x18\x06 \x01(\tR\x0eidempotencyKey\x12\x1b\n\tbody_hash\x18\x07 \x01(\x0cR\x08\x62odyHash\x12\x17\n\x07\x64ry_run\x18\x08 \x01(\x08R\x06\x64ryRun\x12\x18\n\x07refused\x18\t \x01(\x05R\x07refused\x12:\n\x0erefused_reason\x18\n \x01(\x0e\x32\x13.headgate.v1.ReasonR\rrefusedReason\x12%\n\x0e\x63lient_address\x18\x0b \x01(\tR\rclientAddress\x12$\n\x0e\x61ll_or_nothing\x18\x0c \x01(\x08R\x0c\x61llOrNothing\x12@\n\x0b\x65xperiments\x18\r \x01(\x0b\x32\x1e.headgate.v1.ExperimentsWantedR\x0b\x65xperiments\x12\x12\n\x04\x65\x61\x63h\x18\x0f \x01(\x08R\x04\x65\x61\x63hJ\x04\x08\x05\x10\x06R\x06\x65vents\"9\n\x11\x45xperimentsWanted\x12\x10\n\x03ids\x18\x01 \x03(\tR\x03ids\x12\x12\n\x04test\x18\x02 \x01(\x08R\x04test\"\xc7\x02\n\x0eGatheredAnswer\x12?\n\x08response\x18\x01 \x01(\x0b\x32!.headgate.v1.IngestEventsResponseH\x00R\x08response\x12\x30\n\x07refusal\x18\x02 \x01(\x0b\x32\x14.headgate.v1.RefusalH\x00R\x07refusal\x12\x38\n\x0e\x64ry_run_events\x18\x03 \x03(\x0b\x32\x12.headgate.v1.EventR\x0c\x64ryRunEvents\x12\"\n\rdry_run_sinks\x18\x04 \x03(\tR\x0b\x64ryRunSinks\x12/\n\x06limits\x18\x05 \x01(\x0b\x32\x17.headgate.v1.LimitStateR\x06limits\x12)\n\x10\x65xperiments_json\x18\x06 \x01(\x0cR\x0f\x65xperimentsJsonB\x08\n\x06\x61nswer2\x98\x02\n\rIngestService\x12S\n\x0cIngestEvents\x12 .headgate.v1.IngestEventsRequest\x1a!.headgate.v1.IngestEventsResponse\x12W\n\x0cStreamEvents\x12 .headgate.v1.StreamEventsRequest\x1a!.headgate.v1.StreamEventsResponse(\x01\x30\x01\x12Y\n\x0eIngestGathered\x12\".headgate.v1.IngestGatheredRequest\x1a#.headgate.v1.IngestGatheredResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headgate/v1/ingest_service.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadgate/v1/admin_service.proto\x1a\x17headgate/v1/event.proto\x1a\x15headgate/v1/log.proto\x1a\x19headgate/v1/outcome.proto\"\xa9\x01\n\x13IngestEventsRequest\x12*\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.headgate.v1.EventR\x06\x65vents\x12\'\n\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x12$\n\x0e\x61ll_or_nothing\x18\x03 \x01(\x08R\x0c\x61llOrNothing\x12\x17\n\x07\x64ry_run\x18\x04 \x01(\x08R\x06\x64ryRun\"\x88\x02\n\x14IngestEventsResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32\x18.headgate.v1.EventResultR\x07results\x12\x18\n\x07receipt\x18\x02 \x01(\tR\x07receipt\x12=\n\x0creceive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0breceiveTime\x12/\n\x06limits\x18\x04 \x01(\x0b\x32\x17.headgate.v1.LimitStateR\x06limits\x12\x1a\n\x08replayed\x18\x05 \x01(\x08R\x08replayed\x12\x16\n\x06warned\x18\x06 \x01(\x05R\x06warned\"Q\n\x13StreamEventsRequest\x12:\n\x07request\x18\x01 \x01(\x0b\x32 .headgate.v1.IngestEventsRequestR\x07request\"\x93\x01\n\x14StreamEventsResponse\x12?\n\x08response\x18\x01 \x01(\x0b\x32!.headgate.v1.IngestEventsResponseH\x00R\x08response\x12\x30\n\x07refusal\x18\x02 \x01(\x0b\x32\x14.headgate.v1.RefusalH\x00R\x07refusalB\x08\n\x06\x61nswer\"Q\n\x15IngestGatheredRequest\x12\x38\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.headgate.v1.GatheredRequestR\x08requests\"O\n\x16IngestGatheredResponse\x12\x35\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1b.headgate.v1.GatheredAnswerR\x07\x61nswers\"\xb5\x04\n\x0fGatheredRequest\x12.\n\x06\x61\x63\x63\x65ss\x18\x10 \x01(\x0b\x32\x16.headgate.v1.ApiAccessR\x06\x61\x63\x63\x65ss\x12\x1e\n\ncredential\x18\x02 \x01(\tR\ncredential\x12\x18\n\x07project\x18\x03 \x01(\tR\x07project\x12\x16\n\x06origin\x18\x04 \x01(\tR\x06origin\x12+\n\x05\x65ntry\x18\x0e \x01(\x0b\x32\x15.headgate.v1.LogEntryR\x05\x65ntry\x12\'\n\x0fidempotency_key\x18\x06 \x01(\tR\x0eidempotencyKey\x12\x1b\n\tbody_hash\x18\x07 \x01(\x0cR\x08\x62odyHash\x12\x17\n\x07\x64ry_run\x18\x08 \x01(\x08R\x06\x64ryRun\x12\x18\n\x07refused\x18\t \x01(\x05R\x07refused\x12:\n\x0erefused_reason\x18\n \x01(\x0e\x32\x13.headgate.v1.ReasonR\rrefusedReason\x12%\n\x0e\x63lient_address\x18\x0b \x01(\tR\rclientAddress\x12$\n\x0e\x61ll_or_nothing\x18\x0c \x01(\x08R\x0c\x61llOrNothing\x12@\n\x0b\x65xperiments\x18\r \x01(\x0b\x32\x1e.headgate.v1.ExperimentsWantedR\x0b\x65xperiments\x12\x12\n\x04\x65\x61\x63h\x18\x0f \x01(\x08R\x04\x65\x61\x63hJ\x04\x08\x01\x10\x02J\x04\x08\x05\x10\x06R\x07\x64ialectR\x06\x65vents\"\x87\x01\n\tApiAccess\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x31\n\tkey_kinds\x18\x02 \x03(\x0e\x32\x14.headgate.v1.KeyKindR\x08keyKinds\x12\x16\n\x06people\x18\x03 \x01(\x08R\x06people\x12\x1b\n\tevent_ids\x18\x04 \x01(\x08R\x08\x65ventIds\"9\n\x11\x45xperimentsWanted\x12\x10\n\x03ids\x18\x01 \x03(\tR\x03ids\x12\x12\n\x04test\x18\x02 \x01(\x08R\x04test\"\xc7\x02\n\x0eGatheredAnswer\x12?\n\x08response\x18\x01 \x01(\x0b\x32!.headgate.v1.IngestEventsResponseH\x00R\x08response\x12\x30\n\x07refusal\x18\x02 \x01(\x0b\x32\x14.headgate.v1.RefusalH\x00R\x07refusal\x12\x38\n\x0e\x64ry_run_events\x18\x03 \x03(\x0b\x32\x12.headgate.v1.EventR\x0c\x64ryRunEvents\x12\"\n\rdry_run_sinks\x18\x04 \x03(\tR\x0b\x64ryRunSinks\x12/\n\x06limits\x18\x05 \x01(\x0b\x32\x17.headgate.v1.LimitStateR\x06limits\x12)\n\x10\x65xperiments_json\x18\x06 \x01(\x0cR\x0f\x65xperimentsJsonB\x08\n\x06\x61nswer2\x98\x02\n\rIngestService\x12S\n\x0cIngestEvents\x12 .headgate.v1.IngestEventsRequest\x1a!.headgate.v1.IngestEventsResponse\x12W\n\x0cStreamEvents\x12 .headgate.v1.StreamEventsRequest\x1a!.headgate.v1.StreamEventsResponse(\x01\x30\x01\x12Y\n\x0eIngestGathered\x12\".headgate.v1.IngestGatheredRequest\x1a#.headgate.v1.IngestGatheredResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headgate.v1.ingest_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INGESTEVENTSREQUEST']._serialized_start=158
-  _globals['_INGESTEVENTSREQUEST']._serialized_end=327
-  _globals['_INGESTEVENTSRESPONSE']._serialized_start=330
-  _globals['_INGESTEVENTSRESPONSE']._serialized_end=594
-  _globals['_STREAMEVENTSREQUEST']._serialized_start=596
-  _globals['_STREAMEVENTSREQUEST']._serialized_end=677
-  _globals['_STREAMEVENTSRESPONSE']._serialized_start=680
-  _globals['_STREAMEVENTSRESPONSE']._serialized_end=827
-  _globals['_INGESTGATHEREDREQUEST']._serialized_start=829
-  _globals['_INGESTGATHEREDREQUEST']._serialized_end=910
-  _globals['_INGESTGATHEREDRESPONSE']._serialized_start=912
-  _globals['_INGESTGATHEREDRESPONSE']._serialized_end=991
-  _globals['_GATHEREDREQUEST']._serialized_start=994
-  _globals['_GATHEREDREQUEST']._serialized_end=1544
-  _globals['_EXPERIMENTSWANTED']._serialized_start=1546
-  _globals['_EXPERIMENTSWANTED']._serialized_end=1603
-  _globals['_GATHEREDANSWER']._serialized_start=1606
-  _globals['_GATHEREDANSWER']._serialized_end=1933
-  _globals['_INGESTSERVICE']._serialized_start=1936
-  _globals['_INGESTSERVICE']._serialized_end=2216
+  _globals['_INGESTEVENTSREQUEST']._serialized_start=191
+  _globals['_INGESTEVENTSREQUEST']._serialized_end=360
+  _globals['_INGESTEVENTSRESPONSE']._serialized_start=363
+  _globals['_INGESTEVENTSRESPONSE']._serialized_end=627
+  _globals['_STREAMEVENTSREQUEST']._serialized_start=629
+  _globals['_STREAMEVENTSREQUEST']._serialized_end=710
+  _globals['_STREAMEVENTSRESPONSE']._serialized_start=713
+  _globals['_STREAMEVENTSRESPONSE']._serialized_end=860
+  _globals['_INGESTGATHEREDREQUEST']._serialized_start=862
+  _globals['_INGESTGATHEREDREQUEST']._serialized_end=943
+  _globals['_INGESTGATHEREDRESPONSE']._serialized_start=945
+  _globals['_INGESTGATHEREDRESPONSE']._serialized_end=1024
+  _globals['_GATHEREDREQUEST']._serialized_start=1027
+  _globals['_GATHEREDREQUEST']._serialized_end=1592
+  _globals['_APIACCESS']._serialized_start=1595
+  _globals['_APIACCESS']._serialized_end=1730
+  _globals['_EXPERIMENTSWANTED']._serialized_start=1732
+  _globals['_EXPERIMENTSWANTED']._serialized_end=1789
+  _globals['_GATHEREDANSWER']._serialized_start=1792
+  _globals['_GATHEREDANSWER']._serialized_end=2119
+  _globals['_INGESTSERVICE']._serialized_start=2122
+  _globals['_INGESTSERVICE']._serialized_end=2402
 # @@protoc_insertion_point(module_scope)

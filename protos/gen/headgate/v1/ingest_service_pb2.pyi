@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from headgate.v1 import admin_service_pb2 as _admin_service_pb2
 from headgate.v1 import event_pb2 as _event_pb2
 from headgate.v1 import log_pb2 as _log_pb2
 from headgate.v1 import outcome_pb2 as _outcome_pb2
@@ -67,8 +68,8 @@ class IngestGatheredResponse(_message.Message):
     def __init__(self, answers: _Optional[_Iterable[_Union[GatheredAnswer, _Mapping]]] = ...) -> None: ...
 
 class GatheredRequest(_message.Message):
-    __slots__ = ("dialect", "credential", "project", "origin", "entry", "idempotency_key", "body_hash", "dry_run", "refused", "refused_reason", "client_address", "all_or_nothing", "experiments", "each")
-    DIALECT_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("access", "credential", "project", "origin", "entry", "idempotency_key", "body_hash", "dry_run", "refused", "refused_reason", "client_address", "all_or_nothing", "experiments", "each")
+    ACCESS_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
@@ -82,7 +83,7 @@ class GatheredRequest(_message.Message):
     ALL_OR_NOTHING_FIELD_NUMBER: _ClassVar[int]
     EXPERIMENTS_FIELD_NUMBER: _ClassVar[int]
     EACH_FIELD_NUMBER: _ClassVar[int]
-    dialect: _event_pb2.Dialect
+    access: ApiAccess
     credential: str
     project: str
     origin: str
@@ -96,7 +97,19 @@ class GatheredRequest(_message.Message):
     all_or_nothing: bool
     experiments: ExperimentsWanted
     each: bool
-    def __init__(self, dialect: _Optional[_Union[_event_pb2.Dialect, str]] = ..., credential: _Optional[str] = ..., project: _Optional[str] = ..., origin: _Optional[str] = ..., entry: _Optional[_Union[_log_pb2.LogEntry, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., body_hash: _Optional[bytes] = ..., dry_run: _Optional[bool] = ..., refused: _Optional[int] = ..., refused_reason: _Optional[_Union[_outcome_pb2.Reason, str]] = ..., client_address: _Optional[str] = ..., all_or_nothing: _Optional[bool] = ..., experiments: _Optional[_Union[ExperimentsWanted, _Mapping]] = ..., each: _Optional[bool] = ...) -> None: ...
+    def __init__(self, access: _Optional[_Union[ApiAccess, _Mapping]] = ..., credential: _Optional[str] = ..., project: _Optional[str] = ..., origin: _Optional[str] = ..., entry: _Optional[_Union[_log_pb2.LogEntry, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., body_hash: _Optional[bytes] = ..., dry_run: _Optional[bool] = ..., refused: _Optional[int] = ..., refused_reason: _Optional[_Union[_outcome_pb2.Reason, str]] = ..., client_address: _Optional[str] = ..., all_or_nothing: _Optional[bool] = ..., experiments: _Optional[_Union[ExperimentsWanted, _Mapping]] = ..., each: _Optional[bool] = ...) -> None: ...
+
+class ApiAccess(_message.Message):
+    __slots__ = ("name", "key_kinds", "people", "event_ids")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KEY_KINDS_FIELD_NUMBER: _ClassVar[int]
+    PEOPLE_FIELD_NUMBER: _ClassVar[int]
+    EVENT_IDS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    key_kinds: _containers.RepeatedScalarFieldContainer[_admin_service_pb2.KeyKind]
+    people: bool
+    event_ids: bool
+    def __init__(self, name: _Optional[str] = ..., key_kinds: _Optional[_Iterable[_Union[_admin_service_pb2.KeyKind, str]]] = ..., people: _Optional[bool] = ..., event_ids: _Optional[bool] = ...) -> None: ...
 
 class ExperimentsWanted(_message.Message):
     __slots__ = ("ids", "test")

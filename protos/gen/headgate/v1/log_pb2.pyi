@@ -8,12 +8,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LogEntry(_message.Message):
-    __slots__ = ("dialect", "events")
+    __slots__ = ("dialect", "events", "dialect_name")
     DIALECT_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
+    DIALECT_NAME_FIELD_NUMBER: _ClassVar[int]
     dialect: _event_pb2.Dialect
     events: _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]
-    def __init__(self, dialect: _Optional[_Union[_event_pb2.Dialect, str]] = ..., events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ...) -> None: ...
+    dialect_name: str
+    def __init__(self, dialect: _Optional[_Union[_event_pb2.Dialect, str]] = ..., events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., dialect_name: _Optional[str] = ...) -> None: ...
 
 class SealedBatch(_message.Message):
     __slots__ = ("ranges", "config_version", "spec_hash", "seal_time_ms", "fields")
