@@ -91,6 +91,9 @@ _OPTIONS = [
     ("grpc.keepalive_permit_without_calls", 1),
 ]
 
+# In the notice of one key.
+MAX_PROJECTS_NAMED = 10
+
 _log = structlog.get_logger()
 
 
@@ -114,6 +117,13 @@ async def serve_until(stopped: asyncio.Event, config: Config) -> None:
             "the first start's file is empty or damaged: put its copy of a backup back, or delete it, and make what is "
             "missing with `headgate key create` and `headgate user password`",
             file=str(config.first_start_file),
+        )
+    for key in await parts.keyring.unbound():
+        _log.warning(
+            "an organisation key opens several projects: keep it to its own with `headgate key bind ID`, or allow it "
+            "with `headgate key bind ID --all-projects`",
+            key=key.id,
+            opens=key.projects[:MAX_PROJECTS_NAMED],
         )
     await _run(parts)
     await parts.close()

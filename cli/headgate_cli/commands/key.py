@@ -1,6 +1,6 @@
 """`headgate key`: makes keys, shows and replaces them, and ends them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from headgate_gateway.app_api import keys as api
@@ -10,7 +10,7 @@ from headgate_cli.api.admin_socket import AsJson
 from headgate_cli.api.reach import OperatorDir, reach
 from headgate_cli.output import show_json, show_table
 
-COLUMNS = ("id", "kind", "scopes", "createdAt", "revokedAt")
+COLUMNS = ("id", "kind", "scopes", "projects", "createdAt", "revokedAt")
 
 key_app = typer.Typer(help="Keys.", no_args_is_help=True)
 
@@ -25,19 +25,20 @@ def create(
         list[str] | None,
         typer.Option(help="What an organisation key may do; repeat for more. Default: events:write."),
     ] = None,
+    all_projects: Annotated[
+        bool, typer.Option("--all-projects", help="An organisation key opens every project of the organisation.")
+    ] = False,
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key, which is shown this once."""
-    made = reach(data_dir).call(
-        api.CREATE_KEY, {"project": project}, body={"kind": kind.value} | ({"scopes": scope} if scope else {})
-    )
+    """Make a key, which is shown this once, and say what it opens."""
+    body = {"kind": kind.value} | ({"scopes": scope} if scope else {}) | ({"allProjects": True} if all_projects else {})
+    made = reach(data_dir).call(api.CREATE_KEY, {"project": project}, body=body)
     if as_json:
-        show_json({"key": made["key"], "id": made["id"]})
-        return
-    scopes = f", scopes {' '.join(made['scopes'])}" if made["scopes"] else ""
-    typer.echo(f"Key {made['id']} ({made['kind']}{scopes}), shown this once:")
-    typer.echo(f"  {made['key']}")
+        opened = ("allProjects", "projects") if kind is KeyKind.ORGANISATION else ()
+        show_json({name: made[name] for name in ("key", "id", *opened)})
+    else:
+        _show_new(made)
 
 
 @key_app.command("list")
@@ -61,9 +62,25 @@ def rotate(key_id: KeyId, data_dir: OperatorDir = None, as_json: AsJson = False)
     if as_json:
         show_json({"key": made["key"], "id": made["id"], "replaces": key_id})
         return
-    typer.echo(f"Key {made['id']} ({made['kind']}), shown this once:")
-    typer.echo(f"  {made['key']}")
+    _show_new(made)
     typer.echo(f"When all use it, end the old one: headgate key revoke {key_id}")
+
+
+@key_app.command()
+def bind(
+    key_id: KeyId,
+    all_projects: Annotated[
+        bool, typer.Option("--all-projects", help="Let it open every project of its organisation, also later ones.")
+    ] = False,
+    data_dir: OperatorDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep an organisation key to its own project: in force everywhere within 5 seconds."""
+    bound = reach(data_dir).call(api.BIND_ANY_KEY, {"key": key_id}, body={"allProjects": all_projects})
+    if as_json:
+        show_json(bound)
+    else:
+        typer.echo(f"Key {key_id} opens {_opened(bound['key'])}.")
 
 
 @key_app.command()
@@ -74,3 +91,14 @@ def revoke(key_id: KeyId, data_dir: OperatorDir = None, as_json: AsJson = False)
         show_json({"id": key_id, "revoked": True})
     else:
         typer.echo(f"Key {key_id} is revoked.")
+
+
+def _show_new(made: dict[str, Any]) -> None:
+    scopes = f", scopes {' '.join(made['scopes'])}" if made["scopes"] else ""
+    typer.echo(f"Key {made['id']} ({made['kind']}{scopes}) opens {_opened(made)}. It is shown this once:")
+    typer.echo(f"  {made['key']}")
+
+
+def _opened(key: dict[str, Any]) -> str:
+    named = ", ".join(key["projects"])
+    return f"every project of its organisation, now {named}" if key["allProjects"] else f"the project {named}"

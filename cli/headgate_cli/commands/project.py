@@ -60,15 +60,18 @@ def create(
             help="Requests a key may send in so many seconds. Default: the operator's. For the operator.",
         ),
     ] = "",
+    organisation: Annotated[
+        str, typer.Option(metavar="SLUG", help="The organisation it belongs to. Default: a new one. For the operator.")
+    ] = "",
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a project and its first keys, which are shown this once."""
     way = reach(data_dir)
     if isinstance(way, SocketApi):
-        made = _create_as_operator(way, name, slug, monthly_limit, rate_limit)
-    elif monthly_limit is not None or rate_limit:
-        fail("limits are the operator's: give --data-dir, or leave them out", 2)
+        made = _create_as_operator(way, name, slug, monthly_limit, rate_limit, organisation)
+    elif monthly_limit is not None or rate_limit or organisation:
+        fail("limits and organisations are the operator's: give --data-dir, or leave them out", 2)
     else:
         made = way.call(api.CREATE_PROJECT, body={"name": name} | ({"slug": slug} if slug else {}))
     shown, keys = made["project"], made["keys"]
@@ -190,13 +193,14 @@ def plan(
 
 
 def _create_as_operator(
-    way: SocketApi, name: str, slug: str, monthly_limit: int | None, rate_limit: str
+    way: SocketApi, name: str, slug: str, monthly_limit: int | None, rate_limit: str, organisation: str
 ) -> dict[str, Any]:
     request = admin.CreateProjectRequest(
         name=name,
         slug=slug,
         monthly_limit=monthly_limit,
         rate_limit=parse_rate_limit(rate_limit) if rate_limit else None,
+        organisation=organisation,
     )
     with admin_channel(way.data_dir) as channel:
         answer: admin.CreateProjectResponse = AdminServiceStub(channel).CreateProject(request, timeout=CALL_SECONDS)

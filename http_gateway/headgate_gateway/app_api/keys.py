@@ -13,6 +13,7 @@ from headgate_gateway.app_api.projects import PROJECT
 
 KEYS = f"{PROJECT}/keys"
 KEY = f"{KEYS}/{{key}}"
+_ALL_PROJECTS = "Whether an organisation key opens every project of the organisation, also later ones."
 
 
 def key_json(key: wire.Key) -> dict[str, Any]:
@@ -21,6 +22,8 @@ def key_json(key: wire.Key) -> dict[str, Any]:
         "id": key.id,
         "kind": KEY_KIND_NAMES[key.kind],
         "scopes": list(key.scopes),
+        "allProjects": key.all_projects,
+        "projects": list(key.projects),
         "createdAt": rfc3339(key.create_time),
         "revokedAt": rfc3339(key.revoke_time) if key.HasField("revoke_time") else None,
     }
@@ -28,14 +31,26 @@ def key_json(key: wire.Key) -> dict[str, Any]:
 
 def new_key_json(key: admin.NewKey) -> dict[str, Any]:
     """A key that was just made."""
-    return {"id": key.id, "kind": KEY_KIND_NAMES[key.kind], "scopes": list(key.scopes), "key": key.key}
+    return {
+        "id": key.id,
+        "kind": KEY_KIND_NAMES[key.kind],
+        "scopes": list(key.scopes),
+        "allProjects": key.all_projects,
+        "projects": list(key.projects),
+        "key": key.key,
+    }
 
 
 def _create(asked: Asked) -> wire.CreateKeyRequest:
     kind = KEY_KINDS.get(asked.body["kind"])
     if kind is None:
         raise FieldInvalid("kind", f"must be one of {', '.join(KEY_KINDS)}")
-    return wire.CreateKeyRequest(project=asked.path["project"], kind=kind, scopes=asked.body.get("scopes", []))
+    return wire.CreateKeyRequest(
+        project=asked.path["project"],
+        kind=kind,
+        scopes=asked.body.get("scopes", []),
+        all_projects=asked.body.get("allProjects", False),
+    )
 
 
 LIST_KEYS = Operation(
@@ -56,6 +71,7 @@ CREATE_KEY = Operation(
     body=(
         Field("kind", required=True, description="public, test, secret or organisation."),
         Field("scopes", Kind.TEXTS, description="What an organisation key may do. Absent: events:write."),
+        Field("allProjects", Kind.FLAG, description=_ALL_PROJECTS),
     ),
     status=201,
 )
@@ -76,6 +92,15 @@ REVOKE_KEY = Operation(
     lambda asked: wire.RevokeKeyRequest(project=asked.path["project"], id=asked.path["key"]),
     lambda ended: {"revoked": True},
 )
+BIND_ANY_KEY = Operation(
+    "PATCH",
+    "/api/keys/{key}",
+    "Decide whether an organisation key opens its own project only, or every project of its organisation",
+    lambda channel: ProjectServiceStub(channel).BindKey,
+    lambda asked: wire.BindKeyRequest(id=asked.path["key"], all_projects=asked.body["allProjects"]),
+    lambda bound: {"key": key_json(bound.key)},
+    body=(Field("allProjects", Kind.FLAG, required=True, description=_ALL_PROJECTS),),
+)
 # A key's id says which project it is of.
 ROTATE_ANY_KEY = replace(
     ROTATE_KEY,
@@ -88,4 +113,4 @@ REVOKE_ANY_KEY = replace(
     request=lambda asked: wire.RevokeKeyRequest(id=asked.path["key"]),
 )
 
-OPERATIONS = (LIST_KEYS, CREATE_KEY, ROTATE_KEY, REVOKE_KEY, ROTATE_ANY_KEY, REVOKE_ANY_KEY)
+OPERATIONS = (LIST_KEYS, CREATE_KEY, ROTATE_KEY, REVOKE_KEY, ROTATE_ANY_KEY, BIND_ANY_KEY, REVOKE_ANY_KEY)

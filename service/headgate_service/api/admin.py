@@ -41,10 +41,11 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
                 request.slug or None,
                 request.monthly_limit if request.HasField("monthly_limit") else None,
                 _rate_limit(request.rate_limit) if request.HasField("rate_limit") else None,
+                organisation=request.organisation,
             ),
         )
         return admin.CreateProjectResponse(
-            project=wire_project(made.project), keys=[wire_new_key(key) for key in made.keys]
+            project=wire_project(made.project), keys=[wire_new_key(key, [made.project.slug]) for key in made.keys]
         )
 
     async def SetPlan(self, request: admin.SetPlanRequest, context: _Context) -> admin.SetPlanResponse:

@@ -77,7 +77,7 @@ class ProjectServicer(project_service_pb2_grpc.ProjectServiceServicer):
         await self._live()
         listed = await self._catalogue.get(made.project.id, author.principal)
         return wire.ProjectServiceCreateProjectResponse(
-            project=listed_project(listed), keys=[wire_new_key(key) for key in made.keys]
+            project=listed_project(listed), keys=[wire_new_key(key, [made.project.slug]) for key in made.keys]
         )
 
     @answered
@@ -119,7 +119,8 @@ class ProjectServicer(project_service_pb2_grpc.ProjectServiceServicer):
     @answered
     async def ListKeys(self, request: wire.ListKeysRequest, context: _Context) -> wire.ListKeysResponse:
         _, project = await self._callers.enter(context, request.project, Role.ADMIN, READ)
-        return wire.ListKeysResponse(keys=map(held_key, await self._keyring.of(project.id)))
+        keys = await self._keyring.of(project.id)
+        return wire.ListKeysResponse(keys=[held_key(key, self._opened(project, key.opens_all)) for key in keys])
 
     @answered
     async def CreateKey(self, request: wire.CreateKeyRequest, context: _Context) -> wire.CreateKeyResponse:
@@ -127,17 +128,25 @@ class ProjectServicer(project_service_pb2_grpc.ProjectServiceServicer):
         kind = KINDS_BY_WIRE.get(request.kind)
         if kind is None:
             raise InvalidArgument("kind", "must be public, test, secret or organisation")
-        await self._may_make(author, project, kind)
-        key = await self._keyring.create(project.id, kind, request.scopes, author)
+        await self._may_make(author, project, kind, request.all_projects)
+        key = await self._keyring.create(project.id, kind, request.scopes, author, all_projects=request.all_projects)
         await self._live()
-        return wire.CreateKeyResponse(key=wire_new_key(key))
+        return wire.CreateKeyResponse(key=wire_new_key(key, self._opened(project, key.all_projects)))
 
     @answered
     async def RotateKey(self, request: wire.RotateKeyRequest, context: _Context) -> wire.RotateKeyResponse:
         author, project = await self._key_project(context, request.project, request.id)
         key = await self._keyring.rotate(project.id, request.id, author)
         await self._live()
-        return wire.RotateKeyResponse(key=wire_new_key(key))
+        return wire.RotateKeyResponse(key=wire_new_key(key, self._opened(project, key.all_projects)))
+
+    @answered
+    async def BindKey(self, request: wire.BindKeyRequest, context: _Context) -> wire.BindKeyResponse:
+        author, project = await self._key_project(context, request.project, request.id)
+        await self._may_make(author, project, KeyKind.ORGANISATION, request.all_projects)
+        key = await self._keyring.bind(request.id, all_projects=request.all_projects, by=author)
+        await self._live()
+        return wire.BindKeyResponse(key=held_key(key, self._opened(project, key.opens_all)))
 
     @answered
     async def RevokeKey(self, request: wire.RevokeKeyRequest, context: _Context) -> wire.RevokeKeyResponse:
@@ -197,14 +206,26 @@ class ProjectServicer(project_service_pb2_grpc.ProjectServiceServicer):
                 raise KeyUnknown(KeyUnknown.SAID) from None
         if key.project_id != project.id:
             raise KeyUnknown(KeyUnknown.SAID)
-        await self._may_make(author, project, key.kind)
+        await self._may_make(author, project, key.kind, key.opens_all)
         return author, project
 
-    async def _may_make(self, author: Author, project: Project, kind: KeyKind) -> None:
-        if kind is KeyKind.ORGANISATION and not await self._catalogue.owns_organisation(
-            author.principal, project.organisation_id
-        ):
-            raise RoleMissing("keys of an organisation are for who owns every project of it: ask the operator")
+    async def _may_make(self, author: Author, project: Project, kind: KeyKind, all_projects: bool) -> None:
+        if kind is not KeyKind.ORGANISATION:
+            return
+        if all_projects:
+            if not await self._catalogue.owns_organisation(author.principal, project.organisation_id):
+                raise RoleMissing("a key of all projects is for who owns every one of them: ask the operator")
+        elif not await self._catalogue.owns(author.principal, project.id):
+            raise RoleMissing("organisation keys of a project are for its owners")
+
+    def _opened(self, project: Project, all_projects: bool) -> list[str]:
+        """The slugs of the projects that a key of this project opens."""
+        if not all_projects:
+            return [project.slug]
+        with suppress(DirectoryUnavailable):
+            known = self._directory.projects()
+            return sorted(one.slug for one in known if one.organisation_id == project.organisation_id)
+        return [project.slug]
 
     async def _live(self) -> None:
         # So that what was made works, and what was ended does not, from this answer on. Should the database fail just

@@ -98,11 +98,7 @@ async def names_for_operator(context: Any, receipt: Receipt) -> bool:
 
 
 def _of_project(credential: Credential, directory: Directory, project_id: str) -> bool:
-    if credential.kind == KeyKind.SECRET:
-        return credential.project_id == project_id
-    project = directory.project(project_id)
-    return (
-        credential.kind == KeyKind.ORGANISATION
-        and project is not None
-        and credential.organisation_id == project.organisation_id
-    )
+    if credential.kind not in (KeyKind.SECRET, KeyKind.ORGANISATION):
+        return False
+    project = directory.remembered(project_id)
+    return project is not None and credential.opens(project)

@@ -35,9 +35,16 @@ def wire_project(project: Project) -> admin.Project:
     )
 
 
-def wire_new_key(key: FreshKey) -> admin.NewKey:
-    """A key that was just made, with its text."""
-    return admin.NewKey(id=key.id, kind=WIRE_KINDS[key.kind], key=key.text, scopes=key.scopes)
+def wire_new_key(key: FreshKey, projects: Sequence[str]) -> admin.NewKey:
+    """A key that was just made, with its text and the slugs of the projects that it opens."""
+    return admin.NewKey(
+        id=key.id,
+        kind=WIRE_KINDS[key.kind],
+        key=key.text,
+        scopes=key.scopes,
+        all_projects=key.all_projects,
+        projects=projects,
+    )
 
 
 def wire_rate_limit(limit: RateLimit) -> admin.RateLimit:
@@ -116,14 +123,16 @@ def listed_project(listed: Listed) -> admin.Project:
     return made
 
 
-def held_key(key: HeldKey) -> wire.Key:
-    """A key without the key."""
+def held_key(key: HeldKey, projects: Sequence[str]) -> wire.Key:
+    """A key without the key, with the slugs of the projects that it opens."""
     return wire.Key(
         id=key.id,
         kind=WIRE_KINDS[key.kind],
         scopes=key.scopes,
         create_time=timestamp(key.created_at),
         revoke_time=None if key.revoked_at is None else timestamp(key.revoked_at),
+        all_projects=key.opens_all,
+        projects=projects if key.revoked_at is None else (),
     )
 
 

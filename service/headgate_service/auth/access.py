@@ -90,8 +90,14 @@ class Access:
             key = await self._directory.find(text)
         except KeyInvalid as error:
             raise CredentialInvalid(str(error)) from None
+        if self._directory.project(key.project_id) is None:
+            raise CredentialInvalid("the project of the key was deleted")
         return Principal(
-            PrincipalKind.KEY, scopes=key.scopes, credential_id=key.id, organisation_id=key.organisation_id
+            PrincipalKind.KEY,
+            scopes=key.scopes,
+            project_ids=None if key.all_projects else frozenset({key.project_id}),
+            credential_id=key.id,
+            organisation_id=key.organisation_id,
         )
 
     async def _look(self, principal: Principal, id_or_slug: str) -> tuple[Project | None, Role | None]:
@@ -136,7 +142,9 @@ def _admits(principal: Principal, project: Project) -> bool:
         case PrincipalKind.OPERATOR:
             return True
         case PrincipalKind.KEY:
-            return principal.organisation_id == project.organisation_id
+            return principal.organisation_id == project.organisation_id and (
+                principal.project_ids is None or project.id in principal.project_ids
+            )
         case PrincipalKind.JWT:
             return not {project.id, project.slug}.isdisjoint(principal.project_ids or ())
     return False

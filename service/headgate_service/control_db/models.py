@@ -4,7 +4,7 @@ Times are integers, milliseconds since 1970 UTC: they mean the same in every dat
 counter in `changes` had when the row was last written, so that a reader loads only what is newer than it knows.
 """
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Text
+from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -80,7 +80,11 @@ class DeployRow(Model):
 
 
 class KeyRow(Model):
-    """A key, of which only the hash is known. `lookup` is the hash's first 8 bytes."""
+    """A key, of which only the hash is known. `lookup` is the hash's first 8 bytes.
+
+    `all_projects`: an organisation key opens every project of its organisation, and not only its own. None: it does, as
+    it was made before keys were bound to a project and nobody has decided.
+    """
 
     __tablename__ = "keys"
 
@@ -91,6 +95,7 @@ class KeyRow(Model):
     hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     lookup: Mapped[bytes] = mapped_column(LargeBinary(8), index=True)
     scopes: Mapped[list[str]] = mapped_column(JSON)
+    all_projects: Mapped[bool | None] = mapped_column(Boolean)
     created_at: Mapped[int] = mapped_column(BigInteger)
     revoked_at: Mapped[int | None] = mapped_column(BigInteger)
     change: Mapped[int] = mapped_column(BigInteger, index=True)

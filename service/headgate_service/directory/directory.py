@@ -23,7 +23,7 @@ from headgate_service.errors import (
     ProjectForbidden,
     ProjectGone,
 )
-from headgate_service.model.key import KeyKind, KeyMalformed, key_hash, parse_key
+from headgate_service.model.key import KeyMalformed, key_hash, parse_key
 
 
 class TokenBucket:
@@ -157,17 +157,17 @@ class Directory:
     def project_for(self, credential: Credential, named: str = "") -> Project:
         """The project a request means: the one it names by id or slug, else the credential's own.
 
-        Only an organisation key may name another than its own, of its organisation; and no key opens anything once the
-        project it is bound to is gone. Raises ProjectForbidden, ProjectGone, DirectoryUnavailable.
+        Only a key of all projects may name another than its own, of its organisation; and no key opens anything once
+        its own project is gone. Raises ProjectForbidden, ProjectGone, DirectoryUnavailable.
         """
         self._require_trust()
-        project = self._snapshot.project(named or credential.project_id)
-        if project is None or project.organisation_id != credential.organisation_id:
-            raise ProjectForbidden("the credential may not write to this project, or there is none of that name")
-        if project.id != credential.project_id and credential.kind is not KeyKind.ORGANISATION:
-            raise ProjectForbidden("the key belongs to another project: only an organisation key may name one")
         own = self._snapshot.project(credential.project_id)
-        if self._snapshot.gone(project) or own is None or self._snapshot.gone(own):
+        if own is None or self._snapshot.gone(own):
+            raise ProjectGone("the project, or its organisation, was deleted")
+        project = self._snapshot.project(named) if named else own
+        if project is None or not credential.opens(project):
+            raise ProjectForbidden("the credential may not write to this project, or there is none of that name")
+        if self._snapshot.gone(project):
             raise ProjectGone("the project, or its organisation, was deleted")
         return project
 

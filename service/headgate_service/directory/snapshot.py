@@ -17,13 +17,20 @@ NOTHING = -1
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A good key, without the key. `project_id` is the project it belongs to or, for an organisation's, is bound to."""
+    """A good key, without the key. `project_id` is the project it belongs to.
+
+    `all_projects`: it opens every project of its organisation.
+    """
 
     id: str
     kind: KeyKind
     project_id: str
     organisation_id: str
     scopes: frozenset[str]
+    all_projects: bool = False
+
+    def opens(self, project: Project) -> bool:
+        return project.id == self.project_id or (self.all_projects and project.organisation_id == self.organisation_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,5 +151,13 @@ def _mark(marked: set[str], name: str, on: bool) -> None:
 def _known_key(row: KeyRow) -> KnownKey:
     if row.revoked_at is not None:
         return KnownKey(row.id, row.hash, None)
-    credential = Credential(row.id, KeyKind(row.kind), row.project_id, row.organisation_id, frozenset(row.scopes))
+    kind = KeyKind(row.kind)
+    credential = Credential(
+        row.id,
+        kind,
+        row.project_id,
+        row.organisation_id,
+        frozenset(row.scopes),
+        all_projects=kind is KeyKind.ORGANISATION and row.all_projects is not False,
+    )
     return KnownKey(row.id, row.hash, credential)

@@ -84,6 +84,7 @@ class FreshKey:
     kind: KeyKind
     scopes: tuple[str, ...]
     text: str = field(repr=False)
+    all_projects: bool = False
 
 
 def make_key(kind: KeyKind, random: RandomBytes) -> str:

@@ -44,6 +44,10 @@ class Catalogue:
                 raise ProjectUnknown(f"no project {project_id}: give its slug or id")
             return _of(row)
 
+    async def owns(self, principal: Principal, project_id: str) -> bool:
+        """Whether the caller owns a project."""
+        return principal.kind is PrincipalKind.OPERATOR or (await self.get(project_id, principal)).role is Role.OWNER
+
     async def owns_organisation(self, principal: Principal, organisation_id: str) -> bool:
         """Whether the caller owns every project of an organisation."""
         if principal.kind is PrincipalKind.OPERATOR:

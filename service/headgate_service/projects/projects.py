@@ -26,7 +26,7 @@ from headgate_service.directory.project import (
     valid_slug,
     valid_time_zone,
 )
-from headgate_service.errors import SlugTaken
+from headgate_service.errors import OrganisationUnknown, SlugTaken
 from headgate_service.model.ids import make_id
 from headgate_service.model.key import FreshKey, KeyKind, RandomBytes, random_text
 from headgate_service.model.principal import Role
@@ -86,18 +86,20 @@ class Projects:
         monthly_limit: int | None = None,
         rate_limit: RateLimit | None = None,
         by: Author = THE_OPERATOR,
+        organisation: str = "",
     ) -> FreshProject:
         """A project with a public, a test and a secret key. Without a slug the name makes one.
 
-        A person's belongs to their organisation and has them for its owner; the operator's belongs to `default`. Raises
-        SlugTaken, InvalidArgument.
+        A person's belongs to their organisation, and they are its owner. The operator's belongs to the organisation of
+        the slug `organisation`; without one it gets a new organisation. Raises SlugTaken, InvalidArgument,
+        OrganisationUnknown.
         """
         name = valid_name(name)
         slug = valid_slug(slug) if slug else slug_of(name) or self._made_slug()
         valid_monthly_limit(monthly_limit)
         valid_rate_limit(rate_limit)
         async with self._database.change() as (session, change):
-            return await self._add_project(session, change, name, slug, monthly_limit, rate_limit, by)
+            return await self._add_project(session, change, name, slug, monthly_limit, rate_limit, by, organisation)
 
     async def ensure_default(self, deliver: Deliver | None = None) -> FreshProject | None:
         """Makes the project `default` with its keys, once in the life of a control DB; None where it was made before.
@@ -191,6 +193,7 @@ class Projects:
         monthly_limit: int | None,
         rate_limit: RateLimit | None,
         by: Author = THE_OPERATOR,
+        organisation: str = "",
     ) -> FreshProject:
         if await session.scalar(select(ProjectRow.id).where(ProjectRow.slug == slug)):
             raise SlugTaken(f"the slug {slug} is taken: give another")
@@ -199,7 +202,8 @@ class Projects:
             id=make_id("prj", self._random),
             slug=slug,
             name=name,
-            organisation_id=by.principal.organisation_id or await self._default_organisation(session, change),
+            organisation_id=by.principal.organisation_id
+            or await self._organisation(session, change, organisation, slug, name),
             shard=emptiest_shard(dict(counts.all())),
             monthly_limit=monthly_limit,
             rate_requests=rate_limit.requests if rate_limit else None,
@@ -219,12 +223,20 @@ class Projects:
         keys = tuple(self._keyring.add(session, change, row, kind, ()) for kind in FIRST_KINDS)
         return FreshProject(Project.of(row), keys)
 
-    async def _default_organisation(self, session: AsyncSession, change: int) -> str:
-        known = await session.scalar(select(OrganisationRow.id).where(OrganisationRow.slug == DEFAULT))
-        if known is not None:
-            return known
+    async def _organisation(self, session: AsyncSession, change: int, wanted: str, slug: str, name: str) -> str:
+        """The id of the organisation of the slug `wanted`; without one, of a new one that is called as its project."""
+        of_slug = select(OrganisationRow).where(OrganisationRow.slug == (wanted or slug))
+        known = await session.scalar(of_slug)
+        if wanted:
+            if known is None or known.deleted_at is not None:
+                raise OrganisationUnknown(f"no organisation has the slug {wanted}")
+            return known.id
         made = OrganisationRow(
-            id=make_id("org", self._random), slug=DEFAULT, name=DEFAULT, created_at=self._now_ms(), change=change
+            id=make_id("org", self._random),
+            slug=slug if known is None else f"org-{random_text(_MADE_SLUG_CHARACTERS, self._random)}",
+            name=name,
+            created_at=self._now_ms(),
+            change=change,
         )
         session.add(made)
         await session.flush()

@@ -163,7 +163,8 @@ async def test_a_key_is_made_and_revoked(run: Run, directory: Directory, kind: K
     await run("project", "create", "p")
     done = await run("key", "create", "--project", "p", "--kind", kind.value, "--json")
     made = json.loads(done.stdout)
-    assert set(made) == {"key", "id"}
+    opened = {"allProjects", "projects"} if kind is KeyKind.ORGANISATION else set()
+    assert set(made) == {"key", "id"} | opened
     credential = await directory.find(made["key"])
     assert (credential.id, credential.kind) == (made["id"], kind)
     assert credential.scopes == ({"events:write"} if kind is KeyKind.ORGANISATION else set())
@@ -204,7 +205,7 @@ async def test_projects_are_listed_shown_changed_and_ended(run: Run, directory: 
     assert shown == json.loads(done.stdout)
     project = shown["project"]
     assert (project["name"], project["timezone"], project["monthlyLimit"]) == ("Shop", "Europe/Berlin", 7)
-    assert (project["organisation"], project["role"]) == ("default", None)
+    assert (project["organisation"], project["role"]) == ("shop", None)
     report = json.loads((await run("project", "delete", "shop", "--yes", "--json")).stdout)
     assert report == {
         "project": {"id": project["id"], "slug": "shop"},
@@ -250,8 +251,29 @@ async def test_an_organisation_key_with_scopes(run: Run, directory: Directory) -
     scopes = ("--scope", "logs:read", "--scope", "events:write")
     done = await run("key", "create", "--project", "p", "--kind", "organisation", *scopes)
     assert "scopes events:write logs:read" in done.stdout
+    assert "opens the project p." in done.stdout
     key = done.stdout.split()[-1]
     assert (await directory.find(key)).scopes == {"logs:read", "events:write"}
+
+
+async def test_what_an_organisation_key_opens_is_said_and_decided(run: Run, directory: Directory) -> None:
+    await run("project", "create", "acme")
+    await run("project", "create", "acme-eu", "--organisation", "acme")
+    await run("project", "create", "bravo")
+    assert (await run("project", "create", "x", "--organisation", "nowhere")).exit_code == 1
+    done = await run("key", "create", "--project", "acme", "--kind", "organisation", "--all-projects")
+    assert "opens every project of its organisation, now acme, acme-eu." in done.stdout
+    text = done.stdout.split()[-1]
+    key = (await directory.find(text)).id
+    assert (await run("key", "bind", key)).stdout == f"Key {key} opens the project acme.\n"
+    await directory.refresh()
+    assert not (await directory.find(text)).all_projects
+    listed = json.loads((await run("key", "list", "--project", "acme", "--json")).stdout)["keys"]
+    assert [(one["allProjects"], one["projects"]) for one in listed if one["id"] == key] == [(False, ["acme"])]
+    rotated = json.loads((await run("key", "rotate", key, "--json")).stdout)["key"]
+    assert not (await directory.find(rotated)).all_projects
+    public = next(one["id"] for one in listed if one["kind"] == "public")
+    assert (await run("key", "bind", public)).exit_code == 2
 
 
 async def test_the_tail_is_a_line_of_json_an_event(run: Run) -> None:

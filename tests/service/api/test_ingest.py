@@ -174,10 +174,11 @@ async def test_public_keys_do_not_open_grpc(service, kind):
 
 
 async def test_an_organisation_key_writes_by_scope_into_the_project_it_names(service, redis):
-    other = await service.admin.CreateProject(admin.CreateProjectRequest(name="Other"))
-    writer = await service.projects.CreateKey(
-        CreateKeyRequest(project="default", kind=admin.KEY_KIND_ORGANISATION, scopes=["events:write"])
-    )
+    other = await service.admin.CreateProject(admin.CreateProjectRequest(name="Other", organisation="default"))
+    wanted = CreateKeyRequest(project="default", kind=admin.KEY_KIND_ORGANISATION, scopes=["events:write"])
+    bound = await service.projects.CreateKey(wanted)
+    wanted.all_projects = True
+    writer = await service.projects.CreateKey(wanted)
     reader = await service.projects.CreateKey(
         CreateKeyRequest(project="default", kind=admin.KEY_KIND_ORGANISATION, scopes=["logs:read"])
     )
@@ -185,6 +186,9 @@ async def test_an_organisation_key_writes_by_scope_into_the_project_it_names(ser
     metadata = [("authorization", f"Bearer {writer.key.key}"), ("x-headgate-project", "other")]
     await service.ingest.IngestEvents(request, metadata=metadata)
     assert [event.name for event in await stored(redis, other.project.id)] == ["a"]
+    metadata = [("authorization", f"Bearer {bound.key.key}"), ("x-headgate-project", "other")]
+    code, info, _ = await refusal(service.ingest.IngestEvents(request, metadata=metadata))
+    assert (code, info.reason) == (grpc.StatusCode.PERMISSION_DENIED, "PROJECT_FORBIDDEN")
     metadata = [("authorization", f"Bearer {reader.key.key}")]
     code, info, _ = await refusal(service.ingest.IngestEvents(request, metadata=metadata))
     assert (code, info.reason) == (grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING")

@@ -182,12 +182,12 @@ async def test_owners_are_made_and_unmade_by_owners_and_one_remains(sign_in: Any
     assert (await bob.refused("SetMember", role(ada, 0)))[0] is Code.INVALID_ARGUMENT
 
 
-async def test_keys_of_an_organisation_are_for_who_owns_all_of_it(sign_in: Any, service: Any) -> None:
+async def test_keys_of_all_projects_are_for_who_owns_all_of_them(sign_in: Any, service: Any) -> None:
     ada, bob = await sign_in("ada"), await sign_in("bob")
     await ada.make("p")
     await ada.make("q")
     await ada.call("SetMember", wire.SetMemberRequest(project="p", user=bob.email, role=ROLE_OWNER))
-    wanted = wire.CreateKeyRequest(project="p", kind=admin.KEY_KIND_ORGANISATION)
+    wanted = wire.CreateKeyRequest(project="p", kind=admin.KEY_KIND_ORGANISATION, all_projects=True)
     assert await bob.refused("CreateKey", wanted) == (Code.PERMISSION_DENIED, "role_missing")
     key = (await ada.call("CreateKey", wanted)).key
     for method, request in (
@@ -195,6 +195,15 @@ async def test_keys_of_an_organisation_are_for_who_owns_all_of_it(sign_in: Any, 
         ("RevokeKey", wire.RevokeKeyRequest(id=key.id)),
     ):
         assert await bob.refused(method, request) == (Code.PERMISSION_DENIED, "role_missing")
+    # What opens the project alone is for its owners; that it opens more is not theirs to say.
+    bound = (await bob.call("CreateKey", wire.CreateKeyRequest(project="p", kind=admin.KEY_KIND_ORGANISATION))).key
+    assert (bound.all_projects, list(bound.projects)) == (False, ["p"])
+    assert (key.all_projects, list(key.projects)) == (True, ["p", "q"])
+    for binding in (wire.BindKeyRequest(id=key.id), wire.BindKeyRequest(id=bound.id, all_projects=True)):
+        assert await bob.refused("BindKey", binding) == (Code.PERMISSION_DENIED, "role_missing")
+    assert await opens(service, bound.key, "q") is not None
+    await ada.call("BindKey", wire.BindKeyRequest(id=bound.id, all_projects=True))
+    assert await opens(service, bound.key, "q") is None
     # The key itself is no person, and may here what its scopes say: nothing.
     holder = Person("", service.channel, key.key)
     assert (await holder.refused("ListKeys", wire.ListKeysRequest(project="p")))[0] is Code.PERMISSION_DENIED
@@ -222,7 +231,7 @@ async def test_a_deleted_project_opens_nothing_and_says_what_ended(sign_in: Any,
     ada, bob = await sign_in("ada"), await sign_in("bob")
     keys = {key.kind: key for key in (await ada.make("p")).keys}
     await ada.make("q")
-    made = wire.CreateKeyRequest(project="p", kind=admin.KEY_KIND_ORGANISATION)
+    made = wire.CreateKeyRequest(project="p", kind=admin.KEY_KIND_ORGANISATION, all_projects=True)
     organisation = (await ada.call("CreateKey", made)).key
     await ada.call("SetMember", wire.SetMemberRequest(project="p", user=bob.email, role=ROLE_VIEWER))
     await ada.call("RevokeKey", wire.RevokeKeyRequest(id=keys[admin.KEY_KIND_TEST].id))
@@ -343,7 +352,7 @@ async def test_without_a_credential_nothing_opens(service: Any) -> None:
 
 async def opens(service: Any, key: str, project: str = "") -> grpc.StatusCode | None:
     """How one event that is sent with a key is refused; None where it is taken."""
-    metadata = [("authorization", f"Bearer {key}")] + ([("headgate-project", project)] if project else [])
+    metadata = [("authorization", f"Bearer {key}")] + ([("x-headgate-project", project)] if project else [])
     request = ingest.IngestEventsRequest(events=[event_pb2.Event(name="e")])
     try:
         await IngestServiceStub(service.channel).IngestEvents(request, metadata=metadata)

@@ -67,7 +67,7 @@ class World:
 async def populated(database: ControlDb) -> World:
     world = World(database)
     await world.projects.create_project("one")
-    await world.projects.create_project("two")
+    await world.projects.create_project("two", organisation="one")
     return world
 
 
@@ -148,8 +148,25 @@ async def test_without_a_credential_that_is_said(world, metadata):
         await world.access.principal(metadata)
 
 
-async def test_an_organisation_key_does_what_its_scopes_say_in_its_organisation(world):
+async def test_an_organisation_key_stays_in_its_project(world):
     key = await world.keyring.create("one", KeyKind.ORGANISATION, ["analytics:read"])
+    await world.directory.refresh()
+    caller = await world.principal(key.text)
+    assert (await world.access.project(caller, "one", Role.VIEWER, "analytics:read")).slug == "one"
+    with pytest.raises(ProjectUnknown):
+        await world.access.project(caller, "two", Role.VIEWER, "analytics:read")
+
+
+async def test_a_key_of_all_projects_ends_with_its_own(world):
+    key = await world.keyring.create("one", KeyKind.ORGANISATION, ["analytics:read"], all_projects=True)
+    await world.projects.delete_project("one")
+    await world.directory.refresh()
+    with pytest.raises(CredentialInvalid):
+        await world.principal(key.text)
+
+
+async def test_a_key_of_all_projects_does_what_its_scopes_say_in_its_organisation(world):
+    key = await world.keyring.create("one", KeyKind.ORGANISATION, ["analytics:read"], all_projects=True)
     await world.directory.refresh()
     caller = await world.principal(key.text)
     for name in ("one", "two"):

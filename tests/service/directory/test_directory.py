@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from headgate_service.control_db.database import ControlDb
-from headgate_service.control_db.models import OrganisationRow, ProjectRow
+from headgate_service.control_db.models import KeyRow, OrganisationRow, ProjectRow
 from headgate_service.directory.directory import Directory, TokenBucket
 from headgate_service.directory.snapshot import Changes, ControlChanges, KnownKey, Snapshot
 from headgate_service.errors import (
@@ -344,27 +344,26 @@ async def test_which_project_a_credential_may_write(
     control_db: ControlDb, directory: Directory, projects: Projects, keyring: Keyring
 ) -> None:
     one = await projects.create_project("one")
-    two = await projects.create_project("two")
+    two = await projects.create_project("two", organisation="one")
     foreign = await projects.create_project("foreign")
-    gone = await projects.create_project("gone")
-    key = await keyring.create("one", KeyKind.ORGANISATION)
-    gone_key = await keyring.create("gone", KeyKind.ORGANISATION)
+    gone = await projects.create_project("gone", organisation="one")
+    key = await keyring.create("one", KeyKind.ORGANISATION, all_projects=True)
+    bound_key = await keyring.create("one", KeyKind.ORGANISATION)
+    gone_key = await keyring.create("gone", KeyKind.ORGANISATION, all_projects=True)
     async with control_db.change() as (session, change):
-        session.add(OrganisationRow(id="org_2", slug="two", name="two", created_at=1, change=change))
-        await session.flush()
-        await session.execute(
-            update(ProjectRow).where(ProjectRow.id == foreign.project.id).values(organisation_id="org_2", change=change)
-        )
         await session.execute(
             update(ProjectRow).where(ProjectRow.id == gone.project.id).values(deleted_at=1, change=change)
         )
     organisation = await directory.find(key.text)
+    bound = await directory.find(bound_key.text)
     public = await directory.find(one.keys[0].text)
 
     assert directory.project_for(organisation) == one.project
     assert directory.project_for(organisation, "two") == directory.project_for(organisation, two.project.id)
     assert directory.project_for(public) == directory.project_for(public, "one") == one.project
-    for credential, named in ((organisation, "foreign"), (organisation, "unknown"), (public, "two")):
+    assert foreign.project.organisation_id != one.project.organisation_id
+    assert directory.project_for(bound) == directory.project_for(bound, "one") == one.project
+    for credential, named in ((organisation, "foreign"), (organisation, "unknown"), (public, "two"), (bound, "two")):
         with pytest.raises(ProjectForbidden):
             directory.project_for(credential, named)
     with pytest.raises(ProjectGone):
@@ -377,6 +376,28 @@ async def test_which_project_a_credential_may_write(
     assert directory.remembered("gone") == gone.project
     assert directory.project("gone") is None
     assert "gone" not in {project.slug for project in directory.projects()}
+
+
+async def test_older_organisation_keys_open_all_projects_until_somebody_decides(
+    control_db: ControlDb, directory: Directory, projects: Projects, keyring: Keyring
+) -> None:
+    await projects.create_project("one")
+    await projects.create_project("two", organisation="one")
+    await projects.create_project("alone")
+    old, other, revoked, alone = [
+        await keyring.create(name, KeyKind.ORGANISATION) for name in ("one", "one", "one", "alone")
+    ]
+    await keyring.revoke(revoked.id)
+    async with control_db.change() as (session, change):
+        await session.execute(update(KeyRow).where(KeyRow.id != other.id).values(all_projects=None, change=change))
+    assert directory.project_for(await directory.find(old.text), "two").slug == "two"
+    assert [(key.id, key.projects) for key in await keyring.unbound()] == [(old.id, ("one", "two"))]
+    await keyring.bind(old.id, all_projects=False)
+    assert await keyring.unbound() == []
+    await directory.refresh()
+    with pytest.raises(ProjectForbidden):
+        directory.project_for(await directory.find(old.text), "two")
+    assert directory.project_for(await directory.find(alone.text)).slug == "alone"
 
 
 async def test_a_deleted_organisation_takes_its_projects_along(

@@ -28,33 +28,33 @@ from headgate.v1 import event_pb2 as headgate_dot_v1_dot_event__pb2
 from headgate.v1 import role_pb2 as headgate_dot_v1_dot_role__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadgate/v1/admin_service.proto\x12\x0bheadgate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17headgate/v1/event.proto\x1a\x16headgate/v1/role.proto\"\xb1\x01\n\x14\x43reateProjectRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04slug\x18\x02 \x01(\tR\x04slug\x12(\n\rmonthly_limit\x18\x03 \x01(\x03H\x00R\x0cmonthlyLimit\x88\x01\x01\x12\x35\n\nrate_limit\x18\x04 \x01(\x0b\x32\x16.headgate.v1.RateLimitR\trateLimitB\x10\n\x0e_monthly_limit\"Z\n\tRateLimit\x12\x1a\n\x08requests\x18\x01 \x01(\x03R\x08requests\x12\x31\n\x06window\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06window\"p\n\x15\x43reateProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.headgate.v1.ProjectR\x07project\x12\'\n\x04keys\x18\x02 \x03(\x0b\x32\x13.headgate.v1.NewKeyR\x04keys\"\xd9\x02\n\x07Project\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04slug\x18\x02 \x01(\tR\x04slug\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\"\n\x0corganisation\x18\x04 \x01(\tR\x0corganisation\x12\x1b\n\ttime_zone\x18\x05 \x01(\tR\x08timeZone\x12;\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12(\n\rmonthly_limit\x18\x07 \x01(\x03H\x00R\x0cmonthlyLimit\x88\x01\x01\x12\x35\n\nrate_limit\x18\x08 \x01(\x0b\x32\x16.headgate.v1.RateLimitR\trateLimit\x12%\n\x04role\x18\t \x01(\x0e\x32\x11.headgate.v1.RoleR\x04roleB\x10\n\x0e_monthly_limit\"\xf9\x01\n\x0eSetPlanRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12%\n\rmonthly_limit\x18\x02 \x01(\x03H\x00R\x0cmonthlyLimit\x12*\n\x10no_monthly_limit\x18\x03 \x01(\x08H\x00R\x0enoMonthlyLimit\x12\x37\n\nrate_limit\x18\x04 \x01(\x0b\x32\x16.headgate.v1.RateLimitH\x01R\trateLimit\x12.\n\x12\x64\x65\x66\x61ult_rate_limit\x18\x05 \x01(\x08H\x01R\x10\x64\x65\x66\x61ultRateLimitB\t\n\x07monthlyB\x06\n\x04rate\"A\n\x0fSetPlanResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.headgate.v1.ProjectR\x07project\"l\n\x06NewKey\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x14.headgate.v1.KeyKindR\x04kind\x12\x10\n\x03key\x18\x03 \x01(\tR\x03key\x12\x16\n\x06scopes\x18\x04 \x03(\tR\x06scopes\"`\n\x11TailEventsRequest\x12\x1a\n\x08projects\x18\x01 \x03(\tR\x08projects\x12\x12\n\x04last\x18\x02 \x01(\x05R\x04last\x12\x1b\n\tno_follow\x18\x03 \x01(\x08R\x08noFollow\">\n\x12TailEventsResponse\x12(\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.headgate.v1.EventR\x05\x65vent*{\n\x07KeyKind\x12\x18\n\x14KEY_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fKEY_KIND_PUBLIC\x10\x01\x12\x11\n\rKEY_KIND_TEST\x10\x02\x12\x13\n\x0fKEY_KIND_SECRET\x10\x03\x12\x19\n\x15KEY_KIND_ORGANISATION\x10\x04\x32\xfd\x01\n\x0c\x41\x64minService\x12V\n\rCreateProject\x12!.headgate.v1.CreateProjectRequest\x1a\".headgate.v1.CreateProjectResponse\x12\x44\n\x07SetPlan\x12\x1b.headgate.v1.SetPlanRequest\x1a\x1c.headgate.v1.SetPlanResponse\x12O\n\nTailEvents\x12\x1e.headgate.v1.TailEventsRequest\x1a\x1f.headgate.v1.TailEventsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadgate/v1/admin_service.proto\x12\x0bheadgate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17headgate/v1/event.proto\x1a\x16headgate/v1/role.proto\"\xd5\x01\n\x14\x43reateProjectRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04slug\x18\x02 \x01(\tR\x04slug\x12(\n\rmonthly_limit\x18\x03 \x01(\x03H\x00R\x0cmonthlyLimit\x88\x01\x01\x12\x35\n\nrate_limit\x18\x04 \x01(\x0b\x32\x16.headgate.v1.RateLimitR\trateLimit\x12\"\n\x0corganisation\x18\x05 \x01(\tR\x0corganisationB\x10\n\x0e_monthly_limit\"Z\n\tRateLimit\x12\x1a\n\x08requests\x18\x01 \x01(\x03R\x08requests\x12\x31\n\x06window\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06window\"p\n\x15\x43reateProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.headgate.v1.ProjectR\x07project\x12\'\n\x04keys\x18\x02 \x03(\x0b\x32\x13.headgate.v1.NewKeyR\x04keys\"\xd9\x02\n\x07Project\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04slug\x18\x02 \x01(\tR\x04slug\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\"\n\x0corganisation\x18\x04 \x01(\tR\x0corganisation\x12\x1b\n\ttime_zone\x18\x05 \x01(\tR\x08timeZone\x12;\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12(\n\rmonthly_limit\x18\x07 \x01(\x03H\x00R\x0cmonthlyLimit\x88\x01\x01\x12\x35\n\nrate_limit\x18\x08 \x01(\x0b\x32\x16.headgate.v1.RateLimitR\trateLimit\x12%\n\x04role\x18\t \x01(\x0e\x32\x11.headgate.v1.RoleR\x04roleB\x10\n\x0e_monthly_limit\"\xf9\x01\n\x0eSetPlanRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12%\n\rmonthly_limit\x18\x02 \x01(\x03H\x00R\x0cmonthlyLimit\x12*\n\x10no_monthly_limit\x18\x03 \x01(\x08H\x00R\x0enoMonthlyLimit\x12\x37\n\nrate_limit\x18\x04 \x01(\x0b\x32\x16.headgate.v1.RateLimitH\x01R\trateLimit\x12.\n\x12\x64\x65\x66\x61ult_rate_limit\x18\x05 \x01(\x08H\x01R\x10\x64\x65\x66\x61ultRateLimitB\t\n\x07monthlyB\x06\n\x04rate\"A\n\x0fSetPlanResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.headgate.v1.ProjectR\x07project\"\xab\x01\n\x06NewKey\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x14.headgate.v1.KeyKindR\x04kind\x12\x10\n\x03key\x18\x03 \x01(\tR\x03key\x12\x16\n\x06scopes\x18\x04 \x03(\tR\x06scopes\x12!\n\x0c\x61ll_projects\x18\x05 \x01(\x08R\x0b\x61llProjects\x12\x1a\n\x08projects\x18\x06 \x03(\tR\x08projects\"`\n\x11TailEventsRequest\x12\x1a\n\x08projects\x18\x01 \x03(\tR\x08projects\x12\x12\n\x04last\x18\x02 \x01(\x05R\x04last\x12\x1b\n\tno_follow\x18\x03 \x01(\x08R\x08noFollow\">\n\x12TailEventsResponse\x12(\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.headgate.v1.EventR\x05\x65vent*{\n\x07KeyKind\x12\x18\n\x14KEY_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fKEY_KIND_PUBLIC\x10\x01\x12\x11\n\rKEY_KIND_TEST\x10\x02\x12\x13\n\x0fKEY_KIND_SECRET\x10\x03\x12\x19\n\x15KEY_KIND_ORGANISATION\x10\x04\x32\xfd\x01\n\x0c\x41\x64minService\x12V\n\rCreateProject\x12!.headgate.v1.CreateProjectRequest\x1a\".headgate.v1.CreateProjectResponse\x12\x44\n\x07SetPlan\x12\x1b.headgate.v1.SetPlanRequest\x1a\x1c.headgate.v1.SetPlanResponse\x12O\n\nTailEvents\x12\x1e.headgate.v1.TailEventsRequest\x1a\x1f.headgate.v1.TailEventsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headgate.v1.admin_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_KEYKIND']._serialized_start=1487
-  _globals['_KEYKIND']._serialized_end=1610
+  _globals['_KEYKIND']._serialized_start=1587
+  _globals['_KEYKIND']._serialized_end=1710
   _globals['_CREATEPROJECTREQUEST']._serialized_start=163
-  _globals['_CREATEPROJECTREQUEST']._serialized_end=340
-  _globals['_RATELIMIT']._serialized_start=342
-  _globals['_RATELIMIT']._serialized_end=432
-  _globals['_CREATEPROJECTRESPONSE']._serialized_start=434
-  _globals['_CREATEPROJECTRESPONSE']._serialized_end=546
-  _globals['_PROJECT']._serialized_start=549
-  _globals['_PROJECT']._serialized_end=894
-  _globals['_SETPLANREQUEST']._serialized_start=897
-  _globals['_SETPLANREQUEST']._serialized_end=1146
-  _globals['_SETPLANRESPONSE']._serialized_start=1148
-  _globals['_SETPLANRESPONSE']._serialized_end=1213
-  _globals['_NEWKEY']._serialized_start=1215
-  _globals['_NEWKEY']._serialized_end=1323
-  _globals['_TAILEVENTSREQUEST']._serialized_start=1325
-  _globals['_TAILEVENTSREQUEST']._serialized_end=1421
-  _globals['_TAILEVENTSRESPONSE']._serialized_start=1423
-  _globals['_TAILEVENTSRESPONSE']._serialized_end=1485
-  _globals['_ADMINSERVICE']._serialized_start=1613
-  _globals['_ADMINSERVICE']._serialized_end=1866
+  _globals['_CREATEPROJECTREQUEST']._serialized_end=376
+  _globals['_RATELIMIT']._serialized_start=378
+  _globals['_RATELIMIT']._serialized_end=468
+  _globals['_CREATEPROJECTRESPONSE']._serialized_start=470
+  _globals['_CREATEPROJECTRESPONSE']._serialized_end=582
+  _globals['_PROJECT']._serialized_start=585
+  _globals['_PROJECT']._serialized_end=930
+  _globals['_SETPLANREQUEST']._serialized_start=933
+  _globals['_SETPLANREQUEST']._serialized_end=1182
+  _globals['_SETPLANRESPONSE']._serialized_start=1184
+  _globals['_SETPLANRESPONSE']._serialized_end=1249
+  _globals['_NEWKEY']._serialized_start=1252
+  _globals['_NEWKEY']._serialized_end=1423
+  _globals['_TAILEVENTSREQUEST']._serialized_start=1425
+  _globals['_TAILEVENTSREQUEST']._serialized_end=1521
+  _globals['_TAILEVENTSRESPONSE']._serialized_start=1523
+  _globals['_TAILEVENTSRESPONSE']._serialized_end=1585
+  _globals['_ADMINSERVICE']._serialized_start=1713
+  _globals['_ADMINSERVICE']._serialized_end=1966
 # @@protoc_insertion_point(module_scope)

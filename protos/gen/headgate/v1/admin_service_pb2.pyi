@@ -27,16 +27,18 @@ KEY_KIND_SECRET: KeyKind
 KEY_KIND_ORGANISATION: KeyKind
 
 class CreateProjectRequest(_message.Message):
-    __slots__ = ("name", "slug", "monthly_limit", "rate_limit")
+    __slots__ = ("name", "slug", "monthly_limit", "rate_limit", "organisation")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SLUG_FIELD_NUMBER: _ClassVar[int]
     MONTHLY_LIMIT_FIELD_NUMBER: _ClassVar[int]
     RATE_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    ORGANISATION_FIELD_NUMBER: _ClassVar[int]
     name: str
     slug: str
     monthly_limit: int
     rate_limit: RateLimit
-    def __init__(self, name: _Optional[str] = ..., slug: _Optional[str] = ..., monthly_limit: _Optional[int] = ..., rate_limit: _Optional[_Union[RateLimit, _Mapping]] = ...) -> None: ...
+    organisation: str
+    def __init__(self, name: _Optional[str] = ..., slug: _Optional[str] = ..., monthly_limit: _Optional[int] = ..., rate_limit: _Optional[_Union[RateLimit, _Mapping]] = ..., organisation: _Optional[str] = ...) -> None: ...
 
 class RateLimit(_message.Message):
     __slots__ = ("requests", "window")
@@ -97,16 +99,20 @@ class SetPlanResponse(_message.Message):
     def __init__(self, project: _Optional[_Union[Project, _Mapping]] = ...) -> None: ...
 
 class NewKey(_message.Message):
-    __slots__ = ("id", "kind", "key", "scopes")
+    __slots__ = ("id", "kind", "key", "scopes", "all_projects", "projects")
     ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
+    ALL_PROJECTS_FIELD_NUMBER: _ClassVar[int]
+    PROJECTS_FIELD_NUMBER: _ClassVar[int]
     id: str
     kind: KeyKind
     key: str
     scopes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., kind: _Optional[_Union[KeyKind, str]] = ..., key: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ...) -> None: ...
+    all_projects: bool
+    projects: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., kind: _Optional[_Union[KeyKind, str]] = ..., key: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., all_projects: _Optional[bool] = ..., projects: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class TailEventsRequest(_message.Message):
     __slots__ = ("projects", "last", "no_follow")

@@ -58,6 +58,7 @@ class AdminServiceServicer:
 
     def CreateProject(self, request, context):
         """Makes a project with its first keys. ALREADY_EXISTS: the slug is taken. INVALID_ARGUMENT: says which field.
+        NOT_FOUND: no such organisation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,9 @@ class AdminServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
     CreateProject: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CreateProjectRequest, _admin_service_pb2.CreateProjectResponse]
-    """Makes a project with its first keys. ALREADY_EXISTS: the slug is taken. INVALID_ARGUMENT: says which field."""
+    """Makes a project with its first keys. ALREADY_EXISTS: the slug is taken. INVALID_ARGUMENT: says which field.
+    NOT_FOUND: no such organisation.
+    """
     SetPlan: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetPlanRequest, _admin_service_pb2.SetPlanResponse]
     """Changes what a project may send: in force everywhere within 5 s. NOT_FOUND: no such project. INVALID_ARGUMENT: says
     which field.
@@ -48,7 +50,9 @@ class AdminServiceAsyncStub(AdminServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateProject: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CreateProjectRequest, _admin_service_pb2.CreateProjectResponse]  # type: ignore[assignment]
-    """Makes a project with its first keys. ALREADY_EXISTS: the slug is taken. INVALID_ARGUMENT: says which field."""
+    """Makes a project with its first keys. ALREADY_EXISTS: the slug is taken. INVALID_ARGUMENT: says which field.
+    NOT_FOUND: no such organisation.
+    """
     SetPlan: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetPlanRequest, _admin_service_pb2.SetPlanResponse]  # type: ignore[assignment]
     """Changes what a project may send: in force everywhere within 5 s. NOT_FOUND: no such project. INVALID_ARGUMENT: says
     which field.
@@ -65,7 +69,9 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.CreateProjectRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.CreateProjectResponse, _abc.Awaitable[_admin_service_pb2.CreateProjectResponse]]:
-        """Makes a project with its first keys. ALREADY_EXISTS: the slug is taken. INVALID_ARGUMENT: says which field."""
+        """Makes a project with its first keys. ALREADY_EXISTS: the slug is taken. INVALID_ARGUMENT: says which field.
+        NOT_FOUND: no such organisation.
+        """
 
     @_abc_1.abstractmethod
     def SetPlan(

@@ -111,18 +111,22 @@ class DeleteProjectResponse(_message.Message):
     def __init__(self, project: _Optional[_Union[_admin_service_pb2.Project, _Mapping]] = ..., keys: _Optional[int] = ..., members: _Optional[int] = ..., deploys: _Optional[int] = ..., log_events: _Optional[int] = ..., log_bytes: _Optional[int] = ..., sinks: _Optional[_Iterable[_Union[DeleteProjectResponse.Sink, _Mapping]]] = ..., dead_letters: _Optional[int] = ..., stored_events_deleted: _Optional[bool] = ...) -> None: ...
 
 class Key(_message.Message):
-    __slots__ = ("id", "kind", "scopes", "create_time", "revoke_time")
+    __slots__ = ("id", "kind", "scopes", "create_time", "revoke_time", "all_projects", "projects")
     ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     REVOKE_TIME_FIELD_NUMBER: _ClassVar[int]
+    ALL_PROJECTS_FIELD_NUMBER: _ClassVar[int]
+    PROJECTS_FIELD_NUMBER: _ClassVar[int]
     id: str
     kind: _admin_service_pb2.KeyKind
     scopes: _containers.RepeatedScalarFieldContainer[str]
     create_time: _timestamp_pb2.Timestamp
     revoke_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., kind: _Optional[_Union[_admin_service_pb2.KeyKind, str]] = ..., scopes: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoke_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    all_projects: bool
+    projects: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., kind: _Optional[_Union[_admin_service_pb2.KeyKind, str]] = ..., scopes: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoke_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., all_projects: _Optional[bool] = ..., projects: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListKeysRequest(_message.Message):
     __slots__ = ("project",)
@@ -137,14 +141,16 @@ class ListKeysResponse(_message.Message):
     def __init__(self, keys: _Optional[_Iterable[_Union[Key, _Mapping]]] = ...) -> None: ...
 
 class CreateKeyRequest(_message.Message):
-    __slots__ = ("project", "kind", "scopes")
+    __slots__ = ("project", "kind", "scopes", "all_projects")
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
+    ALL_PROJECTS_FIELD_NUMBER: _ClassVar[int]
     project: str
     kind: _admin_service_pb2.KeyKind
     scopes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, project: _Optional[str] = ..., kind: _Optional[_Union[_admin_service_pb2.KeyKind, str]] = ..., scopes: _Optional[_Iterable[str]] = ...) -> None: ...
+    all_projects: bool
+    def __init__(self, project: _Optional[str] = ..., kind: _Optional[_Union[_admin_service_pb2.KeyKind, str]] = ..., scopes: _Optional[_Iterable[str]] = ..., all_projects: _Optional[bool] = ...) -> None: ...
 
 class CreateKeyResponse(_message.Message):
     __slots__ = ("key",)
@@ -165,6 +171,22 @@ class RotateKeyResponse(_message.Message):
     KEY_FIELD_NUMBER: _ClassVar[int]
     key: _admin_service_pb2.NewKey
     def __init__(self, key: _Optional[_Union[_admin_service_pb2.NewKey, _Mapping]] = ...) -> None: ...
+
+class BindKeyRequest(_message.Message):
+    __slots__ = ("project", "id", "all_projects")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ALL_PROJECTS_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    id: str
+    all_projects: bool
+    def __init__(self, project: _Optional[str] = ..., id: _Optional[str] = ..., all_projects: _Optional[bool] = ...) -> None: ...
+
+class BindKeyResponse(_message.Message):
+    __slots__ = ("key",)
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    key: Key
+    def __init__(self, key: _Optional[_Union[Key, _Mapping]] = ...) -> None: ...
 
 class RevokeKeyRequest(_message.Message):
     __slots__ = ("project", "id")

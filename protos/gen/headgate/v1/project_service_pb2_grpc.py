@@ -81,6 +81,11 @@ class ProjectServiceStub:
                 request_serializer=headgate_dot_v1_dot_project__service__pb2.RotateKeyRequest.SerializeToString,
                 response_deserializer=headgate_dot_v1_dot_project__service__pb2.RotateKeyResponse.FromString,
                 _registered_method=True)
+        self.BindKey = channel.unary_unary(
+                '/headgate.v1.ProjectService/BindKey',
+                request_serializer=headgate_dot_v1_dot_project__service__pb2.BindKeyRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_project__service__pb2.BindKeyResponse.FromString,
+                _registered_method=True)
         self.RevokeKey = channel.unary_unary(
                 '/headgate.v1.ProjectService/RevokeKey',
                 request_serializer=headgate_dot_v1_dot_project__service__pb2.RevokeKeyRequest.SerializeToString,
@@ -182,6 +187,15 @@ class ProjectServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BindKey(self, request, context):
+        """Decides whether an organisation key opens its own project only, or every project of its organisation. For those who
+        may make either. NOT_FOUND: no such key. FAILED_PRECONDITION: the key is revoked. INVALID_ARGUMENT: a key of another
+        kind.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RevokeKey(self, request, context):
         """Ends a key: within 5 s it opens nothing, anywhere. For those who may make it. NOT_FOUND: no such key. Ending one
         twice is no error.
@@ -269,6 +283,11 @@ def add_ProjectServiceServicer_to_server(servicer, server):
                     servicer.RotateKey,
                     request_deserializer=headgate_dot_v1_dot_project__service__pb2.RotateKeyRequest.FromString,
                     response_serializer=headgate_dot_v1_dot_project__service__pb2.RotateKeyResponse.SerializeToString,
+            ),
+            'BindKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.BindKey,
+                    request_deserializer=headgate_dot_v1_dot_project__service__pb2.BindKeyRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_project__service__pb2.BindKeyResponse.SerializeToString,
             ),
             'RevokeKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeKey,
@@ -524,6 +543,33 @@ class ProjectService:
             '/headgate.v1.ProjectService/RotateKey',
             headgate_dot_v1_dot_project__service__pb2.RotateKeyRequest.SerializeToString,
             headgate_dot_v1_dot_project__service__pb2.RotateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BindKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.ProjectService/BindKey',
+            headgate_dot_v1_dot_project__service__pb2.BindKeyRequest.SerializeToString,
+            headgate_dot_v1_dot_project__service__pb2.BindKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

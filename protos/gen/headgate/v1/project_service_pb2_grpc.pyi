@@ -62,6 +62,11 @@ class ProjectServiceStub:
     """Makes a key of the same kind and scopes as another, which goes on until it is revoked. For those who may make it.
     NOT_FOUND: no such key. FAILED_PRECONDITION: the key is revoked.
     """
+    BindKey: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.BindKeyRequest, _project_service_pb2.BindKeyResponse]
+    """Decides whether an organisation key opens its own project only, or every project of its organisation. For those who
+    may make either. NOT_FOUND: no such key. FAILED_PRECONDITION: the key is revoked. INVALID_ARGUMENT: a key of another
+    kind.
+    """
     RevokeKey: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.RevokeKeyRequest, _project_service_pb2.RevokeKeyResponse]
     """Ends a key: within 5 s it opens nothing, anywhere. For those who may make it. NOT_FOUND: no such key. Ending one
     twice is no error.
@@ -114,6 +119,11 @@ class ProjectServiceAsyncStub(ProjectServiceStub):
     RotateKey: _aio.UnaryUnaryMultiCallable[_project_service_pb2.RotateKeyRequest, _project_service_pb2.RotateKeyResponse]  # type: ignore[assignment]
     """Makes a key of the same kind and scopes as another, which goes on until it is revoked. For those who may make it.
     NOT_FOUND: no such key. FAILED_PRECONDITION: the key is revoked.
+    """
+    BindKey: _aio.UnaryUnaryMultiCallable[_project_service_pb2.BindKeyRequest, _project_service_pb2.BindKeyResponse]  # type: ignore[assignment]
+    """Decides whether an organisation key opens its own project only, or every project of its organisation. For those who
+    may make either. NOT_FOUND: no such key. FAILED_PRECONDITION: the key is revoked. INVALID_ARGUMENT: a key of another
+    kind.
     """
     RevokeKey: _aio.UnaryUnaryMultiCallable[_project_service_pb2.RevokeKeyRequest, _project_service_pb2.RevokeKeyResponse]  # type: ignore[assignment]
     """Ends a key: within 5 s it opens nothing, anywhere. For those who may make it. NOT_FOUND: no such key. Ending one
@@ -212,6 +222,17 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_project_service_pb2.RotateKeyResponse, _abc.Awaitable[_project_service_pb2.RotateKeyResponse]]:
         """Makes a key of the same kind and scopes as another, which goes on until it is revoked. For those who may make it.
         NOT_FOUND: no such key. FAILED_PRECONDITION: the key is revoked.
+        """
+
+    @_abc_1.abstractmethod
+    def BindKey(
+        self,
+        request: _project_service_pb2.BindKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_service_pb2.BindKeyResponse, _abc.Awaitable[_project_service_pb2.BindKeyResponse]]:
+        """Decides whether an organisation key opens its own project only, or every project of its organisation. For those who
+        may make either. NOT_FOUND: no such key. FAILED_PRECONDITION: the key is revoked. INVALID_ARGUMENT: a key of another
+        kind.
         """
 
     @_abc_1.abstractmethod
