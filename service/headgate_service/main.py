@@ -42,7 +42,7 @@ from headgate_service.api.projects import ProjectServicer
 from headgate_service.api.queries import QueryServicer
 from headgate_service.api.receipts import ReceiptServicer, names_for_callers, names_for_operator
 from headgate_service.api.registrar import MAX_BYTES, Registrar
-from headgate_service.api.serving import CONTROL_DB, COUNTERS, REDIS, Health, listen, listen_on_socket
+from headgate_service.api.serving import CONTROL_DB, COUNTERS, REDIS, STORE, Health, listen, listen_on_socket
 from headgate_service.api.sinks import DeliveryServicer
 from headgate_service.api.store import StoreServicer
 from headgate_service.auth.accounts import Accounts
@@ -68,6 +68,7 @@ from headgate_service.project_sinks.serving import ActiveProjectSinks
 from headgate_service.projects.cleanup import Cleanup, StoredEvents
 from headgate_service.projects.keyring import Keyring
 from headgate_service.projects.projects import FirstStart, Projects
+from headgate_service.projects.store_watch import StoreWatch, watch_of
 from headgate_service.query.limited_store import MAX_MEMORY
 from headgate_service.query.queries import Queries
 from headgate_service.redis.durability import warn_of_shortfalls
@@ -131,7 +132,8 @@ async def serve_until(stopped: asyncio.Event, config: Config) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the gRPC services and the background tasks share. Without a store, `store` and `queries` are None."""
+    """What the gRPC services and the background tasks share. Without a store, `store` and `queries` are None, and
+    `watch` is where no sink fills it."""
 
     config: Config
     stopped: asyncio.Event
@@ -146,6 +148,8 @@ class Parts:
     tail_redis: redis_asyncio.Redis
     store: Store | None
     queries: Queries | None
+    registry: CollectorRegistry
+    watch: StoreWatch | None
 
     @classmethod
     async def build(cls, config: Config, database: ControlDb, stopped: asyncio.Event) -> "Parts":
@@ -153,6 +157,7 @@ class Parts:
         core = await IngestCore.of(config, database)
         passwords = Passwords()
         store = Store(config.store_url) if config.store_url else None
+        registry = CollectorRegistry()
         return cls(
             config=config,
             stopped=stopped,
@@ -172,6 +177,10 @@ class Parts:
             tail_redis=redis_asyncio.Redis.from_url(config.redis_url),
             store=store,
             queries=_queries(config, store) if store else None,
+            registry=registry,
+            watch=watch_of(config.sinks, core.pipeline, database, store, core.directory.projects, registry)
+            if store
+            else None,
         )
 
     async def close(self) -> None:
@@ -239,7 +248,10 @@ def _services(parts: Parts, metrics: CallMetrics) -> Sequence[GrpcService]:
             "StoreService",
             add_store,
             operator=StoreServicer(
-                directory, Erasure(store) if store else None, queries.forget if queries else lambda project_id: None
+                directory,
+                Erasure(store) if store else None,
+                queries.forget if queries else lambda project_id: None,
+                parts.watch,
             ),
         ),
     ]
@@ -268,7 +280,7 @@ def _accounts(parts: Parts) -> AccountServicer:
     return AccountServicer(accounts, sessions, cli_tokens, CallOrigins(config.gateway_token))
 
 
-def _health(core: IngestCore) -> Health:
+def _health(core: IngestCore, watch: StoreWatch | None) -> Health:
     async def redis_answers() -> bool:
         try:
             return bool(await core.pipeline.execute("PING") == b"PONG")
@@ -281,7 +293,12 @@ def _health(core: IngestCore) -> Health:
     async def directory_healthy() -> bool:
         return core.directory.healthy
 
+    async def store_whole() -> bool:
+        return watch is None or watch.state.whole
+
     probes = {REDIS: redis_answers, COUNTERS: counters_complete, CONTROL_DB: directory_healthy}
+    if watch is not None:
+        probes[STORE] = store_whole
     return Health(probes, frozenset({REDIS, COUNTERS}))
 
 
@@ -309,13 +326,13 @@ def _servers(parts: Parts, health: Health, registry: CollectorRegistry) -> tuple
 
 async def _run(parts: Parts) -> None:
     config, core, stopped = parts.config, parts.core, parts.stopped
-    registry = CollectorRegistry()
+    registry = parts.registry
     new_epoch = partial(secrets.token_hex, 8)
     keeper = Keeper(
         core.pipeline, parts.database, core.epochs, core.sinks_of, new_epoch, _now_ms, config.copy_seconds, registry
     )
     client_memory = ClientMemory(core.pipeline, config.remembered_total_bytes, registry)
-    health = _health(core)
+    health = _health(core, parts.watch)
     public, operator, address = _servers(parts, health, registry)
     store, deleted = parts.store, core.directory.deleted
     cleanup = Cleanup(core.pipeline, config.sinks, deleted, StoredEvents(store) if store else None)
@@ -332,6 +349,8 @@ async def _run(parts: Parts) -> None:
         running.append(tasks.create_task(keeper.run(), name="counters"))
         if store:
             running.append(tasks.create_task(Upkeep(store, deleted).run(), name="store-upkeep"))
+        if parts.watch:
+            running.append(tasks.create_task(parts.watch.run(), name="store-watch"))
         await health.refresh()
         await public.start()
         await operator.start()

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import httpx
+import redis
 
 
 class Unix(http.client.HTTPConnection):
@@ -110,4 +111,82 @@ def test_a_store_elsewhere_is_one_url_away(make_headgate, wait_until, own_store,
     wait_until(there, "the service has made the tables and the sink has filled them", seconds=60)
     assert found == [{"event": "bought", "distinct_id": "u1"}]
     assert password not in headgate.log_file.read_text()
+    assert headgate.stop() == 0
+
+
+def break_parts(headgate) -> None:
+    """What a power cut leaves of parts that were not synced: files of the right names, with nothing in them."""
+    parts = [
+        part
+        for part in (headgate.data_dir / "store/data/store").glob("*/*/2*_*_*_*")
+        if (part / "skp_idx.packed").exists()
+    ]
+    assert parts
+    for file in (file for part in parts for file in part.iterdir()):
+        file.write_bytes(b"")
+
+
+def readiness(headgate) -> tuple[int, str]:
+    answer = httpx.get(f"{headgate.http}/readyz", timeout=10)
+    return answer.status_code, answer.json()["dependencies"]["store"]
+
+
+def trim_log(headgate) -> None:
+    """What the forwarder does with entries that every sink has settled, a day later."""
+    with redis.Redis(unix_socket_path=str(headgate.data_dir / "run/redis.sock"), decode_responses=True) as client:
+        for use in client.scan_iter("{s*}:*:use"):
+            seq, size = client.hmget(use, "seq", "bytes")
+            client.xtrim(use.removesuffix("use") + "log", maxlen=0, approximate=False)
+            client.hset(use, mapping={"trimmed_seq": seq, "trimmed_bytes": size})
+
+
+def fill_and_break(headgate, wait_until, *, trimmed: bool = False) -> None:
+    headgate.start()
+    assert readiness(headgate) == (200, "ok")
+    for start in range(0, 60, 20):
+        send(headgate, *(f"u{n}" for n in range(start, start + 20)))
+    counted = "SELECT count() AS n FROM events"
+    wait_until(lambda: [int(row["n"]) for row in asked(headgate, counted)] == [60], "the events are in the store")
+    assert headgate.json("store", "check")["whole"]
+    if trimmed:
+        rows = lambda: headgate.json("sinks", "status")["sinks"]  # noqa: E731
+        wait_until(lambda: all(row["pending"] == 0 for row in rows()), "every sink has settled all")
+        trim_log(headgate)
+    assert headgate.stop() == 0
+    break_parts(headgate)
+
+
+def test_rows_of_a_broken_part_come_back_from_the_log(make_headgate, wait_until, monkeypatch):
+    monkeypatch.setenv("HEADGATE_STORE_ENABLED", "true")
+    headgate = make_headgate()
+    fill_and_break(headgate, wait_until)
+    headgate.start()
+    wait_until(lambda: readiness(headgate) == (200, "damaged"), "the damage is told")
+    wait_until(lambda: readiness(headgate) == (200, "ok"), "the damage is mended")
+    log = headgate.log_file.read_text()
+    assert "parts of the store are damaged" in log
+    assert "the store is filled again from the log" in log
+    report = headgate.json("store", "check")
+    assert (report["whole"], report["damagedParts"]) == (True, [])
+    assert [(row["expected"], row["rows"]) for row in report["projects"]] == [(60, 60)]
+    assert headgate.json("store", "status")["rows"] == 60
+    assert headgate.stop() == 0
+
+
+def test_rows_that_the_log_holds_no_more_are_named_until_they_are_given_up(make_headgate, wait_until, monkeypatch):
+    monkeypatch.setenv("HEADGATE_STORE_ENABLED", "true")
+    headgate = make_headgate()
+    fill_and_break(headgate, wait_until, trimmed=True)
+    headgate.start()
+    wait_until(lambda: headgate.json("store", "status")["missing"] == 60, "what is missing is counted")
+    assert readiness(headgate) == (200, "damaged")
+    said = headgate.run("store", "check", "--by", "day", check=False)
+    assert said.returncode == 1
+    assert "broken-on-start_" in said.stdout
+    assert said.stdout.endswith("the store differs\n")
+    assert "not in the log any more" in headgate.run("store", "status").stdout
+    assert "events are missing from the store" in headgate.log_file.read_text()
+    # The rows are missing all the same; only the part is not told of any more.
+    assert "count as settled" in headgate.run("store", "check", "--accept", check=False).stdout
+    wait_until(lambda: readiness(headgate) == (200, "ok"), "the damage is settled")
     assert headgate.stop() == 0

@@ -1,13 +1,14 @@
-"""`headgate store`: the process, and what an operator has the store forget."""
+"""`headgate store`: the process, whether its rows are all there, and what an operator has it forget."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 from headgate.v1 import store_service_pb2 as wire
 from headgate.v1.store_service_pb2_grpc import StoreServiceStub
 
-from headgate_cli.api.admin_socket import DEFAULT_DATA_DIR, AsJson, DataDir, admin_channel
+from headgate_cli.api.admin_socket import CALL_SECONDS, DEFAULT_DATA_DIR, AsJson, DataDir, admin_channel
+from headgate_cli.output import columns
 
 # Deleting rewrites what the store holds.
 DELETION_SECONDS = 630.0
@@ -18,7 +19,7 @@ KEPT_ELSEWHERE = (
 
 Project = Annotated[str, typer.Option("--project", help="The project, by slug or id.")]
 
-store_app = typer.Typer(help="Run a store alone, or have the store of a running Headgate forget.")
+store_app = typer.Typer(help="Run a store alone; check the store of a running Headgate, or have it forget.")
 
 
 @store_app.command("delete-user")
@@ -60,3 +61,93 @@ def keep(
     with admin_channel(data_dir) as channel:
         StoreServiceStub(channel).SetRetention(request, timeout=30.0)
     typer.echo(f"{project}: " + (f"events are kept for {days} days" if days else "events are kept for good"))
+
+
+CHECK_SECONDS = 600.0
+CHECKED = ("project", "expected", "rows", "excused", "missing", "surplus")
+DIFFERING = ("project", "from", "expected", "rows")
+
+
+@store_app.command()
+def check(
+    project: Annotated[
+        list[str] | None, typer.Option(help="A project to compare, by slug or id; repeat for more. Default: all.")
+    ] = None,
+    by: Annotated[Literal["hour", "day"], typer.Option(help="Show differences by hour, or by day in UTC.")] = "hour",
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Give up what damaged parts held: nobody is told of them any more.")
+    ] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the store's rows with what the ledger says was delivered to it.
+
+    Exits with 1 where they differ, or where a part of the store is damaged.
+    """
+    with admin_channel(data_dir) as channel:
+        answer: wire.CheckStoreResponse = StoreServiceStub(channel).CheckStore(
+            wire.CheckStoreRequest(projects=project or [], accept=accept), timeout=CHECK_SECONDS
+        )
+    checks = [{name: getattr(one, name) for name in CHECKED} for one in answer.checks]
+    differences = [row for one in answer.checks for row in _differences(one, by)]
+    parts = [_part(one) for one in answer.damaged_parts]
+    whole = not parts and not any(one["missing"] or one["surplus"] for one in checks)
+    if as_json:
+        shown = {"whole": whole, "projects": checks, "differences": differences, "damagedParts": parts}
+        typer.echo(json.dumps(shown))
+    else:
+        lines = columns(CHECKED, checks) if checks else ["there are no projects"]
+        lines += ["", *columns(DIFFERING, differences)] if differences else []
+        lines += [_told(part) for part in parts]
+        lines += [f"{answer.settled} damaged parts count as settled"] if accept else []
+        typer.echo("\n".join([*lines, "the store holds what it should" if whole else "the store differs"]))
+    if not whole:
+        raise typer.Exit(1)
+
+
+@store_app.command()
+def status(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
+    """Show what the store holds, and whether parts of it are damaged."""
+    with admin_channel(data_dir) as channel:
+        answer: wire.GetStoreStatusResponse = StoreServiceStub(channel).GetStoreStatus(
+            wire.GetStoreStatusRequest(), timeout=CALL_SECONDS
+        )
+    shown: dict[str, Any] = {
+        "state": "damaged" if answer.damaged_parts else "ok",
+        "rows": answer.rows,
+        "bytes": answer.bytes,
+        "firstReceiveTime": answer.first_receive_time.ToJsonString() if answer.rows else None,
+        "lastReceiveTime": answer.last_receive_time.ToJsonString() if answer.rows else None,
+        "damagedParts": [_part(one) for one in answer.damaged_parts],
+        "replay": answer.replay or None,
+        "missing": answer.missing,
+    }
+    if as_json:
+        typer.echo(json.dumps(shown))
+        return
+    typer.echo(f"{shown['state']}: {answer.rows} events, {answer.bytes} bytes on disk")
+    for part in shown["damagedParts"]:
+        typer.echo(_told(part))
+    if answer.replay:
+        typer.echo(f"the replay {answer.replay} fills it again from the log: headgate sinks replay status")
+    if answer.missing:
+        typer.echo(f"{answer.missing} events are missing, and not in the log any more: headgate store check names them")
+
+
+def _differences(check: wire.StoreCheck, by: str) -> list[dict[str, Any]]:
+    rows: dict[str, dict[str, Any]] = {}
+    for hour in check.hours:
+        begin = hour.begin_time.ToJsonString()
+        begin = begin[:10] if by == "day" else begin
+        row = rows.setdefault(begin, {"project": check.project, "from": begin, "expected": 0, "rows": 0})
+        row["expected"] += hour.expected
+        row["rows"] += hour.rows
+    return list(rows.values())
+
+
+def _part(part: wire.DamagedPart) -> dict[str, str]:
+    return {"name": part.name, "reason": part.reason, "month": part.month}
+
+
+def _told(part: dict[str, str]) -> str:
+    return f"damaged: {part['name']} ({part['reason']}), events received in {part['month'][:4]}-{part['month'][4:]}"

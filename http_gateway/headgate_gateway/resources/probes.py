@@ -21,6 +21,9 @@ DEPENDENCIES = {
 }
 """What the gateway needs, and the name by which the service's health service reports it."""
 
+STORE = "store"
+"""What it tells of besides, where there is one: events are taken all the same where that is damaged."""
+
 _HEALTH = {
     "type": "object",
     "required": ["status"],
@@ -49,7 +52,8 @@ class ReadinessResource:
     """200 where every dependency serves, else 503 with the ones that do not.
 
     "ok"; "down": it says so itself or answers nothing; "unknown": the service, who would know, does not answer;
-    "refused": the service does not take this gateway for one of its own.
+    "refused": the service does not take this gateway for one of its own. The store may be "damaged", which is told and
+    makes nothing unavailable.
     """
 
     methods = ("GET", "HEAD")
@@ -64,8 +68,10 @@ class ReadinessResource:
         self._deadline_seconds = deadline_seconds
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        admitted, *states = await asyncio.gather(
-            self._client.admitted(self._deadline_seconds), *(self._state(name) for name in DEPENDENCIES.values())
+        admitted, store, *states = await asyncio.gather(
+            self._client.admitted(self._deadline_seconds),
+            self._state(STORE),
+            *(self._state(name) for name in DEPENDENCIES.values()),
         )
         dependencies = dict(zip(DEPENDENCIES, states, strict=True))
         if not admitted:
@@ -73,6 +79,8 @@ class ReadinessResource:
         elif dependencies["service"] == "unknown":
             dependencies["service"] = "down"
         ready = all(state == "ok" for state in dependencies.values())
+        if store != "unknown":
+            dependencies[STORE] = "damaged" if store == "down" else store
         resp.status = 200 if ready else 503
         if not ready:
             resp.set_header("Retry-After", "1")

@@ -15,6 +15,7 @@ INGEST_SERVICE = "headgate.v1.IngestService"
 REDIS = "redis"
 CONTROL_DB = "control-db"
 COUNTERS = "counters"
+STORE = "store"
 
 # Says whether a part answers; must itself end in time and not raise.
 Probe = Callable[[], Awaitable[bool]]

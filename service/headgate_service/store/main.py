@@ -7,6 +7,7 @@ import signal
 from contextlib import AsyncExitStack
 from typing import IO
 
+import orjson
 import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -15,6 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from headgate_service.owner_file import write_owner_file
 from headgate_service.process import freeze_gc
 from headgate_service.store.config import MIB, Config
+from headgate_service.store.damage import DAMAGED_PARTS, damaged_parts
 from headgate_service.store.engine import Engine
 from headgate_service.store.metrics import StoreMetrics
 from headgate_service.store.runner import Runner
@@ -43,6 +45,9 @@ async def serve(config: Config, stop: asyncio.Event | None = None) -> None:
         applied = await asyncio.to_thread(migrate, engine.query)
         version = (await asyncio.to_thread(engine.query, "SELECT version()")).decode().strip()
         _log.info("store is open", engine=version, migrations=applied)
+        found = await asyncio.to_thread(engine.query, DAMAGED_PARTS, form="JSONCompactEachRow")
+        if parts := damaged_parts([orjson.loads(line) for line in found.splitlines()]):
+            _log.error("parts of the store are damaged: rows are missing", parts=[part.name for part in parts])
         await _serve(engine, config, version, stop)
         await asyncio.to_thread(engine.close)
     _log.info("store stopped")

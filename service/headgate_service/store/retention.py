@@ -14,7 +14,7 @@ import structlog
 from headgate_service.directory.project import Project
 from headgate_service.errors import DirectoryUnavailable, StoreFailed
 from headgate_service.store.client import Store
-from headgate_service.store.schema import RETENTION_TABLE, TABLE, migrate
+from headgate_service.store.schema import ERASED_TABLE, RETENTION_TABLE, TABLE, migrate
 
 # Rewriting takes its time.
 SECONDS = 600.0
@@ -39,6 +39,16 @@ class Erased:
     remaining: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many events there are, in how many bytes of disk, and when the first and last of them was received."""
+
+    rows: int
+    bytes: int
+    first: datetime | None = None
+    last: datetime | None = None
+
+
 class Erasure:
     """Deletes rows of one store. Raises StoreFailed."""
 
@@ -55,9 +65,33 @@ class Erasure:
         ((events, first, last),) = await self._store.query(counted, who)
         if not events:
             return Erased(0)
+        by_hour = await self._store.query(
+            f"SELECT intDiv(toUnixTimestamp(receive_time), 3600) AS hour, count() FROM {TABLE}"  # noqa: S608 (constants)
+            f" WHERE {_OF_USER} GROUP BY hour ORDER BY hour",
+            who,
+        )
         await self._delete(_OF_USER, who)
+        # A check of the store does not miss what was deleted on purpose.
+        await self._store.command(
+            f"INSERT INTO {ERASED_TABLE} (project_id, hour, events)"  # noqa: S608 (a constant)
+            " SELECT {project:String}, hours.1, hours.2 FROM (SELECT arrayJoin(arrayZip("
+            "{hours:Array(UInt32)}, {events:Array(UInt64)})) AS hours)",
+            {"project": project_id, "hours": [row[0] for row in by_hour], "events": [row[1] for row in by_hour]},
+        )
         ((remaining, *_),) = await self._store.query(counted, who)
         return Erased(events, _time(first), _time(last), remaining)
+
+    async def size(self) -> Size:
+        """What the store holds."""
+        ((rows, first, last),) = await self._store.query(
+            "SELECT count(), toUnixTimestamp64Milli(min(receive_time)), toUnixTimestamp64Milli(max(receive_time))"  # noqa: S608
+            f" FROM {TABLE}"
+        )
+        ((size,),) = await self._store.query(
+            "SELECT sum(bytes_on_disk) FROM system.parts"  # noqa: S608
+            f" WHERE database = currentDatabase() AND table = '{TABLE}' AND active"
+        )
+        return Size(rows, size, _time(first), _time(last)) if rows else Size(0, size)
 
     async def projects(self, project_ids: Sequence[str]) -> int:
         """All events of these projects; how many there were."""

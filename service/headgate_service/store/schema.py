@@ -10,6 +10,8 @@ from dataclasses import dataclass
 TABLE = "events"
 MIGRATIONS_TABLE = "headgate_migrations"
 RETENTION_TABLE = "headgate_retention"
+ERASED_TABLE = "headgate_erased"
+SETTLED_PARTS_TABLE = "headgate_settled_parts"
 
 DYNAMIC_PATHS = 128
 """Property paths that get a column of their own in a part; more are kept together, where reading one costs more."""
@@ -148,12 +150,25 @@ _SYNCED_MERGES = tuple(
     for table in (TABLE, RETENTION_TABLE)
 )
 
+# What was deleted on purpose is not missing; nor is a damaged part once its rows are back, or given up.
+_SYNCED = (
+    "SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1,"
+    f" min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = {OLD_PARTS_SECONDS}"
+)
+_CHECKED = (
+    f"CREATE TABLE IF NOT EXISTS {ERASED_TABLE} (project_id String, hour UInt32, events UInt64)"
+    f" ENGINE = MergeTree ORDER BY (project_id, hour) {_SYNCED}",
+    f"CREATE TABLE IF NOT EXISTS {SETTLED_PARTS_TABLE} (part String, since DateTime64(3, 'UTC') DEFAULT now64(3))"
+    f" ENGINE = MergeTree ORDER BY part {_SYNCED}",
+)
+
 MIGRATIONS = (
     Migration(1, (_EVENTS,)),
     Migration(2, (_RETENTION,)),
     Migration(3, _QUICKER),
     Migration(4, _SYNCED_MERGES),
     Migration(5, (_ESCAPED_PERCENTS,)),
+    Migration(6, _CHECKED),
 )
 """In order of their numbers, which have no gaps."""
 

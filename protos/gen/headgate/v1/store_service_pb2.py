@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadgate/v1/store_service.proto\x12\x0bheadgate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"A\n\x11\x44\x65leteUserRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\"\xde\x01\n\x12\x44\x65leteUserResponse\x12\x18\n\x07\x64\x65leted\x18\x01 \x01(\x03R\x07\x64\x65leted\x12H\n\x12\x66irst_receive_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x10\x66irstReceiveTime\x12\x46\n\x11last_receive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0flastReceiveTime\x12\x1c\n\tremaining\x18\x04 \x01(\x03R\tremaining\"^\n\x13SetRetentionRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12-\n\x04keep\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x04keep\"\x16\n\x14SetRetentionResponse2\xb2\x01\n\x0cStoreService\x12M\n\nDeleteUser\x12\x1e.headgate.v1.DeleteUserRequest\x1a\x1f.headgate.v1.DeleteUserResponse\x12S\n\x0cSetRetention\x12 .headgate.v1.SetRetentionRequest\x1a!.headgate.v1.SetRetentionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadgate/v1/store_service.proto\x12\x0bheadgate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"A\n\x11\x44\x65leteUserRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\"\xde\x01\n\x12\x44\x65leteUserResponse\x12\x18\n\x07\x64\x65leted\x18\x01 \x01(\x03R\x07\x64\x65leted\x12H\n\x12\x66irst_receive_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x10\x66irstReceiveTime\x12\x46\n\x11last_receive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0flastReceiveTime\x12\x1c\n\tremaining\x18\x04 \x01(\x03R\tremaining\"^\n\x13SetRetentionRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12-\n\x04keep\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x04keep\"\x16\n\x14SetRetentionResponse\"G\n\x11\x43heckStoreRequest\x12\x1a\n\x08projects\x18\x01 \x03(\tR\x08projects\x12\x16\n\x06\x61\x63\x63\x65pt\x18\x02 \x01(\x08R\x06\x61\x63\x63\x65pt\"\x9e\x01\n\x12\x43heckStoreResponse\x12/\n\x06\x63hecks\x18\x01 \x03(\x0b\x32\x17.headgate.v1.StoreCheckR\x06\x63hecks\x12=\n\rdamaged_parts\x18\x02 \x03(\x0b\x32\x18.headgate.v1.DamagedPartR\x0c\x64\x61magedParts\x12\x18\n\x07settled\x18\x03 \x01(\x03R\x07settled\"\xd7\x01\n\nStoreCheck\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x1a\n\x08\x65xpected\x18\x02 \x01(\x03R\x08\x65xpected\x12\x12\n\x04rows\x18\x03 \x01(\x03R\x04rows\x12\x18\n\x07\x65xcused\x18\x04 \x01(\x03R\x07\x65xcused\x12\x18\n\x07missing\x18\x05 \x01(\x03R\x07missing\x12\x18\n\x07surplus\x18\x06 \x01(\x03R\x07surplus\x12\x31\n\x05hours\x18\x07 \x03(\x0b\x32\x1b.headgate.v1.StoreCheckHourR\x05hours\"{\n\x0eStoreCheckHour\x12\x39\n\nbegin_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tbeginTime\x12\x1a\n\x08\x65xpected\x18\x02 \x01(\x03R\x08\x65xpected\x12\x12\n\x04rows\x18\x03 \x01(\x03R\x04rows\"O\n\x0b\x44\x61magedPart\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n\x05month\x18\x03 \x01(\tR\x05month\"\x17\n\x15GetStoreStatusRequest\"\xc5\x02\n\x16GetStoreStatusResponse\x12\x12\n\x04rows\x18\x01 \x01(\x03R\x04rows\x12\x14\n\x05\x62ytes\x18\x02 \x01(\x03R\x05\x62ytes\x12H\n\x12\x66irst_receive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x10\x66irstReceiveTime\x12\x46\n\x11last_receive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0flastReceiveTime\x12=\n\rdamaged_parts\x18\x05 \x03(\x0b\x32\x18.headgate.v1.DamagedPartR\x0c\x64\x61magedParts\x12\x16\n\x06replay\x18\x06 \x01(\tR\x06replay\x12\x18\n\x07missing\x18\x07 \x01(\x03R\x07missing2\xdc\x02\n\x0cStoreService\x12M\n\nDeleteUser\x12\x1e.headgate.v1.DeleteUserRequest\x1a\x1f.headgate.v1.DeleteUserResponse\x12S\n\x0cSetRetention\x12 .headgate.v1.SetRetentionRequest\x1a!.headgate.v1.SetRetentionResponse\x12M\n\nCheckStore\x12\x1e.headgate.v1.CheckStoreRequest\x1a\x1f.headgate.v1.CheckStoreResponse\x12Y\n\x0eGetStoreStatus\x12\".headgate.v1.GetStoreStatusRequest\x1a#.headgate.v1.GetStoreStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETRETENTIONREQUEST']._serialized_end=499
   _globals['_SETRETENTIONRESPONSE']._serialized_start=501
   _globals['_SETRETENTIONRESPONSE']._serialized_end=523
-  _globals['_STORESERVICE']._serialized_start=526
-  _globals['_STORESERVICE']._serialized_end=704
+  _globals['_CHECKSTOREREQUEST']._serialized_start=525
+  _globals['_CHECKSTOREREQUEST']._serialized_end=596
+  _globals['_CHECKSTORERESPONSE']._serialized_start=599
+  _globals['_CHECKSTORERESPONSE']._serialized_end=757
+  _globals['_STORECHECK']._serialized_start=760
+  _globals['_STORECHECK']._serialized_end=975
+  _globals['_STORECHECKHOUR']._serialized_start=977
+  _globals['_STORECHECKHOUR']._serialized_end=1100
+  _globals['_DAMAGEDPART']._serialized_start=1102
+  _globals['_DAMAGEDPART']._serialized_end=1181
+  _globals['_GETSTORESTATUSREQUEST']._serialized_start=1183
+  _globals['_GETSTORESTATUSREQUEST']._serialized_end=1206
+  _globals['_GETSTORESTATUSRESPONSE']._serialized_start=1209
+  _globals['_GETSTORESTATUSRESPONSE']._serialized_end=1534
+  _globals['_STORESERVICE']._serialized_start=1537
+  _globals['_STORESERVICE']._serialized_end=1885
 # @@protoc_insertion_point(module_scope)

@@ -46,6 +46,16 @@ class StoreServiceStub:
                 request_serializer=headgate_dot_v1_dot_store__service__pb2.SetRetentionRequest.SerializeToString,
                 response_deserializer=headgate_dot_v1_dot_store__service__pb2.SetRetentionResponse.FromString,
                 _registered_method=True)
+        self.CheckStore = channel.unary_unary(
+                '/headgate.v1.StoreService/CheckStore',
+                request_serializer=headgate_dot_v1_dot_store__service__pb2.CheckStoreRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_store__service__pb2.CheckStoreResponse.FromString,
+                _registered_method=True)
+        self.GetStoreStatus = channel.unary_unary(
+                '/headgate.v1.StoreService/GetStoreStatus',
+                request_serializer=headgate_dot_v1_dot_store__service__pb2.GetStoreStatusRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_store__service__pb2.GetStoreStatusResponse.FromString,
+                _registered_method=True)
 
 
 class StoreServiceServicer:
@@ -68,6 +78,21 @@ class StoreServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckStore(self, request, context):
+        """Compares what the store holds with what the ledger says was delivered to it, and says which parts are damaged.
+        NOT_FOUND: no such project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStoreStatus(self, request, context):
+        """What is known of the store's state, without a comparison.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StoreServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -80,6 +105,16 @@ def add_StoreServiceServicer_to_server(servicer, server):
                     servicer.SetRetention,
                     request_deserializer=headgate_dot_v1_dot_store__service__pb2.SetRetentionRequest.FromString,
                     response_serializer=headgate_dot_v1_dot_store__service__pb2.SetRetentionResponse.SerializeToString,
+            ),
+            'CheckStore': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckStore,
+                    request_deserializer=headgate_dot_v1_dot_store__service__pb2.CheckStoreRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_store__service__pb2.CheckStoreResponse.SerializeToString,
+            ),
+            'GetStoreStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStoreStatus,
+                    request_deserializer=headgate_dot_v1_dot_store__service__pb2.GetStoreStatusRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_store__service__pb2.GetStoreStatusResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -138,6 +173,60 @@ class StoreService:
             '/headgate.v1.StoreService/SetRetention',
             headgate_dot_v1_dot_store__service__pb2.SetRetentionRequest.SerializeToString,
             headgate_dot_v1_dot_store__service__pb2.SetRetentionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckStore(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.StoreService/CheckStore',
+            headgate_dot_v1_dot_store__service__pb2.CheckStoreRequest.SerializeToString,
+            headgate_dot_v1_dot_store__service__pb2.CheckStoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStoreStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.StoreService/GetStoreStatus',
+            headgate_dot_v1_dot_store__service__pb2.GetStoreStatusRequest.SerializeToString,
+            headgate_dot_v1_dot_store__service__pb2.GetStoreStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,12 @@ class StoreServiceStub:
     """
     SetRetention: _grpc.UnaryUnaryMultiCallable[_store_service_pb2.SetRetentionRequest, _store_service_pb2.SetRetentionResponse]
     """Sets how long the store keeps a project's events. NOT_FOUND: no such project. INVALID_ARGUMENT: not 0 to 36,500."""
+    CheckStore: _grpc.UnaryUnaryMultiCallable[_store_service_pb2.CheckStoreRequest, _store_service_pb2.CheckStoreResponse]
+    """Compares what the store holds with what the ledger says was delivered to it, and says which parts are damaged.
+    NOT_FOUND: no such project.
+    """
+    GetStoreStatus: _grpc.UnaryUnaryMultiCallable[_store_service_pb2.GetStoreStatusRequest, _store_service_pb2.GetStoreStatusResponse]
+    """What is known of the store's state, without a comparison."""
 
 @_typing.type_check_only
 class StoreServiceAsyncStub(StoreServiceStub):
@@ -55,6 +61,12 @@ class StoreServiceAsyncStub(StoreServiceStub):
     """
     SetRetention: _aio.UnaryUnaryMultiCallable[_store_service_pb2.SetRetentionRequest, _store_service_pb2.SetRetentionResponse]  # type: ignore[assignment]
     """Sets how long the store keeps a project's events. NOT_FOUND: no such project. INVALID_ARGUMENT: not 0 to 36,500."""
+    CheckStore: _aio.UnaryUnaryMultiCallable[_store_service_pb2.CheckStoreRequest, _store_service_pb2.CheckStoreResponse]  # type: ignore[assignment]
+    """Compares what the store holds with what the ledger says was delivered to it, and says which parts are damaged.
+    NOT_FOUND: no such project.
+    """
+    GetStoreStatus: _aio.UnaryUnaryMultiCallable[_store_service_pb2.GetStoreStatusRequest, _store_service_pb2.GetStoreStatusResponse]  # type: ignore[assignment]
+    """What is known of the store's state, without a comparison."""
 
 class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
     """What an operator does with the store, over the admin socket. Every call may be sent again. UNAVAILABLE: the store
@@ -78,5 +90,23 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_store_service_pb2.SetRetentionResponse, _abc.Awaitable[_store_service_pb2.SetRetentionResponse]]:
         """Sets how long the store keeps a project's events. NOT_FOUND: no such project. INVALID_ARGUMENT: not 0 to 36,500."""
+
+    @_abc_1.abstractmethod
+    def CheckStore(
+        self,
+        request: _store_service_pb2.CheckStoreRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_service_pb2.CheckStoreResponse, _abc.Awaitable[_store_service_pb2.CheckStoreResponse]]:
+        """Compares what the store holds with what the ledger says was delivered to it, and says which parts are damaged.
+        NOT_FOUND: no such project.
+        """
+
+    @_abc_1.abstractmethod
+    def GetStoreStatus(
+        self,
+        request: _store_service_pb2.GetStoreStatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_service_pb2.GetStoreStatusResponse, _abc.Awaitable[_store_service_pb2.GetStoreStatusResponse]]:
+        """What is known of the store's state, without a comparison."""
 
 def add_StoreServiceServicer_to_server(servicer: StoreServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
