@@ -43,7 +43,7 @@ class SinkSettings(Section):
     """If false, the sink gets nothing and keeps its place in the log. The log then keeps later events within `log.keep_bytes`, whatever their age."""  # noqa: E501
 
     pause_rejecting: Annotated[bool, To("forwarder.pause_rejecting")] = True
-    """Whether the sink pauses when it rejects half or more of its last 100 events; waiting events are kept. If false, every rejected event becomes a dead letter."""  # noqa: E501
+    """Whether the sink pauses for a project when it rejects half or more of the last 100 events of it; waiting events are kept. If false, every rejected event becomes a dead letter."""  # noqa: E501
 
     memory: Annotated[ByteSize, To("forwarder.memory")] = ByteSize(512 * 1024**2)
     """Memory of a third-party sink's process, on Linux. A process that uses more is restarted."""

@@ -194,16 +194,17 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
 def sink_rows(view: SinkView, now_ms: int) -> list[wire.SinkRow]:
     """A sink's rows, one for each project of the view."""
 
-    def row(**counts: Any) -> wire.SinkRow:
+    def row(state: str, last_error: str, **counts: Any) -> wire.SinkRow:
         return wire.SinkRow(
             name=view.rule.name,
             use=view.rule.use,
-            state=_STATES.get(view.state, wire.SINK_STATE_UNSPECIFIED),
-            last_error=view.last_error,
+            state=_STATES.get(state, wire.SINK_STATE_UNSPECIFIED),
+            last_error=last_error,
             **counts,
         )
 
-    return [row(project=project.slug, **_counts(books, now_ms)) for project, books in view.books] or [row()]
+    rows = [row(*view.of(project), project=project.slug, **_counts(books, now_ms)) for project, books in view.books]
+    return rows or [row(view.state, view.last_error)]
 
 
 def _counts(books: Books, now_ms: int) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """How much of what a sink gets it rejects, so that one that rejects most of it stops."""
 
-from collections import deque
-from collections.abc import Iterable
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 
 from headgate_sinks import Result
+
+from headgate_service.delivery.log_range import LogRange
+from headgate_service.delivery.settlement import shares_of
 
 # A process may crash for reasons of its own: so often, one after the other, is no chance.
 CRASHES = 3
@@ -55,8 +58,8 @@ WINDOW_EVENTS = 100
 
 
 class RejectionGuard:
-    """Looks at the latest settled batches that together hold at least 100 events. A sink that rejected half of these or
-    more rejects too much; of fewer events nothing is said."""
+    """Of one project at a sink. Looks at the latest settled batches that together hold at least 100 of its events. A
+    sink that rejected half of these or more rejects too much; of fewer events nothing is said."""
 
     def __init__(self) -> None:
         self._batches: deque[tuple[int, int]] = deque()
@@ -77,6 +80,38 @@ class RejectionGuard:
             return None
         last = result.rejected[-1]
         return f"it rejects too much, {lost} of the last {seen} events: the last with {last.code}: {last.message}"
+
+
+_PROJECTS = 10_000
+
+
+class RejectionGuards:
+    """A guard for each project at a sink, so that none stops another. Of the projects of long ago it knows nothing."""
+
+    def __init__(self) -> None:
+        self._guards: OrderedDict[str, RejectionGuard] = OrderedDict()
+
+    def add(self, log_ranges: Sequence[LogRange], result: Result) -> None:
+        """Takes a batch that was settled."""
+        for project_id, (events, own) in shares_of(log_ranges, result).items():
+            self._of(project_id).add(events, own)
+
+    def too_many(self, log_ranges: Sequence[LogRange], result: Result) -> dict[str, str]:
+        """The projects of which, with this batch, too much is rejected, with what to say."""
+        if not result.rejected:
+            return {}
+        found = {
+            project_id: self._of(project_id).too_many(events, own)
+            for project_id, (events, own) in shares_of(log_ranges, result).items()
+        }
+        return {project_id: said for project_id, said in found.items() if said is not None}
+
+    def _of(self, project_id: str) -> RejectionGuard:
+        guard = self._guards.setdefault(project_id, RejectionGuard())
+        self._guards.move_to_end(project_id)
+        if len(self._guards) > _PROJECTS:
+            self._guards.popitem(last=False)
+        return guard
 
 
 def _rejected(result: Result) -> int:

@@ -9,6 +9,7 @@ from headgate_sinks import Batch
 
 from headgate_service.delivery.batch_reader import EventCache, rebuild
 from headgate_service.delivery.dead_letter_bounds import DeadLetterBound
+from headgate_service.delivery.holds import ProjectHolds
 from headgate_service.delivery.log_range import LogRange, events_of, selected_in
 from headgate_service.delivery.settlement import GivenUp, ProjectSettlement, Settlement
 from headgate_service.delivery.shard_log import ShardLog
@@ -36,6 +37,13 @@ class SealedBatch:
     suspect: bool = False
     # What the sink is to see of the events; None: everything.
     fields: Fields | None = None
+    # It takes a new number before it is sent: batches of higher numbers are sent meanwhile, and targets that know
+    # batches by their numbers would take it for one that they have.
+    parked: bool = False
+
+    def of(self, log_ranges: list[LogRange]) -> "SealedBatch":
+        """Another batch, which was tried as often."""
+        return SealedBatch(0, 0, log_ranges, attempts=self.attempts, first_ms=self.first_ms)
 
     @property
     def events(self) -> Sequence[event_pb2.Event]:
@@ -76,9 +84,14 @@ class SealedBatches:
     def __iter__(self) -> Iterator[SealedBatch]:
         return iter(self._batches)
 
-    @property
-    def oldest(self) -> SealedBatch | None:
-        return self._batches[0] if self._batches else None
+    def next(self, holds: ProjectHolds) -> SealedBatch | None:
+        """The oldest that does not wait, those that were parked at the end."""
+        ready = [one for one in self._batches if not holds.holds(one.log_ranges)]
+        return min(ready, key=lambda one: one.parked, default=None)
+
+    def to_park(self, holds: ProjectHolds) -> bool:
+        """Whether some wait that are not parked."""
+        return any(holds.holds(one.log_ranges) and not one.parked for one in self._batches)
 
     def hold(self, project_id: str) -> bool:
         return any(log_range.project_id == project_id for one in self._batches for log_range in one.log_ranges)
@@ -105,16 +118,15 @@ class SealedBatches:
         if gone is not None:
             self._batches.remove(gone)
 
-    async def replace(self, batches: list[list[LogRange]], projects: Sequence[ProjectSettlement]) -> None:
+    async def replace(self, batches: Sequence[SealedBatch], projects: Sequence[ProjectSettlement]) -> None:
         """Promises other batches in place of all that are promised. They take new numbers, since none of them has the
-        content of an old one, but for later ones, which were never sent and must come after."""
+        content of an old one, but for others, which the target has nothing of and which must come after."""
         now_ms = await self._log.now_ms()
-        replacements = [self._sealed(batch, now_ms) for batch in batches]
-        numbers = await self._record(Settlement([one.number for one in self._batches], replacements, projects))
-        self._batches = [
-            SealedBatch(number, now_ms, batch, fields=self._fields)
-            for number, batch in zip(numbers, batches, strict=True)
-        ]
+        blobs = [self._sealed(batch.log_ranges, now_ms, batch.parked) for batch in batches]
+        numbers = await self._record(Settlement([one.number for one in self._batches], blobs, projects))
+        for number, batch in zip(numbers, batches, strict=True):
+            batch.number, batch.seal_time_ms, batch.fields = number, now_ms, self._fields
+        self._batches = list(batches)
 
     def batch(self, promised: SealedBatch) -> Batch:
         """What the sink gets of it."""
@@ -139,18 +151,19 @@ class SealedBatches:
             self._letters.unkept(project_id, letters)
         return recorded.numbers
 
-    def _sealed(self, log_ranges: list[LogRange], seal_time_ms: int) -> bytes:
+    def _sealed(self, log_ranges: list[LogRange], seal_time_ms: int, parked: bool = False) -> bytes:
         return log_pb2.SealedBatch(
             ranges=[log_range.sealed() for log_range in log_ranges],
             config_version=self._config_version,
             spec_hash=self._spec_hash,
             seal_time_ms=seal_time_ms,
             fields=self._fields.source if self._fields else b"",
+            parked=parked,
         ).SerializeToString()
 
     async def _rebuilt(self, number: int, sealed: log_pb2.SealedBatch) -> SealedBatch:
         fields = Fields.parse(sealed.fields) if sealed.fields else None
-        promised = SealedBatch(number, sealed.seal_time_ms, [], fields=fields)
+        promised = SealedBatch(number, sealed.seal_time_ms, [], fields=fields, parked=sealed.parked)
         for one in sealed.ranges:
             log_range = await rebuild(self._log, self._cache, one)
             promised.log_ranges.append(log_range)

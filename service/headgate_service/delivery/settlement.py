@@ -1,6 +1,6 @@
 """What is to be recorded of events at a sink, in one step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from headgate_sinks import Reject, Result
@@ -130,6 +130,42 @@ def of_retry(log_ranges: Sequence[LogRange], places: Sequence[int]) -> tuple[lis
         )
         first += count
     return settled, remaining
+
+
+def of_held_back(
+    sink: str, log_ranges: Sequence[LogRange], result: Result, held: Container[str], attempts: Attempts
+) -> tuple[list[ProjectSettlement], list[LogRange]]:
+    """As of a result, but for what it rejects of the projects in `held`, which is what remains of the batch."""
+    shares = shares_of(log_ranges, result)
+    settled: list[ProjectSettlement] = []
+    remaining: list[LogRange] = []
+    for log_range in log_ranges:
+        events, own = shares[log_range.project_id]
+        places = sorted({place for reject in own.rejected for place in reject.events})
+        if log_range.project_id not in held:
+            settled += of_result(sink, [log_range], own, attempts)
+        elif len(places) == events:
+            remaining.append(log_range)
+        else:
+            done, rest = of_retry([log_range], places)
+            settled, remaining = [*settled, *done], [*remaining, *rest]
+    return settled, remaining
+
+
+def shares_of(log_ranges: Sequence[LogRange], result: Result) -> dict[str, tuple[int, Result]]:
+    """Of each project how many events a batch holds, and what the result says of them."""
+    shares: dict[str, tuple[int, Result]] = {}
+    first = 0
+    for log_range in log_ranges:
+        count = len(log_range.events)
+        own = []
+        for reject in result.rejected:
+            places = tuple(place - first for place in reject.events if first <= place < first + count)
+            if places:
+                own.append(Reject(places, reject.code, reject.message))
+        shares[log_range.project_id] = count, Result(tuple(own))
+        first += count
+    return shares
 
 
 def given_up(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from headgate_service.delivery.plugin_worker.isolated_sink import IsolatedSink
 from headgate_service.delivery.plugin_worker.supervised_worker import Isolation
 from headgate_service.delivery.project_sink import ProjectSink
 from headgate_service.delivery.project_sink_network import ProjectSinkPlace, ProjectSinkResolvers
-from headgate_service.delivery.safeguards import CrashGuard, RejectionGuard
+from headgate_service.delivery.safeguards import CrashGuard
 from headgate_service.model.sink import SinkSpec
 
 
@@ -72,6 +72,9 @@ class Status:
     state: State
     last_error: str
     since: float
+    # Of projects whose events alone wait, why; and how the sink fares with the others.
+    held: Mapping[str, str] = field(default_factory=dict)
+    others: State = State.RUNNING
 
 
 class SinkRunner:
@@ -94,13 +97,14 @@ class SinkRunner:
         self._clock = clock
         self.observers = observers or Observers()
         self._troubles: dict[int, tuple[State, str]] = {}
+        # By shard and project.
+        self._holds: dict[tuple[int, str], str] = {}
         self._sink = None if isinstance(sink, Broken) else sink
         self._slots: WriteSlots | None = None
         self._broken: Broken | None = None
         self._held = False
         # Thousands of projects' own sinks do not all begin in one moment.
         self._phase = crc32(config.name.encode()) / 1000
-        self.rejections = RejectionGuard()
         self.crashes = CrashGuard()
         self.known = asyncio.Event() if self._sink is None else self._sink.known
         self.status = Status(State.RUNNING, "", clock())
@@ -195,6 +199,20 @@ class SinkRunner:
             self._troubles[shard] = (state, cut(error))
         self._show()
 
+    def note_hold(self, shard: int, project_id: str, error: str | None) -> None:
+        """Takes down that a project's events wait, alone, and why; None: they do no more."""
+        if error is not None:
+            self._holds[shard, project_id] = cut(error)
+        elif self._holds.pop((shard, project_id), None) is None:
+            return
+        self._show()
+
+    def forget(self, shard: int) -> None:
+        """The shard is someone else's now."""
+        for key in [key for key in self._holds if key[0] == shard]:
+            del self._holds[key]
+        self.note(shard, State.RUNNING)
+
     def _note_broken(self, broken: Broken | None) -> None:
         """None: it is no more."""
         broken = bounded(broken) if broken is not None else None
@@ -206,10 +224,15 @@ class SinkRunner:
 
     def _show(self, previous: str | None = None) -> None:
         worst, last_error = max(self._troubles.values(), default=(State.RUNNING, ""))
+        others = worst
+        if self._holds and worst < State.PAUSED:
+            worst, last_error = State.PAUSED, next(reversed(self._holds.values()))
         if self._held and worst < State.PAUSED:
             worst, last_error = State.PAUSED, "paused by an operator"
         if self._broken is not None:
             worst, last_error = State.BROKEN, self._broken.reason
+        held = {project_id: error for (_, project_id), error in self._holds.items()}
+        others = others if held and not self._held and self._broken is None else worst
         if worst is not self.status.state:
             _log.info("sink changed its state", sink=self.name, state=worst.name, error=last_error)
             self.observers.sink_state_changed(
@@ -218,9 +241,10 @@ class SinkRunner:
                 previous=self.status.state.name if previous is None else previous,
                 error=last_error,
             )
-            self.status = Status(worst, last_error or self.status.last_error, self._clock())
-        elif last_error and last_error != self.status.last_error:
-            self.status = Status(worst, last_error, self.status.since)
+            self.status = Status(worst, last_error or self.status.last_error, self._clock(), held, others)
+        elif held != self.status.held or others != self.status.others or last_error not in ("", self.status.last_error):
+            error = last_error or self.status.last_error
+            self.status = Status(worst, error, self.status.since, held, others)
 
 
 def make_sink_runners(

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable
 
+import msgspec
 from redis.exceptions import ResponseError
 
 from headgate_service.delivery.sink_runner import SinkRunner, Status
@@ -12,6 +13,7 @@ from headgate_service.redis.keys import sink_status
 from headgate_service.redis.pipeline import RedisPipeline
 
 _LOOK_SECONDS = 0.5
+_pack = msgspec.json.Encoder().encode
 
 
 class StatusBoard:
@@ -45,5 +47,6 @@ class StatusBoard:
                 await self._redis.execute(
                     *("HSET", sink_status(runner.name), "state", status.state.name),
                     *("last_error", status.last_error, "since", int(status.since * 1000)),
+                    *("held", _pack(status.held), "others", status.others.name),
                 )
                 self._shown[runner.name] = status

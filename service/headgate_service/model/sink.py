@@ -25,8 +25,8 @@ class SinkSpec:
     service ids and slugs; None: all projects. A sink that is not enabled runs no batch and keeps its position in the
     log. `when_full` None: what its kind says. `memory`: bytes that the process of a third-party sink may use; None: no
     limit. `route` picks its events; None: all of them; `route_source` is a route that is compiled at its first use.
-    `fields` picks what it sees of them; None: everything. `pause_rejecting`: whether it pauses by itself when it
-    rejects most of what it gets. `spec` replaces all of it in its hash: that of a project sink holds no secrets.
+    `fields` picks what it sees of them; None: everything. `pause_rejecting`: whether it pauses for a project when it
+    rejects most of its events. `spec` replaces all of it in its hash: that of a project sink holds no secrets.
     """
 
     name: str

@@ -39,7 +39,8 @@ def replay_of(sink: str) -> str:
 
 
 def sink_status(sink: str) -> str:
-    """Hash: state, last_error, since (milliseconds since 1970)."""
+    """Hash: state, last_error, since (milliseconds since 1970); held: JSON of the projects that wait alone, with
+    why; others: the state for all other projects."""
     return f"headgate:sink:{sink}:status"
 
 

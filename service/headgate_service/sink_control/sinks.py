@@ -2,8 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
 
 from headgate_service.delivery.books import Books, Ledger
 from headgate_service.directory.project import Project
@@ -64,12 +66,22 @@ PAUSED_BY_OPERATOR = "paused by an operator: `headgate sinks resume` lets it go 
 @dataclass(frozen=True, slots=True)
 class SinkView:
     """How a sink fares, with its books in each project. `state` is one of the forwarder's, DISABLED, or empty where no
-    forwarder has run it."""
+    forwarder has run it. `held`: of projects that wait alone, by id, why; `others`: the state for the others."""
 
     rule: SinkSpec
     state: str
     last_error: str
     books: Sequence[tuple[Project, Books]]
+    held: Mapping[str, str] = field(default_factory=dict)
+    others: str = ""
+
+    def of(self, project: Project) -> tuple[str, str]:
+        """The state for a project, and the last error."""
+        if project.id in self.held:
+            return PAUSED, self.held[project.id]
+        if self.held:
+            return self.others, ""
+        return self.state, self.last_error
 
 
 class Sinks:
@@ -126,9 +138,9 @@ class Sinks:
         paused = {name.decode() for name in await self._redis.execute("HKEYS", PAUSED_SINKS)}
         views = []
         for rule in (*self._rules, *(rule for project in projects for rule in self._own_of(project))):
-            state, error = await self._state(rule, rule.name in paused)
+            state, error, held, others = await self._state(rule, rule.name in paused)
             served = [(one, books[rule.name, one.id]) for one in projects if (rule.name, one.id) in books]
-            views.append(SinkView(rule, state, error, served))
+            views.append(SinkView(rule, state, error, served, held, others))
         return views
 
     def _own_of(self, project: Project) -> Sequence[SinkSpec]:
@@ -140,10 +152,14 @@ class Sinks:
         sinks = [rule.name for rule in self.rules_of(project)]
         return await self._ledger.books(shard_keys(project.shard), project.id, sinks) if sinks else []
 
-    async def _state(self, rule: SinkSpec, paused: bool) -> tuple[str, str]:
+    async def _state(self, rule: SinkSpec, paused: bool) -> tuple[str, str, Mapping[str, str], str]:
         if not rule.enabled:
-            return DISABLED, ""
+            return DISABLED, "", {}, ""
         if paused:
-            return PAUSED, PAUSED_BY_OPERATOR
-        state, error = await self._redis.execute("HMGET", sink_status(rule.name), "state", "last_error")
-        return (state or b"").decode(), (error or b"").decode()
+            return PAUSED, PAUSED_BY_OPERATOR, {}, ""
+        state, error, held, others = await self._redis.execute(
+            "HMGET", sink_status(rule.name), "state", "last_error", "held", "others"
+        )
+        texts = ((one or b"").decode() for one in (state, error, others))
+        state, error, others = texts
+        return state, error, msgspec.json.decode(held or b"{}", type=dict[str, str]), others

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from headgate.v1 import event_pb2 as headgate_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15headgate/v1/log.proto\x12\x0bheadgate.v1\x1a\x17headgate/v1/event.proto\"\x89\x01\n\x08LogEntry\x12.\n\x07\x64ialect\x18\x01 \x01(\x0e\x32\x14.headgate.v1.DialectR\x07\x64ialect\x12*\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x12.headgate.v1.EventR\x06\x65vents\x12!\n\x0c\x64ialect_name\x18\x03 \x01(\tR\x0b\x64ialectName\"\xbd\x01\n\x0bSealedBatch\x12\x30\n\x06ranges\x18\x01 \x03(\x0b\x32\x18.headgate.v1.SealedRangeR\x06ranges\x12%\n\x0e\x63onfig_version\x18\x02 \x01(\x03R\rconfigVersion\x12\x1b\n\tspec_hash\x18\x03 \x01(\x0cR\x08specHash\x12 \n\x0cseal_time_ms\x18\x04 \x01(\x03R\nsealTimeMs\x12\x16\n\x06\x66ields\x18\x05 \x01(\x0cR\x06\x66ields\"\xb4\x02\n\x0bSealedRange\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12\x1f\n\x0b\x61\x66ter_entry\x18\x02 \x01(\tR\nafterEntry\x12\x1d\n\nlast_entry\x18\x03 \x01(\tR\tlastEntry\x12\x1b\n\tafter_seq\x18\x04 \x01(\x03R\x08\x61\x66terSeq\x12\x19\n\x08last_seq\x18\x05 \x01(\x03R\x07lastSeq\x12\x14\n\x05\x62ytes\x18\x06 \x01(\x03R\x05\x62ytes\x12\x1d\n\nlast_bytes\x18\x07 \x01(\x03R\tlastBytes\x12\x1c\n\tselection\x18\x08 \x01(\x0cR\tselection\x12\x18\n\x07\x63ounted\x18\t \x01(\x03R\x07\x63ounted\x12!\n\x0croute_errors\x18\n \x01(\x03R\x0brouteErrorsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15headgate/v1/log.proto\x12\x0bheadgate.v1\x1a\x17headgate/v1/event.proto\"\x89\x01\n\x08LogEntry\x12.\n\x07\x64ialect\x18\x01 \x01(\x0e\x32\x14.headgate.v1.DialectR\x07\x64ialect\x12*\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x12.headgate.v1.EventR\x06\x65vents\x12!\n\x0c\x64ialect_name\x18\x03 \x01(\tR\x0b\x64ialectName\"\xd5\x01\n\x0bSealedBatch\x12\x30\n\x06ranges\x18\x01 \x03(\x0b\x32\x18.headgate.v1.SealedRangeR\x06ranges\x12%\n\x0e\x63onfig_version\x18\x02 \x01(\x03R\rconfigVersion\x12\x1b\n\tspec_hash\x18\x03 \x01(\x0cR\x08specHash\x12 \n\x0cseal_time_ms\x18\x04 \x01(\x03R\nsealTimeMs\x12\x16\n\x06\x66ields\x18\x05 \x01(\x0cR\x06\x66ields\x12\x16\n\x06parked\x18\x06 \x01(\x08R\x06parked\"\xb4\x02\n\x0bSealedRange\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12\x1f\n\x0b\x61\x66ter_entry\x18\x02 \x01(\tR\nafterEntry\x12\x1d\n\nlast_entry\x18\x03 \x01(\tR\tlastEntry\x12\x1b\n\tafter_seq\x18\x04 \x01(\x03R\x08\x61\x66terSeq\x12\x19\n\x08last_seq\x18\x05 \x01(\x03R\x07lastSeq\x12\x14\n\x05\x62ytes\x18\x06 \x01(\x03R\x05\x62ytes\x12\x1d\n\nlast_bytes\x18\x07 \x01(\x03R\tlastBytes\x12\x1c\n\tselection\x18\x08 \x01(\x0cR\tselection\x12\x18\n\x07\x63ounted\x18\t \x01(\x03R\x07\x63ounted\x12!\n\x0croute_errors\x18\n \x01(\x03R\x0brouteErrorsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGENTRY']._serialized_start=64
   _globals['_LOGENTRY']._serialized_end=201
   _globals['_SEALEDBATCH']._serialized_start=204
-  _globals['_SEALEDBATCH']._serialized_end=393
-  _globals['_SEALEDRANGE']._serialized_start=396
-  _globals['_SEALEDRANGE']._serialized_end=704
+  _globals['_SEALEDBATCH']._serialized_end=417
+  _globals['_SEALEDRANGE']._serialized_start=420
+  _globals['_SEALEDRANGE']._serialized_end=728
 # @@protoc_insertion_point(module_scope)

@@ -18,18 +18,20 @@ class LogEntry(_message.Message):
     def __init__(self, dialect: _Optional[_Union[_event_pb2.Dialect, str]] = ..., events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., dialect_name: _Optional[str] = ...) -> None: ...
 
 class SealedBatch(_message.Message):
-    __slots__ = ("ranges", "config_version", "spec_hash", "seal_time_ms", "fields")
+    __slots__ = ("ranges", "config_version", "spec_hash", "seal_time_ms", "fields", "parked")
     RANGES_FIELD_NUMBER: _ClassVar[int]
     CONFIG_VERSION_FIELD_NUMBER: _ClassVar[int]
     SPEC_HASH_FIELD_NUMBER: _ClassVar[int]
     SEAL_TIME_MS_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
+    PARKED_FIELD_NUMBER: _ClassVar[int]
     ranges: _containers.RepeatedCompositeFieldContainer[SealedRange]
     config_version: int
     spec_hash: bytes
     seal_time_ms: int
     fields: bytes
-    def __init__(self, ranges: _Optional[_Iterable[_Union[SealedRange, _Mapping]]] = ..., config_version: _Optional[int] = ..., spec_hash: _Optional[bytes] = ..., seal_time_ms: _Optional[int] = ..., fields: _Optional[bytes] = ...) -> None: ...
+    parked: bool
+    def __init__(self, ranges: _Optional[_Iterable[_Union[SealedRange, _Mapping]]] = ..., config_version: _Optional[int] = ..., spec_hash: _Optional[bytes] = ..., seal_time_ms: _Optional[int] = ..., fields: _Optional[bytes] = ..., parked: _Optional[bool] = ...) -> None: ...
 
 class SealedRange(_message.Message):
     __slots__ = ("project_id", "after_entry", "last_entry", "after_seq", "last_seq", "bytes", "last_bytes", "selection", "counted", "route_errors")
