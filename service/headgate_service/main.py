@@ -69,6 +69,7 @@ from headgate_service.projects.cleanup import Cleanup, StoredEvents
 from headgate_service.projects.keyring import Keyring
 from headgate_service.projects.projects import FirstStart, Projects
 from headgate_service.projects.store_watch import StoreWatch, watch_of
+from headgate_service.query.at_once import AtOnce
 from headgate_service.query.limited_store import MAX_MEMORY
 from headgate_service.query.queries import Queries
 from headgate_service.redis.durability import warn_of_shortfalls
@@ -176,7 +177,7 @@ class Parts:
             ),
             tail_redis=redis_asyncio.Redis.from_url(config.redis_url),
             store=store,
-            queries=_queries(config, store) if store else None,
+            queries=_queries(config, store, core) if store else None,
             registry=registry,
             watch=watch_of(config.sinks, core.pipeline, database, store, core.directory.projects, registry)
             if store
@@ -384,10 +385,12 @@ async def _project_secrets(database: ControlDb, config: Config) -> ProjectSecret
     return ProjectSecrets(box, await Secrets(database, secrets.token_bytes).get(PROJECT_SINK_HASHING))
 
 
-def _queries(config: Config, store: Store) -> Queries:
+def _queries(config: Config, store: Store, core: IngestCore) -> Queries:
     embedded = (config.store_url or "").startswith("unix:")
     max_memory = None if embedded else MAX_MEMORY
-    return Queries(store, TABLE, clock=time.monotonic, now_ms=_now_ms, most_memory=max_memory)
+    return Queries(
+        store, TABLE, clock=time.monotonic, now_ms=_now_ms, at_once=AtOnce(core.pipeline), most_memory=max_memory
+    )
 
 
 def _now_ms() -> int:

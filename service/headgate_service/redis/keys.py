@@ -23,6 +23,11 @@ SINK_TESTS = "headgate:sink-tests"
 REPLAYS = "headgate:replays"
 
 
+def running_queries(project_id: str) -> str:
+    """Sorted set of the queries of a project that run, by when they are no longer believed, in milliseconds."""
+    return f"headgate:queries:{project_id}"
+
+
 def sink_test_answer(event_id: str) -> str:
     """List of one: what came of a test, empty where it was delivered."""
     return f"headgate:sink-test:{event_id}"

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from headgate_service.errors import QueryInvalid, QueryOverLimit
 from headgate_service.query import time as moment
-from headgate_service.query.queries import normal_form
+from headgate_service.query.normal_form import normal_form
 from headgate_service.query.query import Query, parse_query
 
 DATES = {"start": "2026-02-01", "end": "2026-02-03"}
