@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from headgate_service.config import SinkRule
 from headgate_service.delivery.books import Books, Ledger
 from headgate_service.directory.project import Project
+from headgate_service.model.sink import SinkSpec
 from headgate_service.projects.usage import Usages
 from headgate_service.redis.keys import shard_keys
 from headgate_service.redis.pipeline import RedisPipeline
@@ -101,7 +101,7 @@ def _expected(accepted: Mapping[int, int], books: Books, stored: Stored) -> dict
 class StoreCheck:
     """Compares. Raises RedisUnavailable, ResponseError, ControlDbUnavailable, StoreFailed."""
 
-    def __init__(self, redis: RedisPipeline, usages: Usages, store: Store, rule: SinkRule) -> None:
+    def __init__(self, redis: RedisPipeline, usages: Usages, store: Store, rule: SinkSpec) -> None:
         self._ledger = Ledger(redis)
         self._usages = usages
         self._store = store

@@ -12,7 +12,6 @@ from headgate.v1 import delivery_pb2
 from prometheus_client import CollectorRegistry, Gauge
 from redis.exceptions import ResponseError
 
-from headgate_service.config import SinkRule
 from headgate_service.control_db.database import ControlDb
 from headgate_service.counters.saved import SavedCounters
 from headgate_service.directory.project import Project
@@ -23,6 +22,7 @@ from headgate_service.errors import (
     ReplayUnknown,
     StoreFailed,
 )
+from headgate_service.model.sink import SinkSpec
 from headgate_service.projects.store_check import ProjectCheck, StoreCheck
 from headgate_service.projects.usage import Usages
 from headgate_service.redis.pipeline import RedisPipeline
@@ -77,7 +77,7 @@ class StoreWatch:
         damage: Damage,
         check: StoreCheck,
         replays: Replays,
-        rule: SinkRule,
+        rule: SinkSpec,
         projects: Callable[[], Sequence[Project]],
         now_ms: Callable[[], int],
         metrics: StoreWatchMetrics,
@@ -177,7 +177,7 @@ class StoreWatch:
 
 
 def watch_of(
-    rules: Sequence[SinkRule],
+    rules: Sequence[SinkSpec],
     redis: RedisPipeline,
     database: ControlDb,
     store: Store,
