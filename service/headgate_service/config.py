@@ -77,6 +77,24 @@ class AttemptLimits:
     address: RateLimit = field(default_factory=lambda: RateLimit(50, 15 * _MINUTE_MS))
 
 
+@dataclass(frozen=True, slots=True)
+class TenantLimits:
+    """What people and organisations may make and ask, none of which binds the operator.
+
+    `projects` is per organisation, `keys` and `deploys` (versions that are kept) per project. `calls` is per person,
+    key or token, `organisation_calls` for all of an organisation together. Rows of the ledger and of the audit log
+    are deleted once they are so old.
+    """
+
+    projects: int = 100
+    keys: int = 100
+    deploys: int = 200
+    calls: RateLimit = field(default_factory=lambda: RateLimit(3_000, _MINUTE_MS))
+    organisation_calls: RateLimit = field(default_factory=lambda: RateLimit(15_000, _MINUTE_MS))
+    ledger_keep_ms: int = 800 * _DAY_MS
+    audit_keep_ms: int = 400 * _DAY_MS
+
+
 HTTP_SINKS = frozenset({"webhook", "posthog", "mixpanel", "segment"})
 """Kinds that do nothing but post to a URL, behind the address guard."""
 
@@ -145,6 +163,7 @@ class Config:
     """Of the store that queries are asked; None: there is none."""
     sessions: SessionTerms = field(default_factory=SessionTerms)
     attempts: AttemptLimits = field(default_factory=AttemptLimits)
+    tenants: TenantLimits = field(default_factory=TenantLimits)
     jwt: tuple[JwtIssuer, ...] = ()
     owner_email: str = "owner@localhost"
     """Whose account the first start makes."""

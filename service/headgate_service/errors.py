@@ -310,6 +310,18 @@ class TooManyAttempts(Failure):
         super().__init__(message, retry_after=retry_after)
 
 
+class TooManyCalls(Failure):
+    """The caller, or their organisation, has called as often as they may for now."""
+
+    code, reason = Code.RESOURCE_EXHAUSTED, "rate_limited"
+
+
+class LimitReached(Failure):
+    """There are as many of something as the operator allows; the message names the setting."""
+
+    code, reason = Code.FAILED_PRECONDITION, "limit_reached"
+
+
 class TooManyQueries(Failure):
     """The project already runs as many queries as it may."""
 

@@ -47,11 +47,13 @@ from headgate_service.api.sinks import DeliveryServicer
 from headgate_service.api.store import StoreServicer
 from headgate_service.auth.accounts import Accounts
 from headgate_service.auth.audit import UNKNOWN_ORIGIN, CallOrigins
+from headgate_service.auth.call_limits import CallLimits
 from headgate_service.auth.cli_tokens import CliTokens
 from headgate_service.auth.passwords import Attempts, Passwords
 from headgate_service.auth.users import Users
 from headgate_service.config import Config
 from headgate_service.control_db.database import ControlDb
+from headgate_service.control_db.pruning import Pruning
 from headgate_service.control_db.schema import migrate
 from headgate_service.control_db.secret_box import PROJECT_SINK_HASHING, SecretBox, Secrets
 from headgate_service.counters.keeper import Keeper
@@ -164,11 +166,17 @@ class Parts:
             stopped=stopped,
             database=database,
             core=core,
-            projects=Projects(database, random=secrets.token_bytes, now_ms=_now_ms),
-            keyring=Keyring(database, random=secrets.token_bytes, now_ms=_now_ms),
+            projects=Projects(database, random=secrets.token_bytes, now_ms=_now_ms, limits=config.tenants),
+            keyring=Keyring(database, random=secrets.token_bytes, now_ms=_now_ms, limits=config.tenants),
             passwords=passwords,
             users=Users(database, passwords, core.sessions, random=secrets.token_bytes, now_ms=_now_ms),
-            deploys=Deploys(database, _now_ms, config.project_sink_rules, await _project_secrets(database, config)),
+            deploys=Deploys(
+                database,
+                _now_ms,
+                config.project_sink_rules,
+                await _project_secrets(database, config),
+                config.tenants.deploys,
+            ),
             sinks=Sinks(
                 core.pipeline,
                 config.sinks,
@@ -218,7 +226,8 @@ def _services(parts: Parts, metrics: CallMetrics) -> Sequence[GrpcService]:
         _now_ms,
     )
     previews = Previews(parts.deploys, redis)
-    callers = Callers(core.access, CallOrigins(parts.config.gateway_token).of)
+    limits = CallLimits(parts.config.tenants, time.monotonic)
+    callers = Callers(core.access, CallOrigins(parts.config.gateway_token).of, limits)
     operators = Callers(OperatorAccess(parts.projects), lambda context: UNKNOWN_ORIGIN)
 
     def project_delivery(let_in: Callers) -> ProjectDeliveryServicer:
@@ -239,7 +248,7 @@ def _services(parts: Parts, metrics: CallMetrics) -> Sequence[GrpcService]:
         GrpcService(
             "ProjectDeliveryService", add_project_delivery, project_delivery(callers), project_delivery(operators)
         ),
-        GrpcService("AccountService", add_accounts, _accounts(parts)),
+        GrpcService("AccountService", add_accounts, _accounts(parts, limits)),
         GrpcService("QueryService", add_queries, QueryServicer(callers, queries)),
         GrpcService("DeployService", add_deploys, deploys(callers), deploys(operators)),
         GrpcService("AdminService", add_admin, operator=AdminServicer(parts.projects, directory, tail)),
@@ -273,12 +282,12 @@ def _projects(parts: Parts, callers: Callers) -> ProjectServicer:
     )
 
 
-def _accounts(parts: Parts) -> AccountServicer:
+def _accounts(parts: Parts, limits: CallLimits) -> AccountServicer:
     config, database, sessions = parts.config, parts.database, parts.core.sessions
     attempts = Attempts(parts.core.pipeline, config.attempts)
     accounts = Accounts(database, parts.users, sessions, parts.passwords, attempts, _now_ms)
     cli_tokens = CliTokens(database, sessions, config.sessions, random=secrets.token_bytes, now_ms=_now_ms)
-    return AccountServicer(accounts, sessions, cli_tokens, CallOrigins(config.gateway_token))
+    return AccountServicer(accounts, sessions, cli_tokens, CallOrigins(config.gateway_token), limits)
 
 
 def _health(core: IngestCore, watch: StoreWatch | None) -> Health:
@@ -344,6 +353,7 @@ async def _run(parts: Parts) -> None:
             tasks.create_task(warn_of_shortfalls(core.pipeline), name="redis-durability"),
             tasks.create_task(cleanup.run(), name="cleanup"),
             tasks.create_task(client_memory.run(), name="client-memory"),
+            tasks.create_task(Pruning(parts.database, config.tenants, _now_ms).run(), name="pruning"),
         ]
         await core.prepare()
         await keeper.prepare()

@@ -171,6 +171,33 @@ class LimitSettings(Section):
     """The same, over all projects. Over it the projects that take the most forget their oldest."""
 
 
+class TenantSettings(Section):
+    """What people and organisations may make and ask. None of it binds the operator."""
+
+    projects: Annotated[int, To("service.tenants.projects")] = Field(default=100, gt=0)
+    """Projects of an organisation. Deleted ones count for a day after they were made."""
+
+    keys: Annotated[int, To("service.tenants.keys")] = Field(default=100, gt=0)
+    """Keys of a project. Revoked ones count for a day after they were made."""
+
+    deploys: Annotated[int, To("service.tenants.deploys")] = Field(default=200, gt=0)
+    """Versions of a project's config that are kept. A deploy deletes the oldest beyond them."""
+
+    calls: Annotated[RateSetting, To("service.tenants.calls")] = Rate(requests=3000, window_seconds=60)
+    """Calls of the app API per person, key or token in a window, counted by each service for itself."""
+
+    organisation_calls: Annotated[RateSetting, To("service.tenants.organisation_calls")] = Rate(
+        requests=15000, window_seconds=60
+    )
+    """The same, for all of an organisation together."""
+
+    ledger_keep: Annotated[SecondsSetting, To("service.tenants.ledger_keep_ms")] = 800 * 86400
+    """How long the hours of the ledger are kept, which `headgate usage` shows."""
+
+    audit_keep: Annotated[SecondsSetting, To("service.tenants.audit_keep_ms")] = 400 * 86400
+    """How long entries of the audit log are kept, and what is known of revoked keys."""
+
+
 class LogSettings(Section):
     """How long events that every sink has settled stay in the log for replay."""
 
@@ -238,6 +265,7 @@ class Settings(Section):
     store: StoreSettings = StoreSettings()
     deploy: DeploySettings = DeploySettings()
     limits: LimitSettings = LimitSettings()
+    tenants: TenantSettings = TenantSettings()
     log: LogSettings = LogSettings()
     tls: TlsSettings = TlsSettings()
     proxies: ProxySettings = ProxySettings()

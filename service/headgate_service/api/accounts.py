@@ -13,6 +13,7 @@ from headgate_service.api.rpc_status import answered
 from headgate_service.auth.access import bearer_text
 from headgate_service.auth.accounts import Accounts
 from headgate_service.auth.audit import CallOrigins
+from headgate_service.auth.call_limits import CallLimits
 from headgate_service.auth.cli_tokens import CliTokens
 from headgate_service.auth.sessions import HeldSession, Sessions
 from headgate_service.auth.users import User, Users
@@ -30,11 +31,14 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class AccountServicer(AccountServiceServicer):
     """Translates between the wire and what acts."""
 
-    def __init__(self, accounts: Accounts, sessions: Sessions, cli_tokens: CliTokens, origins: CallOrigins) -> None:
+    def __init__(
+        self, accounts: Accounts, sessions: Sessions, cli_tokens: CliTokens, origins: CallOrigins, limits: CallLimits
+    ) -> None:
         self._accounts = accounts
         self._sessions = sessions
         self._cli_tokens = cli_tokens
         self._origins = origins
+        self._limits = limits
 
     @answered
     async def Login(self, request: wire.LoginRequest, context: _Context) -> wire.LoginResponse:
@@ -104,7 +108,9 @@ class AccountServicer(AccountServiceServicer):
         text = _shown(context)
         if not text:
             raise CredentialMissing("nobody is signed in: show a session")
-        return await self._sessions.find(text)
+        held = await self._sessions.find(text)
+        self._limits.take(held.principal)
+        return held
 
     async def _signed_in(self, context: _Context) -> HeldSession:
         held = await self._held(context)

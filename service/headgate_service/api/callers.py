@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from headgate_service.auth.audit import Author, CallOrigin
+from headgate_service.auth.call_limits import CallLimits
 from headgate_service.directory.project import Project
 from headgate_service.errors import PersonRequired
 from headgate_service.model.principal import OPERATOR, Principal, PrincipalKind, Role
@@ -33,15 +34,19 @@ class Access(Protocol):
 
 
 class Callers:
-    """Lets callers in. `origin` tells from a call's context where it comes from."""
+    """Lets callers in. `origin` tells from a call's context where it comes from; without `limits` nobody is limited."""
 
-    def __init__(self, access: Access, origin: Callable[[Any], CallOrigin]) -> None:
+    def __init__(self, access: Access, origin: Callable[[Any], CallOrigin], limits: CallLimits | None = None) -> None:
         self._access = access
         self._origin = origin
+        self._limits = limits
 
     async def author(self, context: Any) -> Author:
-        """Whoever calls, let in nowhere yet."""
-        return Author(await self._access.principal(context.invocation_metadata()), self._origin(context))
+        """Whoever calls, let in nowhere yet. Raises TooManyCalls, too."""
+        principal = await self._access.principal(context.invocation_metadata())
+        if self._limits is not None:
+            self._limits.take(principal)
+        return Author(principal, self._origin(context))
 
     async def person(self, context: Any) -> Author:
         """Whoever calls, who must be a person or the operator. Raises PersonRequired, too."""

@@ -70,6 +70,8 @@ CAUSES: dict[type[Exception], tuple[int, str]] = {
     errors.PersonRequired: (code_pb2.PERMISSION_DENIED, "person_required"),
     errors.SessionRequired: (code_pb2.PERMISSION_DENIED, "session_required"),
     errors.TooManyAttempts: (code_pb2.RESOURCE_EXHAUSTED, "rate_limited"),
+    errors.TooManyCalls: (code_pb2.RESOURCE_EXHAUSTED, "rate_limited"),
+    errors.LimitReached: (code_pb2.FAILED_PRECONDITION, "limit_reached"),
     errors.UserUnknown: (code_pb2.NOT_FOUND, "user_unknown"),
     errors.SessionUnknown: (code_pb2.NOT_FOUND, "session_unknown"),
     errors.EmailTaken: (code_pb2.ALREADY_EXISTS, "email_taken"),

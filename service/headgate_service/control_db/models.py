@@ -165,7 +165,7 @@ class AuditRow(Model):
     __tablename__ = "audit"
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
-    at: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[int] = mapped_column(BigInteger, index=True)
     project_id: Mapped[str | None] = mapped_column(String(32))
     actor: Mapped[str] = mapped_column(String(320))
     user_id: Mapped[str | None] = mapped_column(String(32))
@@ -190,7 +190,7 @@ class SecretRow(Model):
 
 class ProjectSecretRow(Model):
     """A secret of a project's own sinks, encrypted; `hash` is what configs name it by. It stays as long as a version
-    that names it might be activated again: as long as the project."""
+    that names it might be activated again."""
 
     __tablename__ = "tenant_secrets"
 
@@ -247,6 +247,6 @@ class HourRow(Model):
     __tablename__ = "hours"
 
     project_id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    hour: Mapped[int] = mapped_column(Integer, primary_key=True)
+    hour: Mapped[int] = mapped_column(Integer, primary_key=True, index=True)
     outcome: Mapped[str] = mapped_column(String(64), primary_key=True)
     events: Mapped[int] = mapped_column(BigInteger)

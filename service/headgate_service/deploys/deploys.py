@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headgate_service.config import ProjectSinkRules
@@ -82,12 +82,14 @@ class Deploys:
         now_ms: Callable[[], int],
         rules: ProjectSinkRules | None = None,
         secrets: ProjectSecrets | None = None,
+        kept: int = 200,
     ) -> None:
-        """Without `rules` and `secrets` no config may bring sinks."""
+        """Without `rules` and `secrets` no config may bring sinks. `kept` versions of a project are kept."""
         self._database = database
         self._now_ms = now_ms
         self._rules = rules or ProjectSinkRules(frozenset())
         self._secrets = secrets
+        self._kept = kept
 
     async def validate(self, project: Project, config: Any) -> Deployed:
         """What a deploy would change: the version that is active, and the settings. Raises PolicyInvalid."""
@@ -139,6 +141,7 @@ class Deploys:
             )
             row.deploy_version, row.change = version, change
             record(session, "deploy.create", str(version))
+            await self._prune(session, row.id, version)
             return Deployed(version, changed)
 
     async def activate(self, project: Project, version: int, record: Record) -> Deployed:
@@ -151,6 +154,15 @@ class Deploys:
                 row.deploy_version, row.change = version, change
                 record(session, "deploy.activate", str(version))
             return Deployed(version, changed)
+
+    async def _prune(self, session: AsyncSession, project_id: str, newest: int) -> None:
+        """Forgets the oldest versions, and the secrets that none of the others names. The newest is the active one."""
+        old = (DeployRow.project_id == project_id) & (DeployRow.version <= newest - self._kept)
+        deleted = await session.scalars(delete(DeployRow).where(old).returning(DeployRow.version))
+        if deleted.first() is not None and self._secrets is not None:
+            await session.flush()
+            configs = select(DeployRow.config).where(DeployRow.project_id == project_id)
+            await self._secrets.forget_others(session, project_id, (await session.scalars(configs)).all())
 
     async def _canonical(self, session: AsyncSession, read: CompiledConfig, row: ProjectRow) -> dict[str, Any]:
         """The config with every default in it, and its secrets by their hashes. Raises PolicyInvalid."""

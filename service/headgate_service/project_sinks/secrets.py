@@ -66,6 +66,13 @@ class ProjectSecrets:
             wrote = True
         return wrote
 
+    async def forget_others(self, session: AsyncSession, project_id: str, configs: Sequence[str]) -> None:
+        """Deletes the secrets of a project that none of its configs, each as JSON, names."""
+        of_project = select(ProjectSecretRow).where(ProjectSecretRow.project_id == project_id)
+        for row in await session.scalars(of_project):
+            if not any(row.hash in config for config in configs):
+                await session.delete(row)
+
     def _readable(self, row: ProjectSecretRow) -> bool:
         try:
             self._box.open(row.value, _context(row.project_id, row.hash))

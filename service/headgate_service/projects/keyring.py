@@ -3,16 +3,20 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headgate_service.auth.audit import THE_OPERATOR, Author
+from headgate_service.config import TenantLimits
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import KeyRow, ProjectRow
 from headgate_service.directory.project import living_project, valid_scopes
-from headgate_service.errors import InvalidArgument, KeyRevoked, KeyUnknown
+from headgate_service.errors import InvalidArgument, KeyRevoked, KeyUnknown, LimitReached
 from headgate_service.model.ids import make_id
 from headgate_service.model.key import FreshKey, KeyKind, RandomBytes, key_hash, lookup_prefix, make_key
+from headgate_service.model.principal import PrincipalKind
+
+DAY_MS = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,18 @@ class UnboundKey:
 class Keyring:
     """Makes and ends keys in the control DB; every call may raise ControlDbUnavailable."""
 
-    def __init__(self, database: ControlDb, *, random: RandomBytes, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        database: ControlDb,
+        *,
+        random: RandomBytes,
+        now_ms: Callable[[], int],
+        limits: TenantLimits | None = None,
+    ) -> None:
         self._database = database
         self._random = random
         self._now_ms = now_ms
+        self._limits = limits or TenantLimits()
 
     async def of(self, project: str) -> Sequence[HeldKey]:
         """A project's keys, by its id or slug, ended ones too, the oldest first. Raises ProjectUnknown."""
@@ -86,6 +98,7 @@ class Keyring:
             _require_organisation_key(kind)
         async with self._database.change() as (session, change):
             row = await living_project(session, project)
+            await self._require_room(session, row.id, by)
             key = self.add(session, change, row, kind, granted, all_projects)
             by.record(session, "key.create", f"{key.id} {kind}{' of all projects' * all_projects}", row.id)
             return key
@@ -97,6 +110,7 @@ class Keyring:
             old = HeldKey.of(await _known(session, key_id, row.id))
             if old.revoked_at is not None:
                 raise KeyRevoked(f"the key {key_id} is revoked: make another with `create`")
+            await self._require_room(session, row.id, by)
             key = self.add(session, change, row, old.kind, old.scopes, old.all_projects)
             by.record(session, "key.rotate", f"{old.id} {key.id}", row.id)
             return key
@@ -143,6 +157,20 @@ class Keyring:
             for key_id, slug in found:
                 opened.setdefault(key_id, []).append(slug)
         return [UnboundKey(key_id, tuple(slugs)) for key_id, slugs in opened.items() if len(slugs) > 1]
+
+    async def _require_room(self, session: AsyncSession, project_id: str, by: Author) -> None:
+        if by.principal.kind is PrincipalKind.OPERATOR:
+            return
+        # Those made today count although they are revoked: rows of revoked keys stay.
+        known = select(func.count()).where(
+            KeyRow.project_id == project_id,
+            KeyRow.revoked_at.is_(None) | (KeyRow.created_at > self._now_ms() - DAY_MS),
+        )
+        if (await session.scalar(known) or 0) >= self._limits.keys:
+            raise LimitReached(
+                f"the project has or made today {self._limits.keys} keys, the most that the operator allows "
+                "(`tenants.keys`): revoke those that nobody uses"
+            )
 
     def add(
         self,

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from headgate_service.auth.audit import THE_OPERATOR, Author
 from headgate_service.auth.passwords import Passwords
 from headgate_service.auth.users import Users, valid_email
+from headgate_service.config import TenantLimits
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import DeployRow, KeyRow, MemberRow, OrganisationRow, ProjectRow
 from headgate_service.directory.project import (
@@ -26,13 +27,13 @@ from headgate_service.directory.project import (
     valid_slug,
     valid_time_zone,
 )
-from headgate_service.errors import OrganisationUnknown, SlugTaken
+from headgate_service.errors import LimitReached, OrganisationUnknown, SlugTaken
 from headgate_service.model.ids import make_id
 from headgate_service.model.key import FreshKey, KeyKind, RandomBytes, random_text
 from headgate_service.model.principal import Role
 from headgate_service.model.rate_limit import RateLimit
 from headgate_service.owner_file import write_owner_file
-from headgate_service.projects.keyring import Keyring
+from headgate_service.projects.keyring import DAY_MS, Keyring
 
 DEFAULT = "default"
 FIRST_KINDS = (KeyKind.PUBLIC, KeyKind.TEST, KeyKind.SECRET)
@@ -73,10 +74,18 @@ class Ended:
 class Projects:
     """Makes, changes and ends projects in the control DB; every call may raise ControlDbUnavailable."""
 
-    def __init__(self, database: ControlDb, *, random: RandomBytes, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        database: ControlDb,
+        *,
+        random: RandomBytes,
+        now_ms: Callable[[], int],
+        limits: TenantLimits | None = None,
+    ) -> None:
         self._database = database
         self._random = random
         self._now_ms = now_ms
+        self._limits = limits or TenantLimits()
         self._keyring = Keyring(database, random=random, now_ms=now_ms)
 
     async def create_project(
@@ -195,6 +204,8 @@ class Projects:
         by: Author = THE_OPERATOR,
         organisation: str = "",
     ) -> FreshProject:
+        if by.principal.organisation_id:
+            await self._require_room(session, by.principal.organisation_id)
         if await session.scalar(select(ProjectRow.id).where(ProjectRow.slug == slug)):
             raise SlugTaken(f"the slug {slug} is taken: give another")
         counts = await session.execute(select(ProjectRow.shard, func.count()).group_by(ProjectRow.shard))
@@ -222,6 +233,19 @@ class Projects:
         by.record(session, "project.create", slug, row.id)
         keys = tuple(self._keyring.add(session, change, row, kind, ()) for kind in FIRST_KINDS)
         return FreshProject(Project.of(row), keys)
+
+    async def _require_room(self, session: AsyncSession, organisation_id: str) -> None:
+        # Those made today count although they are deleted: rows of deleted projects stay.
+        lately = self._now_ms() - DAY_MS
+        known = select(func.count()).where(
+            ProjectRow.organisation_id == organisation_id,
+            ProjectRow.deleted_at.is_(None) | (ProjectRow.created_at > lately),
+        )
+        if (await session.scalar(known) or 0) >= self._limits.projects:
+            raise LimitReached(
+                f"the organisation has or made today {self._limits.projects} projects, the most that the operator "
+                "allows (`tenants.projects`)"
+            )
 
     async def _organisation(self, session: AsyncSession, change: int, wanted: str, slug: str, name: str) -> str:
         """The id of the organisation of the slug `wanted`; without one, of a new one that is called as its project."""

@@ -45,7 +45,8 @@ class Control:
     def __init__(self, database: ControlDb, *keys: bytes) -> None:
         self.database = database
         ticks = itertools.count(1)
-        self.deploys = Deploys(database, lambda: next(ticks), ProjectSinkRules(), ProjectSecrets(box(*keys), b"h" * 32))
+        own = ProjectSecrets(box(*keys), b"h" * 32)
+        self.deploys = Deploys(database, lambda: next(ticks), ProjectSinkRules(), own, kept=4)
         self.box = box(*keys)
 
     async def deploy(self, project: str, deployed: dict[str, Any]) -> int:
@@ -93,6 +94,26 @@ async def test_a_secret_is_shown_by_its_hash_and_the_same_config_is_the_same_ver
     assert shown.encode() in kept
     assert SECRET.encode() not in kept
     assert OTHER.encode() not in kept
+
+
+async def test_old_versions_go_with_the_secrets_that_only_they_name(control: Control):
+    await control.deploy("blog", config())
+    for secret in (SECRET, OTHER, SECRET, OTHER, [OTHER], [OTHER, OTHER]):
+        newest = await control.deploy("shop", config(secret))
+    kept = [one.version for one in await control.deploys.list(await control.project("shop"), 0, 9)]
+    assert kept == [6, 5, 4, 3]
+
+    async def known() -> int:
+        async with control.database.read() as session:
+            return len(list(await session.scalars(select(ProjectSecretRow))))
+
+    assert (newest, await known()) == (6, 3)
+    await control.deploys.activate(await control.project("shop"), 3, lambda *_: None)
+    assert (await control.secret_of("shop"))[1] == SECRET
+    assert await control.deploy("shop", config(OTHER)) == 7
+    assert (await control.secret_of("shop"))[1] == OTHER
+    # The other project's stays.
+    assert await known() == 2
 
 
 async def test_a_hash_of_another_project_opens_nothing(control: Control):

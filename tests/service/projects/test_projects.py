@@ -4,13 +4,23 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from headgate_service.auth.audit import Author
+from headgate_service.config import TenantLimits
 from headgate_service.control_db.database import ControlDb
-from headgate_service.control_db.models import KeyRow, ProjectRow
+from headgate_service.control_db.models import KeyRow, OrganisationRow, ProjectRow, UserRow
 from headgate_service.directory.project import Project
-from headgate_service.errors import ControlDbUnavailable, InvalidArgument, KeyUnknown, ProjectUnknown, SlugTaken
+from headgate_service.errors import (
+    ControlDbUnavailable,
+    InvalidArgument,
+    KeyUnknown,
+    LimitReached,
+    ProjectUnknown,
+    SlugTaken,
+)
 from headgate_service.model.key import KeyKind, key_hash, parse_key
+from headgate_service.model.principal import Principal, PrincipalKind
 from headgate_service.model.rate_limit import RateLimit
-from headgate_service.projects.keyring import Keyring
+from headgate_service.projects.keyring import DAY_MS, Keyring
 from headgate_service.projects.projects import FreshProject, KeysUndelivered, Projects
 from sqlalchemy import select
 
@@ -169,3 +179,48 @@ async def test_a_locked_database_is_unavailable_and_nothing_hangs(
     blocker.execute("ROLLBACK")
     blocker.close()
     await Projects(control_db, random=secrets.token_bytes, now_ms=lambda: 1).create_project("p")
+
+
+ADA = Author(Principal(PrincipalKind.SESSION, "usr_ada", "ada@example.com", organisation_id="org_ada"))
+
+
+@pytest.fixture
+async def limited(control_db: ControlDb) -> tuple[Projects, Keyring, list[int]]:
+    """Projects and keys within limits of 2 and 4, Ada with her organisation, and the time in milliseconds."""
+    now = [1_000_000]
+    terms = {"random": secrets.token_bytes, "now_ms": lambda: now[0], "limits": TenantLimits(projects=2, keys=4)}
+    async with control_db.change() as (session, change):
+        session.add(OrganisationRow(id="org_ada", slug="org-ada", name="ada", created_at=1, change=change))
+        await session.flush()
+        session.add(
+            UserRow(id="usr_ada", email="ada@example.com", password="x", organisation_id="org_ada", created_at=1)
+        )
+    return Projects(control_db, **terms), Keyring(control_db, **terms), now
+
+
+async def test_an_organisation_makes_so_many_projects(limited: tuple[Projects, Keyring, list[int]]) -> None:
+    projects, _, now = limited
+    await projects.create_project("a", by=ADA)
+    await projects.create_project("b", by=ADA)
+    await projects.delete_project("a", by=ADA)
+    with pytest.raises(LimitReached, match=r"2 projects.*tenants\.projects"):
+        await projects.create_project("c", by=ADA)
+    now[0] += DAY_MS + 1
+    await projects.create_project("c", by=ADA)
+    with pytest.raises(LimitReached):
+        await projects.create_project("d", by=ADA)
+    await projects.create_project("e", organisation="org-ada")
+
+
+async def test_a_project_has_so_many_keys(limited: tuple[Projects, Keyring, list[int]]) -> None:
+    projects, keyring, now = limited
+    await projects.create_project("a", by=ADA)
+    key = await keyring.create("a", KeyKind.TEST, by=ADA)
+    await keyring.revoke(key.id, by=ADA)
+    with pytest.raises(LimitReached, match=r"4 keys.*tenants\.keys"):
+        await keyring.create("a", KeyKind.TEST, by=ADA)
+    now[0] += DAY_MS + 1
+    key = await keyring.create("a", KeyKind.TEST, by=ADA)
+    with pytest.raises(LimitReached):
+        await keyring.rotate("a", key.id, by=ADA)
+    await keyring.create("a", KeyKind.TEST)
