@@ -32,6 +32,7 @@ from headgate_gateway.resources.openapi import OpenApiResource, document
 from headgate_gateway.resources.probes import LivenessResource, ReadinessResource
 from headgate_gateway.resources.receipts import ReceiptResource
 from headgate_gateway.resources.schemas import SCHEMAS, ConfigSchemaResource
+from headgate_gateway.web.routes import HOME, web_routes
 
 
 class Resource(Protocol):
@@ -66,12 +67,13 @@ def create_app(
 
     def ingest(dialect: Dialect, route: Route) -> IngestResource:
         ingestion = Ingestion(dialect, route, client, reader, trusted_proxies, metrics)
-        return IngestResource(ingestion, limits, metrics, clock)
+        return IngestResource(ingestion, limits, metrics, clock, page=HOME if route.path == "/" else "")
 
+    plumbing = Plumbing(channel, reader, streams, trusted_proxies, gateway_token, new_request_id)
     openapi = OpenApiResource()
     routes: dict[str, Resource] = {
         **{route.path: ingest(dialect, route) for dialect in dialects for route in dialect.api.routes},
-        **app_api_routes(Plumbing(channel, reader, streams, trusted_proxies, gateway_token, new_request_id)),
+        **app_api_routes(plumbing),
         **{path: ConfigSchemaResource(channel, schema, new_request_id) for path, schema in SCHEMAS.items()},
         "/v1/receipts/{receipt}": ReceiptResource(channel, receipt_seconds, new_request_id),
         "/livez": LivenessResource(),
@@ -92,7 +94,7 @@ def create_app(
 
     app = falcon.asgi.App(middleware=[Methods(new_request_id)])
     app.req_options.strip_url_path_trailing_slash = True
-    for path, resource in by_spelling(routes).items():
+    for path, resource in {**by_spelling(routes), **web_routes(plumbing)}.items():
         app.add_route(path, resource)
     _word_errors(app, new_request_id)
     return DeferredBody(app)

@@ -155,13 +155,14 @@ def make_headgate(short_dir: Path) -> Iterator[Callable[..., Headgate]]:
 
 @pytest.fixture(scope="module")
 def headgate(request: pytest.FixtureRequest) -> Iterator[Headgate]:
-    """One Headgate for all tests of a module: as it comes, or with the module's HEADGATE_TOML."""
+    """One Headgate for all tests of a module: as it comes, or with the module's HEADGATE_TOML and ENVIRONMENT."""
     folder = Path(tempfile.mkdtemp(prefix="hg-"))
     config = None
     if toml := getattr(request.module, "HEADGATE_TOML", None):
         config = folder / "headgate.toml"
         config.write_text(toml)
-    running = Headgate(folder / "data", config).start()
+    environment = getattr(request.module, "HEADGATE_ENVIRONMENT", {})
+    running = Headgate(folder / "data", config, environment=environment).start()
     yield running
     code = running.stop()
     shutil.rmtree(folder, ignore_errors=True)

@@ -56,7 +56,7 @@ class QueryResource(OperationsResource):
         body = await self._body(operation, headers, req)
         as_csv = _prefers_csv(headers.get("accept", ""))
         request = wire.QueryRequest(request_json=orjson.dumps(dict(body)), csv=as_csv)
-        metadata = caller_of(headers).metadata() + self._origin(req, headers, request_id)
+        metadata = caller_of(headers).metadata() + self._plumbing.origin_of(req, headers, request_id)
         answer = await self._calls[operation.method](request, metadata=metadata, timeout=operation.seconds)
         resp.set_header("Vary", "Accept")
         if as_csv:

@@ -45,6 +45,19 @@ class Plumbing:
     gateway_token: str
     new_request_id: Callable[[], str]
 
+    def origin_of(self, req: Request, headers: Mapping[str, str], request_id: str) -> Metadata:
+        """What the service is told of a request beside its credential."""
+        address = client_address(_peer(req), headers, self.trusted_proxies)
+        return (
+            ("headgate-gateway-token", self.gateway_token),
+            ("headgate-client-address", address if address.isascii() and address.isprintable() else ""),
+            ("headgate-request-id", request_id),
+        )
+
+    def is_over_tls(self, req: Request, headers: Mapping[str, str]) -> bool:
+        """Whether the client speaks TLS."""
+        return over_tls(req.scope.get("scheme", "http"), _peer(req), headers, self.trusted_proxies)
+
 
 class OperationsResource:
     """The operations of one path, by method."""
@@ -92,7 +105,7 @@ class OperationsResource:
         body = await self._body(operation, headers, req)
         request = operation.request(Asked(path, query, body))
         call = self._calls[operation.method]
-        metadata = caller.metadata() + self._origin(req, headers, request_id) + _key(operation, headers)
+        metadata = caller.metadata() + self._plumbing.origin_of(req, headers, request_id) + _key(operation, headers)
         if operation.streams:
             messages = call(request, metadata=metadata, timeout=operation.seconds)
             resp.content_type = SSE if SSE in headers.get("accept", "") else NDJSON
@@ -103,7 +116,7 @@ class OperationsResource:
         resp.status = operation.status
         if operation.session is not None:
             text, seconds = operation.session(answer)
-            secure = over_tls(req.scope.get("scheme", "http"), _peer(req), headers, self._plumbing.trusted_proxies)
+            secure = self._plumbing.is_over_tls(req, headers)
             resp.append_header("Set-Cookie", set_cookie(text, seconds, secure=secure))
         resp.data = orjson.dumps(operation.answer(answer))
 
@@ -124,14 +137,6 @@ class OperationsResource:
             raise fault from None
         except ClientGone:
             raise BodyFault(Rejection.SLOW, "the body did not arrive", unread=False) from None
-
-    def _origin(self, req: Request, headers: Mapping[str, str], request_id: str) -> Metadata:
-        address = client_address(_peer(req), headers, self._plumbing.trusted_proxies)
-        return (
-            ("headgate-gateway-token", self._plumbing.gateway_token),
-            ("headgate-client-address", address if address.isascii() and address.isprintable() else ""),
-            ("headgate-request-id", request_id),
-        )
 
     def _fail(self, req: Request, resp: Response, failure: Failure, request_id: str, *, unread: bool = False) -> None:
         resp.status = failure.status

@@ -18,10 +18,18 @@ from headgate_gateway.metrics import Metrics
 
 
 class IngestResource:
-    """One route of a dialect, with CORS on every answer."""
+    """One route of a dialect, with CORS on every answer. A browser that opens it goes to `page`, if there is one."""
 
-    def __init__(self, ingestion: Ingestion, limits: BodyLimits, metrics: Metrics, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        ingestion: Ingestion,
+        limits: BodyLimits,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        page: str = "",
+    ) -> None:
         self.methods = (*ingestion.route.methods, "OPTIONS")
+        self._page = page
         self._ingestion = ingestion
         self._limits = limits
         self._metrics = metrics
@@ -56,6 +64,10 @@ class IngestResource:
         resp.set_headers({"Allow": ", ".join(self.methods), **preflight_headers(request_headers(req.scope))})
 
     async def refuse_method(self, req: Request, resp: Response) -> None:
+        if self._page and req.method == "GET" and "text/html" in (req.get_header("Accept") or ""):
+            resp.status = 303
+            resp.set_headers({"Location": self._page, "Vary": "Accept", "Cache-Control": "no-store"})
+            return
         reply = self._ingestion.rejected(Unparsable(Rejection.METHOD))
         headers = request_headers(req.scope)
         allow = {"Allow": ", ".join(self.methods)}

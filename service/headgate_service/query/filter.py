@@ -55,6 +55,7 @@ CANONICAL = {
     "$variant_id": "variant_id",
     "$sdk_name": "sdk_name",
     "$sdk_version": "sdk_version",
+    "$api": "dialect",
 }
 """Names for which an event without such a property answers with a canonical column."""
 

@@ -1,0 +1,1 @@
+"""The web app at /app: pages over the app API, for browsers."""
