@@ -139,6 +139,20 @@ def test_events_of_every_api_are_read_back(owner, wait_until):
     assert [detail["field"] for detail in several["details"]] == ["metric", "refresh", "colour"]
     assert several["details"][2]["message"] == "there is no such field"
 
+    for number, (key, project, status) in enumerate(
+        [
+            (made["keys"]["secret"], "my-project-slug", 200),
+            (made["keys"]["secret"], "default", 404),
+            (headgate.json("key", "create", "--project", "default", "--kind", "secret")["key"], "default", 200),
+            (organisation, "default", 403),
+            (public, "default", 401),
+        ]
+    ):
+        for headers in ({"Authorization": f"Bearer {key}"}, {"X-API-Key": key}):
+            # Without the cookie of the session.
+            asked = httpx.post(f"{headgate.http}/api/query", json=metric | {"projectId": project}, headers=headers)
+            assert asked.status_code == status, (number, asked.text)
+
     headgate.kill("store")
     gone = ask(client, metric | {"refresh": True})
     # Where it is back already, it is as if nothing had been.

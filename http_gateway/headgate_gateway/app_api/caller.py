@@ -102,11 +102,13 @@ class Caller:
         return (("authorization", f"Bearer {self.credential if sound else '?'}"),)
 
 
-def caller_of(headers: Mapping[str, str]) -> Caller:
-    """The bearer, else the session's cookie."""
+def caller_of(headers: Mapping[str, str], *, by_key: bool = False) -> Caller:
+    """The bearer, else, `by_key`, the key in X-API-Key, else the session's cookie."""
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and bearer.strip():
         return Caller(bearer.strip(), by_cookie=False)
+    if by_key and (key := headers.get("x-api-key", "").strip()):
+        return Caller(key, by_cookie=False)
     return Caller(session_of(headers), by_cookie=True)
 
 

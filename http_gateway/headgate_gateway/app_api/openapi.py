@@ -26,7 +26,7 @@ def described(operation: Operation) -> dict[str, Any]:
             ),
             *({"name": one.name, "in": "query", **_schema(one), "required": one.required} for one in operation.query),
         ],
-        "security": [] if operation.open else [{"headgateBearer": []}, {"headgateSession": []}],
+        "security": _security(operation),
         "responses": {
             str(operation.status): {"description": "Done", "content": answer},
             **{str(status): problem for status in (400, 401, 403, 404, 409, 422, 429, 503)},
@@ -44,6 +44,11 @@ def described(operation: Operation) -> dict[str, Any]:
             }
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return described
+
+
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    names = ("headgateBearer", "headgateSession", *(["headgateKey"] if operation.by_key else []))
+    return [] if operation.open else [{name: []} for name in names]
 
 
 def _schema(field: Field) -> dict[str, Any]:

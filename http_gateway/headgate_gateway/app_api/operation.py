@@ -57,7 +57,8 @@ class Operation:
 
     `streams`: the method answers with a stream, each message of which `answer` renders; what it renders as None is a
     sign of life. `whole_body`: the body is any JSON object, with no fields of its own. `key`: a secret key in the
-    header X-API-Key goes along, as the metadata `headgate-key`.
+    header X-API-Key goes along, as the metadata `headgate-key`. `by_key`: a key in that header is who asks, where there
+    is no bearer.
 
     `open`: it takes no credential. `changes`: whether it changes anything, None as its HTTP method says; what does is
     refused to other sites' pages. `session`: what of the answer becomes the session's cookie, and for how many seconds;
@@ -77,6 +78,7 @@ class Operation:
     streams: bool = False
     whole_body: bool = False
     key: bool = False
+    by_key: bool = False
     open: bool = False
     changes: bool | None = None
     session: Callable[[Any], tuple[str, int]] | None = None

@@ -29,6 +29,7 @@ QUERY = Operation(
     # The service takes 10 s at the most, and then says so.
     seconds=15.0,
     whole_body=True,
+    by_key=True,
 )
 
 
@@ -56,7 +57,8 @@ class QueryResource(OperationsResource):
         body = await self._body(operation, headers, req)
         as_csv = _prefers_csv(headers.get("accept", ""))
         request = wire.QueryRequest(request_json=orjson.dumps(dict(body)), csv=as_csv)
-        metadata = caller_of(headers).metadata() + self._plumbing.origin_of(req, headers, request_id)
+        caller = caller_of(headers, by_key=operation.by_key)
+        metadata = caller.metadata() + self._plumbing.origin_of(req, headers, request_id)
         answer = await self._calls[operation.method](request, metadata=metadata, timeout=operation.seconds)
         resp.set_header("Vary", "Accept")
         if as_csv:

@@ -97,7 +97,7 @@ class OperationsResource:
         self, operation: Operation, req: Request, resp: Response, path: Mapping[str, str], request_id: str
     ) -> None:
         headers = request_headers(req.scope)
-        caller = caller_of(headers)
+        caller = caller_of(headers, by_key=operation.by_key)
         check_origin(caller, headers, changes=operation.changes_something, takes_credential=not operation.open)
         if any(len(part) > _MAX_PART_CHARACTERS or not part.isprintable() for part in path.values()):
             raise Failure(404, "not_found", "There is nothing at this path.")

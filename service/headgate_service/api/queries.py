@@ -12,12 +12,12 @@ from headgate.v1.query_service_pb2_grpc import QueryServiceServicer
 from headgate_service.api.callers import Callers
 from headgate_service.api.rpc_status import answered
 from headgate_service.errors import StoreDown, invalid
+from headgate_service.model.key import ANALYTICS_READ
 from headgate_service.model.principal import Role
 from headgate_service.query.csv_text import csv_text
 from headgate_service.query.queries import Asker, Queries
 from headgate_service.query.query import project_of
 
-SCOPE = "analytics:read"
 MAX_BYTES = 1024 * 1024
 
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -35,7 +35,7 @@ class QueryServicer(QueryServiceServicer):
         author = await self._callers.author(context)
         asked = _read(request.request_json)
         # Who may not know of the project learns nothing of what else may be wrong with the query.
-        project = await self._callers.admit(author, project_of(asked), Role.VIEWER, SCOPE)
+        project = await self._callers.admit(author, project_of(asked), Role.VIEWER, ANALYTICS_READ)
         if self._queries is None:
             raise StoreDown("there is no store to ask: events are not kept for queries here")
         request_id = author.origin.request_id or uuid.uuid4().hex

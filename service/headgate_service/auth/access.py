@@ -19,8 +19,12 @@ from headgate_service.errors import (
     ScopeMissing,
 )
 from headgate_service.errors import CredentialInvalid as KeyInvalid
-from headgate_service.model.key import KEY_PREFIXES, KeyKind
+from headgate_service.model.key import ANALYTICS_READ, KEY_PREFIXES, KeyKind
 from headgate_service.model.principal import Principal, PrincipalKind, Role
+
+# The keys that are credentials of whoever asks, and what those without scopes of their own may do.
+_KEYS = (KEY_PREFIXES[KeyKind.ORGANISATION], KEY_PREFIXES[KeyKind.SECRET])
+_OF_SECRET_KEYS = frozenset({ANALYTICS_READ})
 
 
 class Tokens(Protocol):
@@ -34,7 +38,7 @@ class Access:
     """Every call may raise ControlDbUnavailable, and `principal` DirectoryUnavailable.
 
     Metadata are gRPC's, a sequence of pairs: `authorization: Bearer <text>`, of a session, a CLI's access token, an
-    organisation key or a JWT. `principal` may also raise KeysUnavailable, of a JWT's issuer.
+    organisation or secret key, or a JWT. `principal` may also raise KeysUnavailable, of a JWT's issuer.
     """
 
     def __init__(self, database: ControlDb, sessions: Sessions, directory: Directory, tokens: Tokens) -> None:
@@ -48,7 +52,7 @@ class Access:
         text = bearer_text(metadata)
         if not text:
             raise CredentialMissing("no credential was given: sign in, or send `Authorization: Bearer <token>`")
-        if text.startswith(KEY_PREFIXES[KeyKind.ORGANISATION]):
+        if text.startswith(_KEYS):
             return await self._by_key(text)
         return await self.principal_of(text, used=used)
 
@@ -94,7 +98,7 @@ class Access:
             raise CredentialInvalid("the project of the key was deleted")
         return Principal(
             PrincipalKind.KEY,
-            scopes=key.scopes,
+            scopes=_OF_SECRET_KEYS if key.kind is KeyKind.SECRET else key.scopes,
             project_ids=None if key.all_projects else frozenset({key.project_id}),
             credential_id=key.id,
             organisation_id=key.organisation_id,

@@ -40,6 +40,7 @@ KINDS_BY_WIRE: dict[admin.KeyKind, KeyKind] = {wire: kind for kind, wire in WIRE
 
 
 EVENTS_WRITE = "events:write"
+ANALYTICS_READ = "analytics:read"
 
 SCOPES: dict[str, str] = {
     EVENTS_WRITE: "Write events",
@@ -50,7 +51,7 @@ SCOPES: dict[str, str] = {
     "simulations:read": "Read simulations: tasks, runs, environments and figures",
     "simulations:write": "Make and start simulation runs",
     "logs:read": "Read logs of AI traffic and of requests",
-    "analytics:read": "Read analytics aggregates",
+    ANALYTICS_READ: "Read analytics aggregates",
     "products:read": "Read products and competitors",
     "products:write": "Write product settings and competitors",
 }

@@ -157,6 +157,26 @@ async def test_an_organisation_key_stays_in_its_project(world):
         await world.access.project(caller, "two", Role.VIEWER, "analytics:read")
 
 
+async def test_a_secret_key_reads_the_analytics_of_its_project(world):
+    key = await world.keyring.create("one", KeyKind.SECRET)
+    await world.directory.refresh()
+    caller = await world.principal(key.text)
+    assert (await world.access.project(caller, "one", Role.VIEWER, "analytics:read")).slug == "one"
+    for scope, refused in (("events:write", ScopeMissing), ("logs:read", ScopeMissing), ("", PersonRequired)):
+        with pytest.raises(refused):
+            await world.access.project(caller, "one", Role.VIEWER, scope)
+    with pytest.raises(ProjectUnknown):
+        await world.access.project(caller, "two", Role.VIEWER, "analytics:read")
+
+
+@pytest.mark.parametrize("kind", [KeyKind.PUBLIC, KeyKind.TEST])
+async def test_public_keys_are_no_credentials(world, kind):
+    key = await world.keyring.create("one", kind)
+    await world.directory.refresh()
+    with pytest.raises(CredentialInvalid):
+        await world.principal(key.text)
+
+
 async def test_a_key_of_all_projects_ends_with_its_own(world):
     key = await world.keyring.create("one", KeyKind.ORGANISATION, ["analytics:read"], all_projects=True)
     await world.projects.delete_project("one")

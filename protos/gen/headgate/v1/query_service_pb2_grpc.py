@@ -47,8 +47,9 @@ class QueryServiceServicer:
     """
 
     def Query(self, request, context):
-        """Answers one query: a timeseries, a breakdown, a metric or a funnel. For viewers of the project; by JWT with
-        `analytics:read`. `authorization: Bearer <it>` bears a session, a CLI token or a JWT.
+        """Answers one query: a timeseries, a breakdown, a metric or a funnel. For viewers of the project; by
+        a secret key of it, and by an organisation key or JWT with `analytics:read`. `authorization: Bearer <it>` bears a
+        session, a CLI token, a key or a JWT.
 
         INVALID_ARGUMENT: the query is none, and the BadRequest says which field; the ErrorInfo's reason is a word that
         stays the same, such as `unknown_field`. UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the

@@ -34,8 +34,9 @@ class QueryServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> QueryServiceAsyncStub: ...
     Query: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.QueryRequest, _query_service_pb2.QueryResponse]
-    """Answers one query: a timeseries, a breakdown, a metric or a funnel. For viewers of the project; by JWT with
-    `analytics:read`. `authorization: Bearer <it>` bears a session, a CLI token or a JWT.
+    """Answers one query: a timeseries, a breakdown, a metric or a funnel. For viewers of the project; by
+    a secret key of it, and by an organisation key or JWT with `analytics:read`. `authorization: Bearer <it>` bears a
+    session, a CLI token, a key or a JWT.
 
     INVALID_ARGUMENT: the query is none, and the BadRequest says which field; the ErrorInfo's reason is a word that
     stays the same, such as `unknown_field`. UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the
@@ -50,8 +51,9 @@ class QueryServiceAsyncStub(QueryServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Query: _aio.UnaryUnaryMultiCallable[_query_service_pb2.QueryRequest, _query_service_pb2.QueryResponse]  # type: ignore[assignment]
-    """Answers one query: a timeseries, a breakdown, a metric or a funnel. For viewers of the project; by JWT with
-    `analytics:read`. `authorization: Bearer <it>` bears a session, a CLI token or a JWT.
+    """Answers one query: a timeseries, a breakdown, a metric or a funnel. For viewers of the project; by
+    a secret key of it, and by an organisation key or JWT with `analytics:read`. `authorization: Bearer <it>` bears a
+    session, a CLI token, a key or a JWT.
 
     INVALID_ARGUMENT: the query is none, and the BadRequest says which field; the ErrorInfo's reason is a word that
     stays the same, such as `unknown_field`. UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the
@@ -69,8 +71,9 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _query_service_pb2.QueryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_query_service_pb2.QueryResponse, _abc.Awaitable[_query_service_pb2.QueryResponse]]:
-        """Answers one query: a timeseries, a breakdown, a metric or a funnel. For viewers of the project; by JWT with
-        `analytics:read`. `authorization: Bearer <it>` bears a session, a CLI token or a JWT.
+        """Answers one query: a timeseries, a breakdown, a metric or a funnel. For viewers of the project; by
+        a secret key of it, and by an organisation key or JWT with `analytics:read`. `authorization: Bearer <it>` bears a
+        session, a CLI token, a key or a JWT.
 
         INVALID_ARGUMENT: the query is none, and the BadRequest says which field; the ErrorInfo's reason is a word that
         stays the same, such as `unknown_field`. UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the
