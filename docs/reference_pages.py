@@ -125,7 +125,7 @@ def settings_page() -> str:
     for name, field in Settings.model_fields.items():
         inner = section_of(field.annotation)
         if inner is None:
-            raise TypeError(f"{name} is no table")
+            raise TypeError(f"{name} is not a table")
         repeated = typing.get_origin(field.annotation) is tuple
         if not repeated:
             lines += table(f"[{name}]", inner)

@@ -45,22 +45,22 @@ app.add_typer(control_db_app, name="control-db")
 for command in (login, logout, whoami, usage, audit, receipt):
     app.command()(command)
 
-DataDirOption = Annotated[Path, typer.Option("--data-dir", metavar="DIR", help="Where Headgate keeps everything.")]
+DataDirOption = Annotated[Path, typer.Option("--data-dir", metavar="DIR", help="Headgate's data directory.")]
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="The settings. Default: ./headgate.toml, where there is one."),
+    typer.Option("--config", metavar="FILE", help="The settings file. Default: ./headgate.toml if it exists."),
 ]
 HttpOption = Annotated[
-    str | None, typer.Option("--http", metavar="HOST:PORT", help="Where the JSON APIs are served. Port 0: a free one.")
+    str | None, typer.Option("--http", metavar="HOST:PORT", help="The address of the JSON APIs. Port 0: any free port.")
 ]
 GrpcOption = Annotated[
-    str | None, typer.Option("--grpc", metavar="HOST:PORT", help="Where gRPC is served. Port 0: a free one.")
+    str | None, typer.Option("--grpc", metavar="HOST:PORT", help="The address of gRPC. Port 0: any free port.")
 ]
 
 
 @app.callback(invoke_without_command=True)
 def headgate(
-    show_version: Annotated[bool, typer.Option("--version", help="Say which version this is.", is_eager=True)] = False,
+    show_version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True)] = False,
 ) -> None:
     """An event gateway whose books balance."""
     if show_version:

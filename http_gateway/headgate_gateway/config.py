@@ -64,7 +64,7 @@ class Config:
 
     def __post_init__(self) -> None:
         if not 0 <= self.http_port <= 65_535:
-            raise ValueError(f"http_port: {self.http_port} is no port")
+            raise ValueError(f"http_port: {self.http_port} is not a port")
         if not self.service_address:
             raise ValueError("service_address: where is the service?")
         if not self.gateway_token:

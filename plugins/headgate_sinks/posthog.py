@@ -153,7 +153,7 @@ def _accepted(body: bytes) -> Outcome:
     if not isinstance(said, dict) or said.get("status") not in (1, "Ok"):
         return Retry("the target answered 200, but not as PostHog does: look at `host` if it goes on")
     if said.get("quota_limited"):
-        return Misconfigured("PostHog drops events, as the project is over its billing limit: raise that")
+        return Misconfigured("PostHog drops events because the project is over its billing limit: raise the limit")
     return Result()
 
 

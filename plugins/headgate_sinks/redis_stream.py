@@ -103,7 +103,9 @@ class RedisStreamSink(Sink[RedisStreamConfig]):
                 retry=Retries(NoBackoff(), 0),
             )
         except (ValueError, TypeError):
-            raise Misconfigured("`url` is no URL of a Redis: it begins with redis://, rediss:// or unix://") from None
+            raise Misconfigured(
+                "`url` is not the URL of a Redis: it must begin with redis://, rediss:// or unix://"
+            ) from None
 
 
 def record_key(stream: str) -> str:

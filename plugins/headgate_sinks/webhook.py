@@ -102,13 +102,13 @@ def signing_key(secret: str) -> bytes:
     """The key in a signing secret. Raises Misconfigured."""
     encoded = secret.removeprefix("whsec_")
     try:
-        # Checked here, since the signer skips whatever is no base64.
+        # Checked here, since the signer skips whatever is not base64.
         key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except ValueError:
         key = b""
     if encoded == secret or len(key) < _MIN_KEY_BYTES:
         raise Misconfigured(
-            f"`secret` is no signing secret: it must be whsec_ and the base64 of {_MIN_KEY_BYTES} bytes or more"
+            f"`secret` is not a signing secret: it must be whsec_ and the base64 of {_MIN_KEY_BYTES} bytes or more"
         )
     return key
 

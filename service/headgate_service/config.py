@@ -25,7 +25,7 @@ class PublicRoute:
         try:
             host = urlsplit(origin).hostname or ""
         except ValueError:
-            # What is no origin at all is no origin of the map either.
+            # What is not an origin at all is not an origin of the map either.
             host = ""
         return self.origins.get(host, self.project)
 

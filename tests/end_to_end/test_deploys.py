@@ -134,7 +134,7 @@ def test_an_invalid_config_names_every_place_and_applies_nothing(client, tenant)
     answer = client.post("/api/deploy", json=bad, headers=own.both())
     assert failure(answer) == (422, "config_invalid")
     details = {detail["path"]: detail["message"] for detail in answer.json()["error"]["details"]}
-    assert details["/evnts"] == 'is no setting here; did you mean "events"?'
+    assert details["/evnts"] == 'unknown setting; did you mean "events"?'
     assert details["/events/c/sample"] == "must be a number from 0 to 1"
     for config, path in (
         (EMPTY | {"events": {"a/b": {"schema": {"$ref": "#"}}}}, "/events/a~1b/schema/$ref"),
@@ -421,7 +421,7 @@ def test_the_command_says_what_is_wrong_and_deploys_nothing(tenant, tmp_path, as
     (tmp_path / "headgate.yaml").write_text("events: {a: {sampel: 1}}")
     wrong = as_person(own, *key)
     assert wrong.exit_code == 1
-    assert '/events/a/sampel: is no setting here; did you mean "sample"?' in wrong.stderr
+    assert '/events/a/sampel: unknown setting; did you mean "sample"?' in wrong.stderr
     (tmp_path / "headgate.yaml").write_text("project: somebody-elses")
     foreign = as_person(own, *key)
     assert foreign.exit_code == 1

@@ -17,8 +17,8 @@ MAX_SOCKET_PATH = 103
 # Of many thousands of projects an answer has a row for each.
 _OPTIONS = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", 256 * 1024 * 1024)]
 
-DataDir = Annotated[Path, typer.Option("--data-dir", metavar="DIR", help="The data directory of the Headgate to ask.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+DataDir = Annotated[Path, typer.Option("--data-dir", metavar="DIR", help="The data directory of a running Headgate.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_DATA_DIR = Path("headgate-data")
 
 

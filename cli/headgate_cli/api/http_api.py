@@ -158,7 +158,7 @@ def checked_url(text: str) -> str:
     except ValueError:
         odd = True
     if odd or parts.scheme not in ("http", "https") or not parts.hostname:
-        fail(f"{text!r} is no address such as https://headgate.example.com", 2)
+        fail(f"{text!r} is not an address such as https://headgate.example.com", 2)
     return parts._replace(path=parts.path.rstrip("/")).geturl()
 
 

@@ -61,7 +61,7 @@ OperatorDir = Annotated[
     typer.Option(
         "--data-dir",
         metavar="DIR",
-        help="Be the operator of the Headgate on this data directory. Default: who is logged in; else ./headgate-data.",
+        help="Act as the operator of the Headgate in this directory. Default: the login, else ./headgate-data.",
     ),
 ]
 

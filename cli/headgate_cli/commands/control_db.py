@@ -12,12 +12,12 @@ from headgate_cli.run.data_dir import DataDir
 from headgate_cli.run.processes import database_url
 from headgate_cli.settings.reader import SettingsInvalid, read_settings
 
-control_db_app = typer.Typer(help="The database of projects, people and counters.", no_args_is_help=True)
+control_db_app = typer.Typer(help="Manage the control database: projects, people and counters.", no_args_is_help=True)
 
 
 @control_db_app.callback()
 def control_db() -> None:
-    """The database of projects, people and counters."""
+    """Manage the control database: projects, people and counters."""
 
 
 @control_db_app.command()
@@ -28,7 +28,7 @@ def copy(
     data_dir: Annotated[Path, typer.Option("--data-dir", metavar="DIR", help="Whose control DB.")] = DEFAULT_DATA_DIR,
     config: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="The settings. Default: ./headgate.toml, where there is one."),
+        typer.Option("--config", metavar="FILE", help="The settings file. Default: ./headgate.toml if it exists."),
     ] = None,
 ) -> None:
     """Copy the control DB into another database, while no service runs."""

@@ -18,20 +18,20 @@ from headgate_cli.output import columns
 ALL_SECONDS = 120.0
 SHOWN = ("id", "project", "deadAt", "attempts", "events", "code", "message")
 
-dead_letters_app = typer.Typer(help="Events that a sink will not get.", no_args_is_help=True)
+dead_letters_app = typer.Typer(help="List, retry or delete events that a sink rejected.", no_args_is_help=True)
 
 ProjectOption = Annotated[str | None, typer.Option("--project", help="Only of this project, by slug or id.")]
 ReplayOption = Annotated[
-    str | None, typer.Option("--replay", help="Those of this replay into the sink, by its id; for operators.")
+    str | None, typer.Option("--replay", help="Only dead letters of this replay, by its id. For the operator.")
 ]
 Letters = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID]...", help="Dead letters; name their --project, too. Default: all.")
+    list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of dead letters, with their --project. Default: all.")
 ]
 
 
 @dead_letters_app.callback()
 def dead_letters() -> None:
-    """Events that a sink will not get."""
+    """List, retry or delete events that a sink rejected."""
 
 
 @dead_letters_app.command("list")
@@ -39,7 +39,7 @@ def list_letters(
     sink: SinkName,
     project: ProjectOption = None,
     replay: ReplayOption = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, the oldest first.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to show at most, oldest first.")] = 100,
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -87,7 +87,7 @@ def retry(
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send dead letters' events again, with the same event ids. Those that are delivered are dead letters no more."""
+    """Send the events of dead letters again, with the same event ids. Delivered ones leave the list."""
     way = reach(data_dir)
     if isinstance(way, SocketApi):
         request = wire.RetryDeadLettersRequest(sink=sink, project=project or "", ids=ids or [], replay=replay or "")
@@ -103,7 +103,7 @@ def retry(
     if as_json:
         typer.echo(json.dumps(done))
     else:
-        typer.echo(f"{done['queued']} are sent again, {done['skipped']} are not (no event in them, or gone)")
+        typer.echo(f"{done['queued']} queued for retry, {done['skipped']} skipped (no event, or already gone)")
 
 
 @dead_letters_app.command()
@@ -116,7 +116,7 @@ def purge(
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete dead letters for good. Their events stay counted as dead."""
+    """Delete dead letters. Their events stay counted as dead."""
     if not ids and not everything:
         fail("name dead letters to delete, or give --all", 2)
     way = reach(data_dir)
@@ -134,7 +134,7 @@ def purge(
     if as_json:
         typer.echo(json.dumps(done))
     else:
-        typer.echo(f"{done['purged']} are deleted, {done['skipped']} are not (about to be sent again, or gone)")
+        typer.echo(f"{done['purged']} deleted, {done['skipped']} skipped (queued for retry, or already gone)")
 
 
 def _of_no_replay(replay: str | None) -> None:

@@ -87,17 +87,17 @@ def deploy(
     file: Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="What to deploy.")] = Path("headgate.yaml"),
     key: Key = None,
     project: ProjectOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change without changing it.")] = False,
     last: Annotated[
         int | None,
         typer.Option(
-            min=1, max=10_000, metavar="N", help="With --dry-run: run it over the latest N stored events, too."
+            min=1, max=10_000, metavar="N", help="With --dry-run: also try the config on the latest N stored events."
         ),
     ] = None,
     compile_only: Annotated[
-        bool, typer.Option("--compile", help="Print the compiled config, and send nothing.")
+        bool, typer.Option("--compile", help="Print the compiled config without sending it.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -153,7 +153,7 @@ def deploy(
 def history(
     key: Key = None,
     project: ProjectOption = None,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=100)] = 20,
+    limit: Annotated[int, typer.Option(help="How many to show at most.", min=1, max=100)] = 20,
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -162,7 +162,7 @@ def history(
     if as_json:
         show_json(found)
     else:
-        show_table(found["deploys"], COLUMNS, "nothing was deployed yet")
+        show_table(found["deploys"], COLUMNS, "no deploys yet")
 
 
 @deploy_app.command()
@@ -180,13 +180,13 @@ def show(
 
 @deploy_app.command()
 def activate(
-    version: Annotated[int, typer.Argument(metavar="VERSION", help="0: none, as before the first deploy.", min=0)],
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="0: no config, as before the first deploy.", min=0)],
     key: Key = None,
     project: ProjectOption = None,
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a version the active one again, within 5 seconds: roll back."""
+    """Activate an earlier version: in force within 5 seconds."""
     done = reach(data_dir).call(api.ACTIVATE_DEPLOY, {"version": str(version)}, _named(project, key), key=key)
     if as_json:
         show_json(done)

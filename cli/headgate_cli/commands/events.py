@@ -13,7 +13,7 @@ from headgate_cli.api.http_api import HttpApi
 from headgate_cli.api.reach import OperatorDir, SocketApi, reach
 from headgate_cli.commands.project import own_project
 
-events_app = typer.Typer(help="Events.", no_args_is_help=True)
+events_app = typer.Typer(help="Watch events as they arrive.", no_args_is_help=True)
 
 
 @events_app.callback()
@@ -29,9 +29,9 @@ def tail(
             help="A project to watch, by slug or id; the operator may repeat it. Default: all, or your only one."
         ),
     ] = None,
-    last: Annotated[int, typer.Option(min=0, help="So many of each project's latest events first.")] = 0,
+    last: Annotated[int, typer.Option(min=0, help="Show this many of each project's latest events first.")] = 0,
     follow: Annotated[
-        bool, typer.Option("--follow/--no-follow", help="Whether to wait for more, until interrupted.")
+        bool, typer.Option("--follow/--no-follow", help="Keep waiting for events until interrupted.")
     ] = True,
     data_dir: OperatorDir = None,
     as_json: AsJson = False,

@@ -12,7 +12,7 @@ from headgate_cli.output import show_json, show_table
 
 COLUMNS = ("id", "kind", "scopes", "projects", "createdAt", "revokedAt")
 
-key_app = typer.Typer(help="Keys.", no_args_is_help=True)
+key_app = typer.Typer(help="Create, list, rotate and revoke API keys.", no_args_is_help=True)
 
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="The key's id: key_...")]
 
@@ -20,7 +20,7 @@ KeyId = Annotated[str, typer.Argument(metavar="ID", help="The key's id: key_..."
 @key_app.command()
 def create(
     project: Annotated[str, typer.Option(help="The project it belongs to, by slug or id.")],
-    kind: Annotated[KeyKind, typer.Option(help="What it opens.")],
+    kind: Annotated[KeyKind, typer.Option(help="The kind of key.")],
     scope: Annotated[
         list[str] | None,
         typer.Option(help="What an organisation key may do; repeat for more. Default: events:write."),
@@ -31,7 +31,7 @@ def create(
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key, which is shown this once, and say what it opens."""
+    """Create a key, show it once, and say what it opens."""
     body = {"kind": kind.value} | ({"scopes": scope} if scope else {}) | ({"allProjects": True} if all_projects else {})
     made = reach(data_dir).call(api.CREATE_KEY, {"project": project}, body=body)
     if as_json:
@@ -47,7 +47,7 @@ def list_keys(
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List a project's keys, ended ones too; never the keys themselves."""
+    """List a project's keys, revoked ones too. The secrets are never shown."""
     found = reach(data_dir).call(api.LIST_KEYS, {"project": project})
     if as_json:
         show_json(found)
@@ -57,7 +57,7 @@ def list_keys(
 
 @key_app.command()
 def rotate(key_id: KeyId, data_dir: OperatorDir = None, as_json: AsJson = False) -> None:
-    """Make a key of the same kind and scopes. The old one goes on until it is revoked."""
+    """Create a key of the same kind and scopes. The old key works until it is revoked."""
     made = reach(data_dir).call(api.ROTATE_ANY_KEY, {"key": key_id})
     if as_json:
         show_json({"key": made["key"], "id": made["id"], "replaces": key_id})
@@ -75,7 +75,7 @@ def bind(
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Keep an organisation key to its own project: in force everywhere within 5 seconds."""
+    """Bind an organisation key to its own project: in force everywhere within 5 seconds."""
     bound = reach(data_dir).call(api.BIND_ANY_KEY, {"key": key_id}, body={"allProjects": all_projects})
     if as_json:
         show_json(bound)
@@ -85,7 +85,7 @@ def bind(
 
 @key_app.command()
 def revoke(key_id: KeyId, data_dir: OperatorDir = None, as_json: AsJson = False) -> None:
-    """End a key: within 5 seconds it opens nothing."""
+    """Revoke a key: in force everywhere within 5 seconds."""
     reach(data_dir).call(api.REVOKE_ANY_KEY, {"key": key_id})
     if as_json:
         show_json({"id": key_id, "revoked": True})

@@ -28,9 +28,11 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 
 RunningDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", metavar="DIR", help="Of a Headgate that runs here: its address is taken without --url."),
+    typer.Option(
+        "--data-dir", metavar="DIR", help="The data directory of a Headgate on this machine. It replaces --url."
+    ),
 ]
-AnyDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help="Means nothing here.", hidden=True)]
+AnyDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help="Not used here.", hidden=True)]
 
 
 def login(
@@ -38,7 +40,7 @@ def login(
     url: Annotated[
         str,
         typer.Option(
-            metavar="URL", help=f"Where the Headgate is. Default: that of the last login, else {DEFAULT_URL}."
+            metavar="URL", help=f"The address of the Headgate. Default: the last login's, else {DEFAULT_URL}."
         ),
     ] = "",
     data_dir: RunningDir = None,
@@ -67,7 +69,7 @@ def login(
 
 
 def logout(data_dir: AnyDir = None, as_json: AsJson = False) -> None:
-    """Forget the login, and end it at its Headgate where that answers."""
+    """Log out here, and at the Headgate if it answers."""
     file, login = login_file(os.environ), _known()
     ended = login is not None and _ended(login)
     file.unlink(missing_ok=True)
@@ -80,7 +82,7 @@ def logout(data_dir: AnyDir = None, as_json: AsJson = False) -> None:
 
 
 def whoami(data_dir: OperatorDir = None, as_json: AsJson = False) -> None:
-    """Tell who is logged in, and to which Headgate."""
+    """Show who is logged in, and to which Headgate."""
     if data_dir is not None:
         if as_json:
             show_json({"operator": True, "dataDir": str(data_dir)})

@@ -12,7 +12,7 @@ from headgate_cli.output import show_json, show_table
 
 COLUMNS = ("email", "role", "since", "user")
 
-member_app = typer.Typer(help="Members of projects.", no_args_is_help=True)
+member_app = typer.Typer(help="List, add and remove the members of a project.", no_args_is_help=True)
 
 
 class RoleName(StrEnum):
@@ -61,4 +61,4 @@ def remove(user: User, project: ProjectOption, data_dir: OperatorDir = None, as_
     if as_json:
         show_json({"user": user, "project": project, "removed": True})
     else:
-        typer.echo(f"{user} is no member of {project} any more.")
+        typer.echo(f"{user} is no longer a member of {project}.")

@@ -35,7 +35,7 @@ def own_project(way: HttpApi, named: str | None) -> str:
 
 COLUMNS = ("slug", "name", "role", "monthlyLimit", "rateLimit", "timezone", "id")
 
-project_app = typer.Typer(help="Projects.", no_args_is_help=True)
+project_app = typer.Typer(help="Create, list, change and delete projects.", no_args_is_help=True)
 
 ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project, by slug or id.")]
 
@@ -48,16 +48,20 @@ def project() -> None:
 @project_app.command()
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The project's name, for people.")],
-    slug: Annotated[str, typer.Option(help="Its name in addresses: a-z, 0-9, hyphens. Default: from the name.")] = "",
+    slug: Annotated[
+        str, typer.Option(help="Its name in URLs: a-z, 0-9, hyphens. Default: derived from the name.")
+    ] = "",
     monthly_limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Events it may store a UTC calendar month. Default: no limit. For the operator."),
+        typer.Option(
+            min=1, help="Monthly limit of stored events, by UTC calendar month. Default: none. For the operator."
+        ),
     ] = None,
     rate_limit: Annotated[
         str,
         typer.Option(
             metavar="N/60s",
-            help="Requests a key may send in so many seconds. Default: the operator's. For the operator.",
+            help="Requests that a key may send in that time. Default: limits.rate. For the operator.",
         ),
     ] = "",
     organisation: Annotated[
@@ -66,7 +70,7 @@ def create(
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a project and its first keys, which are shown this once."""
+    """Create a project and its first keys, and show them once."""
     way = reach(data_dir)
     if isinstance(way, SocketApi):
         made = _create_as_operator(way, name, slug, monthly_limit, rate_limit, organisation)
@@ -85,7 +89,7 @@ def create(
 
 @project_app.command("list")
 def list_projects(data_dir: OperatorDir = None, as_json: AsJson = False) -> None:
-    """List your projects; as the operator, all."""
+    """List your projects; for the operator, all projects."""
     found = reach(data_dir).call(api.LIST_PROJECTS)
     if as_json:
         show_json(found)
@@ -109,7 +113,7 @@ def update(
     project: ProjectName,
     name: Annotated[str | None, typer.Option(help="Its new name, for people.")] = None,
     timezone: Annotated[
-        str | None, typer.Option(metavar="ZONE", help="Where its days begin, as Europe/Berlin.")
+        str | None, typer.Option(metavar="ZONE", help="The time zone of its days, for example Europe/Berlin.")
     ] = None,
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
@@ -129,16 +133,16 @@ def update(
 @project_app.command()
 def delete(
     project: ProjectName,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """End a project for good: within 5 seconds its keys open nothing. What it accepted is still delivered."""
+    """Delete a project: its keys end within 5 seconds. Accepted events are still delivered."""
     way = reach(data_dir)
     if not yes:
         if not sys.stdin.isatty():
             fail("give --yes: nobody is here to ask", 2)
-        typer.confirm(f"End the project {project} for good?", abort=True)
+        typer.confirm(f"Delete the project {project}? This cannot be undone.", abort=True)
     report = way.call(api.DELETE_PROJECT, {"project": project})
     if as_json:
         show_json(report)
@@ -159,15 +163,18 @@ def delete(
 def plan(
     project: ProjectName,
     monthly_limit: Annotated[
-        str, typer.Option(metavar="N|none", help="Events it may store a UTC calendar month. Default: as it is.")
+        str,
+        typer.Option(
+            metavar="N|none", help="Monthly limit of stored events, by UTC calendar month. Default: unchanged."
+        ),
     ] = "",
     rate_limit: Annotated[
-        str, typer.Option(metavar="N/60s|default", help="Requests a key may send in so many seconds.")
+        str, typer.Option(metavar="N/60s|default", help="Requests that a key may send in that time.")
     ] = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
-    """Change what a project may send: in force everywhere within 5 seconds. For the operator."""
+    """Change a project's limits: in force everywhere within 5 seconds. For the operator."""
     if not monthly_limit and not rate_limit:
         fail("give --monthly-limit, --rate-limit or both", 2)
     request = admin.SetPlanRequest(project=project)

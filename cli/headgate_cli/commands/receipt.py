@@ -20,7 +20,7 @@ def receipt(
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell where the events of a stored request are, sink by sink."""
+    """Show where the events of a stored request are, sink by sink."""
     way = reach(data_dir)
     if isinstance(way, SocketApi):
         with admin_channel(way.data_dir) as channel:
@@ -64,9 +64,7 @@ def receipt_lines(shown: dict[str, Any]) -> list[str]:
         f"  {'durable' if shown['durable'] else 'not durable'}",
     ]
     if "logLostAt" in shown:
-        lines.append(
-            f"  the log that held it was lost, as found at {shown['logLostAt']}: what became of it is not known"
-        )
+        lines.append(f"  the log that held it was lost (found at {shown['logLostAt']}): its state is unknown")
     if shown["sinks"]:
         width = max(len("sink"), *(len(row.get("sink", "")) for row in shown["sinks"])) + 2
         lines.append("  " + "sink".ljust(width) + "".join(column.rjust(11) for column in COLUMNS))

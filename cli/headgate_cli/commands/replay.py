@@ -25,8 +25,10 @@ START_SECONDS = 60.0
 
 
 def replay(
-    name: Annotated[str, typer.Argument(metavar="NAME|status|cancel", help="The sink's name; or what else to do.")],
-    replay_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="With `cancel`, the replay to end.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME|status|cancel", help="The sink's name, or a subcommand.")],
+    replay_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="With `cancel`: the id of the replay.")
+    ] = None,
     begin: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help="Events received since; default: all that are kept.")
     ] = None,
@@ -38,13 +40,15 @@ def replay(
         typer.Option(help="Of this project, by slug or id; repeat for more. Default: all of the sink."),
     ] = None,
     rate: Annotated[
-        str | None, typer.Option(metavar="N/s", help="At most so many events a second; default: no limit.")
+        str | None, typer.Option(metavar="N/s", help="At most this many events a second; default: no limit.")
     ] = None,
     route: Annotated[
         str | None,
-        typer.Option(metavar="CEL", help="Only events of which this condition is true, as `route` of a sink."),
+        typer.Option(
+            metavar="CEL", help="Only events for which this condition is true; written like a sink's `route`."
+        ),
     ] = None,
-    preview: Annotated[bool, typer.Option("--preview", help="Only count what would be sent.")] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Only count the events that would be sent.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
@@ -155,7 +159,7 @@ def _time(option: str, text: str | None, now: datetime) -> Timestamp | None:
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        fail(f"{option}: {text!r} is no time: give one as 2026-11-21T08:00:00Z, or as 6h for six hours ago", 2)
+        fail(f"{option}: {text!r} is not a time: give one as 2026-11-21T08:00:00Z, or as 6h for six hours ago", 2)
     if parsed.tzinfo is None:
         fail(f"{option}: {text!r} has no time zone: add Z for UTC", 2)
     moment.FromDatetime(parsed.astimezone(UTC))
@@ -167,5 +171,5 @@ def _rate(text: str | None) -> int:
         return 0
     found = re.fullmatch(r"([1-9]\d{0,8})(/s)?", text)
     if found is None:
-        fail(f"--rate: {text!r} is no rate: give one as 100/s", 2)
+        fail(f"--rate: {text!r} is not a rate: give one as 100/s", 2)
     return int(found[1])

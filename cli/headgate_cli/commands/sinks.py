@@ -8,7 +8,7 @@ from headgate_cli.commands.sinks_check import check, route
 from headgate_cli.commands.sinks_kinds import list_kinds, new, schema
 from headgate_cli.commands.sinks_status import pause, resume, status, try_sink
 
-sinks_app = typer.Typer(help="Sinks.", no_args_is_help=True)
+sinks_app = typer.Typer(help="Check, watch, pause and replay sinks.", no_args_is_help=True)
 sinks_app.command("list")(list_kinds)
 sinks_app.command()(schema)
 sinks_app.command()(check)

@@ -21,23 +21,25 @@ if TYPE_CHECKING:
 
 
 class EventUnreadable(Exception):
-    """What was given is no event; the message says why."""
+    """What was given is not an event; the message says why."""
 
 
 def route(
     explain: Annotated[
         Path,
         typer.Option(
-            "--explain", metavar="FILE", help="An event as sinks write it: a line of a jsonl file, say. `-`: stdin."
+            "--explain",
+            metavar="FILE",
+            help="A file with one event as sinks write it, such as a line of a jsonl file. `-`: stdin.",
         ),
     ],
     config: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="The settings. Default: ./headgate.toml, where there is one."),
+        typer.Option("--config", metavar="FILE", help="The settings file. Default: ./headgate.toml if it exists."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell for each sink whether its route takes an event, and why. Nothing is sent, and nothing need run."""
+    """Show for each sink whether its route takes an event, and why. Sends nothing; works offline."""
     try:
         settings = read_settings(config, os.environ)
         event = read_event(sys.stdin.read() if str(explain) == "-" else explain.read_text(encoding="utf-8"))
@@ -76,16 +78,16 @@ def read_event(text: str) -> "Event":
     try:
         given: Any = json.loads(text)
         if not isinstance(given, dict):
-            raise EventUnreadable("is no JSON object")
+            raise EventUnreadable("is not a JSON object")
         properties = given.pop("properties", None)
         event = json_format.ParseDict(given, Event())
     except (json.JSONDecodeError, RecursionError) as error:
-        raise EventUnreadable(f"is no JSON: {error}") from None
+        raise EventUnreadable(f"is not JSON: {error}") from None
     except json_format.ParseError as error:
-        raise EventUnreadable(f"is no event as sinks write it: {error}") from None
+        raise EventUnreadable(f"is not an event as sinks write it: {error}") from None
     if properties is not None:
         if not isinstance(properties, dict):
-            raise EventUnreadable("`properties` is no object")
+            raise EventUnreadable("`properties` is not an object")
         event.properties_json = json.dumps(properties).encode()
     return event
 
@@ -99,18 +101,18 @@ _SECONDS = 60.0
 
 def check(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Sinks. Default: all that run.")
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Names of sinks. Default: all enabled ones.")
     ] = None,
     data_dir: Annotated[
-        Path, typer.Option("--data-dir", metavar="DIR", help="Where Headgate keeps everything.")
+        Path, typer.Option("--data-dir", metavar="DIR", help="Headgate's data directory.")
     ] = DEFAULT_DATA_DIR,
     config: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="The settings. Default: ./headgate.toml, where there is one."),
+        typer.Option("--config", metavar="FILE", help="The settings file. Default: ./headgate.toml if it exists."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask each configured sink whether its configuration is good and its target there, without writing anything.
+    """Check each sink's configuration and that its target answers. Writes nothing.
 
     Exits with 1 where one is not.
     """

@@ -28,7 +28,7 @@ _FILES = {
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What headgate.toml will call it: a-z, 0-9, hyphens.")],
 ) -> None:
-    """Write ./NAME, a complete package with a sink that delivers at once, and its tests."""
+    """Create ./NAME, a package with a working sink and its tests."""
     from headgate_sinks.sdk.host import installed
 
     if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
@@ -37,7 +37,7 @@ def new(
         fail(f"an installed package provides the sink {name!r} already: take another name", 2)
     folder = Path(name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        fail(f"./{name} is there already: take another name, or move it away")
+        fail(f"./{name} already exists: choose another name, or move it")
     try:
         for path, text in package(name).items():
             file = folder / path
@@ -85,7 +85,7 @@ class InstalledKind:
 
 
 def list_kinds(as_json: AsJson = False) -> None:
-    """Show the kinds of sinks that are installed, and why one cannot be used."""
+    """List the installed kinds of sinks, and why one cannot be used."""
     kinds = installed_kinds()
     if as_json:
         typer.echo(json.dumps([asdict(kind) for kind in kinds], indent=2))

@@ -27,7 +27,7 @@ def status(
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show each sink's state and its books in each project: accepted = delivered + filtered + dead + pending."""
+    """Show each sink's state and counts: accepted = delivered + filtered + dead + pending."""
     way = reach(data_dir)
     if isinstance(way, SocketApi):
         with admin_channel(way.data_dir) as channel:
@@ -42,21 +42,21 @@ def status(
 
 
 def pause(sink: SinkName, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
-    """Stop a sink within a second. Its events wait, over restarts too, until `resume`."""
+    """Pause a sink within a second. Its events wait, also over restarts, until `resume`."""
     with admin_channel(data_dir) as channel:
         DeliveryServiceStub(channel).PauseSink(wire.PauseSinkRequest(sink=sink), timeout=CALL_SECONDS)
     typer.echo(json.dumps({"sink": sink, "paused": True}) if as_json else f"{sink} is paused")
 
 
 def resume(sink: SinkName, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
-    """Let a paused sink go on with what has waited."""
+    """Resume a paused sink."""
     with admin_channel(data_dir) as channel:
         DeliveryServiceStub(channel).ResumeSink(wire.ResumeSinkRequest(sink=sink), timeout=CALL_SECONDS)
-    typer.echo(json.dumps({"sink": sink, "paused": False}) if as_json else f"{sink} goes on")
+    typer.echo(json.dumps({"sink": sink, "paused": False}) if as_json else f"{sink} resumed")
 
 
 def try_sink(sink: SinkName, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
-    """Send one event, named headgate_test and marked as a test, through a sink. It is in no books."""
+    """Send one test event, named headgate_test, through a sink. It is not counted."""
     with admin_channel(data_dir) as channel:
         answer: wire.TestSinkResponse = DeliveryServiceStub(channel).TestSink(
             wire.TestSinkRequest(sink=sink), timeout=CALL_SECONDS

@@ -24,12 +24,12 @@ store_app = typer.Typer(help="Run a store alone; check the store of a running He
 
 @store_app.command("delete-user")
 def delete_user(
-    user: Annotated[str, typer.Argument(metavar="USER", help="Whose events: their user id or distinct id.")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="The user id or distinct id of the person.")],
     project: Project,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a person's events from the store, and say what that was."""
+    """Delete a person's events from the store, and show how many."""
     with admin_channel(data_dir) as channel:
         answer: wire.DeleteUserResponse = StoreServiceStub(channel).DeleteUser(
             wire.DeleteUserRequest(project=project, user=user), timeout=DELETION_SECONDS
@@ -45,13 +45,13 @@ def delete_user(
         return
     typer.echo(f"deleted {answer.deleted} events")
     if answer.remaining:
-        typer.echo(f"{answer.remaining} came in meanwhile: run it again")
+        typer.echo(f"{answer.remaining} events arrived meanwhile: run it again")
     typer.echo(KEPT_ELSEWHERE)
 
 
 @store_app.command()
 def keep(
-    days: Annotated[int, typer.Argument(metavar="DAYS", help="Days from when an event was received; 0: for good.")],
+    days: Annotated[int, typer.Argument(metavar="DAYS", help="Days after an event was received; 0: forever.")],
     project: Project,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
@@ -60,7 +60,7 @@ def keep(
     request.keep.seconds = days * 86_400
     with admin_channel(data_dir) as channel:
         StoreServiceStub(channel).SetRetention(request, timeout=30.0)
-    typer.echo(f"{project}: " + (f"events are kept for {days} days" if days else "events are kept for good"))
+    typer.echo(f"{project}: " + (f"events are kept for {days} days" if days else "events are kept forever"))
 
 
 CHECK_SECONDS = 600.0

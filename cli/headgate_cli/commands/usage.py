@@ -27,11 +27,11 @@ def usage(
     project: Annotated[
         str | None, typer.Option(help="One project, by slug or id, with its ledger. Default: all, this month.")
     ] = None,
-    by: Annotated[Step, typer.Option(help="The length of a row; days are of the project's time zone.")] = Step.DAY,
+    by: Annotated[Step, typer.Option(help="The period of a row. Days are in the project's time zone.")] = Step.DAY,
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the events of this month against the limit, and what became of all that was sent."""
+    """Show this month's events against the limit, and the ledger of a project."""
     way = reach(data_dir)
     if project is not None:
         found = way.call(api.GET_USAGE, {"project": project}, {"by": by.value})
@@ -51,10 +51,10 @@ def usage(
 
 def audit(
     project: Annotated[
-        str, typer.Option(help="The project, by slug or id. Default: what you did; as the operator, what anybody did.")
+        str, typer.Option(help="The project, by slug or id. Default: your own changes; for the operator, everybody's.")
     ] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, the latest first.")] = 100,
-    before: Annotated[int | None, typer.Option(min=1, help="Those before the entry of this id.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to show at most, newest first.")] = 100,
+    before: Annotated[int | None, typer.Option(min=1, help="Only entries before this id.")] = None,
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -65,7 +65,7 @@ def audit(
     if as_json:
         show_json(found)
     else:
-        show_table(found["audit"], AUDIT, f"nothing was changed in {project}" if project else "nothing was changed")
+        show_table(found["audit"], AUDIT, f"no changes in {project}" if project else "no changes")
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -75,7 +75,7 @@ def _show(found: dict[str, Any]) -> None:
     for month in found["months"][1:]:
         typer.echo(f"{month['month']}: {month['used']}")
     rows = [row | {name: _reasons(row[name]) for name in ("dropped", "refused")} for row in found["ledger"]]
-    show_table(rows, LEDGER, "nothing was sent lately")
+    show_table(rows, LEDGER, "no events sent recently")
 
 
 def _reasons(counts: dict[str, int]) -> str:

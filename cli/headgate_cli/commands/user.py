@@ -13,7 +13,7 @@ from headgate_gateway.app_api.operation import ROLES
 from headgate_cli.api.admin_socket import CALL_SECONDS, DEFAULT_DATA_DIR, AsJson, DataDir, admin_channel, fail
 from headgate_cli.output import show_json
 
-user_app = typer.Typer(help="People's accounts, for the operator.", no_args_is_help=True)
+user_app = typer.Typer(help="Create and disable user accounts. For the operator.", no_args_is_help=True)
 
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The person's e-mail address.")]
 FromStdin = Annotated[
@@ -29,13 +29,11 @@ def create(
         list[str] | None,
         typer.Option(metavar="PROJECT:ROLE", help="A role in a project; repeat for more."),
     ] = None,
-    organisation: Annotated[
-        str, typer.Option(metavar="SLUG", help="The organisation they belong to. Default: one of their own.")
-    ] = "",
+    organisation: Annotated[str, typer.Option(metavar="SLUG", help="Their organisation. Default: a new one.")] = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
-    """Make a person's account."""
+    """Create a user account."""
     memberships = [_membership(text) for text in member or []]
     request = wire.CreateUserRequest(
         email=email, password=_password(password_stdin), memberships=memberships, organisation=organisation
@@ -48,7 +46,7 @@ def create(
 
 @user_app.command()
 def disable(email: Email, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
-    """End a person's account, with all of their sessions and tokens. A new password enables it again."""
+    """Disable an account and end its sessions and tokens. A new password enables it again."""
     with admin_channel(data_dir) as channel:
         answer: wire.DisableUserResponse = UserServiceStub(channel).DisableUser(
             wire.DisableUserRequest(user=email), timeout=CALL_SECONDS
@@ -60,7 +58,7 @@ def disable(email: Email, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson 
 def password(
     email: Email, password_stdin: FromStdin = False, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False
 ) -> None:
-    """Give a person another password; their sessions and tokens end."""
+    """Set a person's password. Their sessions and tokens end."""
     request = wire.SetPasswordRequest(user=email, password=_password(password_stdin))
     with admin_channel(data_dir) as channel:
         answer: wire.SetPasswordResponse = UserServiceStub(channel).SetPassword(request, timeout=CALL_SECONDS)

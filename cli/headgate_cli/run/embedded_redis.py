@@ -47,7 +47,7 @@ def dotted(version: tuple[int, int]) -> str:
 
 
 def server_version(path: Path) -> tuple[int, int] | None:
-    """Ask an executable for its version. None: it does not run, or is no Redis."""
+    """Ask an executable for its version. None: it does not run, or is not a Redis."""
     try:
         answer = subprocess.run(  # noqa: S603 (the operator's own PATH, or our dependency)
             [path, "--version"], capture_output=True, text=True, timeout=VERSION_DEADLINE, check=True

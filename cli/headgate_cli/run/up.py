@@ -71,7 +71,7 @@ async def _first(*tasks: "asyncio.Task[None] | asyncio.Task[bool]") -> None:
 
 
 class AddressTaken(Exception):
-    """Something else listens there, or it is no address of this machine."""
+    """Something else listens there, or it is not an address of this machine."""
 
 
 class HeldAddress:

@@ -28,9 +28,9 @@ class Address:
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]
         elif ":" in host:
-            raise ValueError(f"{text!r} is not an address: write an IPv6 host in brackets, as [::1]:8080")
+            raise ValueError(f"{text!r} is not an address: write an IPv6 host in brackets, for example [::1]:8080")
         if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-            raise ValueError(f"{text!r} is not an address: write HOST:PORT, as 127.0.0.1:8080")
+            raise ValueError(f"{text!r} is not an address: write HOST:PORT, for example 127.0.0.1:8080")
         return cls(host, int(port))
 
     def __str__(self) -> str:

@@ -36,7 +36,7 @@ def _cookie(made: wire.LoginResponse) -> tuple[str, int]:
 LOGIN = Operation(
     "POST",
     "/api/auth/login",
-    "Sign in: sets the session's cookie; a session that came along ends",
+    "Sign in: sets the session cookie and ends the session that was sent",
     lambda channel: AccountServiceStub(channel).Login,
     lambda asked: wire.LoginRequest(email=asked.body["email"], password=asked.body["password"]),
     lambda made: {"user": user_json(made.user), "expiresAt": rfc3339(made.expire_time)},
@@ -47,7 +47,7 @@ LOGIN = Operation(
 LOGOUT = Operation(
     "POST",
     "/api/auth/logout",
-    "Sign out: ends the session or access token that came along",
+    "Sign out: ends the session or access token that was sent",
     lambda channel: AccountServiceStub(channel).Logout,
     lambda asked: wire.LogoutRequest(),
     lambda done: {"ok": True},

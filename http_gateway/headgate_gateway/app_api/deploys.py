@@ -120,7 +120,7 @@ GET_DEPLOY = Operation(
 ACTIVATE_DEPLOY = Operation(
     "POST",
     f"{DEPLOY_VERSION}/activate",
-    "Make a version the active one again; 0: none, as before the first deploy",
+    "Activate an earlier version; 0: no config, as before the first deploy",
     lambda channel: DeployServiceStub(channel).ActivateDeploy,
     lambda asked: wire.ActivateDeployRequest(project=asked.query.get("project", ""), version=_activated(asked)),
     lambda done: {"version": done.version, "changed": list(done.changed)},

@@ -142,7 +142,7 @@ def _moment(field: Field, text: str) -> datetime:
 
 _EXPECTED = {
     Kind.TEXT: "a string",
-    Kind.TIME: "a time, as 2026-11-25T08:00:00Z",
+    Kind.TIME: "a time such as 2026-11-25T08:00:00Z",
     Kind.INTEGER: "an integer",
     Kind.FLAG: "true or false",
     Kind.TEXTS: "an array of strings",

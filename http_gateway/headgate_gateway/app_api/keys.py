@@ -78,7 +78,7 @@ CREATE_KEY = Operation(
 ROTATE_KEY = Operation(
     "POST",
     f"{KEY}/rotate",
-    "Make a key of the same kind and scopes as another, which goes on until it is revoked",
+    "Create a key of the same kind and scopes as another, which works until it is revoked",
     lambda channel: ProjectServiceStub(channel).RotateKey,
     lambda asked: wire.RotateKeyRequest(project=asked.path["project"], id=asked.path["key"]),
     lambda made: new_key_json(made.key),

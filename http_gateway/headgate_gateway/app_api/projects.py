@@ -87,7 +87,7 @@ UPDATE_PROJECT = Operation(
 DELETE_PROJECT = Operation(
     "DELETE",
     PROJECT,
-    "End a project for good, and say what ended with it",
+    "Delete a project, and say what ended with it",
     lambda channel: ProjectServiceStub(channel).DeleteProject,
     lambda asked: wire.DeleteProjectRequest(project=asked.path["project"]),
     deletion_json,

@@ -85,7 +85,7 @@ GET_USAGE = Operation(
 )
 _PAGE = (
     Field("limit", Kind.INTEGER, description="At most so many, default 100.", bounds=(1, 1000)),
-    Field("before", Kind.INTEGER, description="Those before the entry of this id, to go on where a list ended."),
+    Field("before", Kind.INTEGER, description="Only entries before this id, to continue a list."),
 )
 LIST_AUDIT = Operation(
     "GET",

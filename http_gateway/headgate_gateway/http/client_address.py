@@ -11,7 +11,7 @@ _FORWARDED_FOR = re.compile(r'(?:^|;)\s*for\s*=\s*("(?:[^"\\]|\\.)*"|[^;\s]*)', 
 
 
 def client_address(peer: str, headers: Mapping[str, str], trusted: Sequence[Network]) -> str:
-    """Return the peer's address, or the last hop that is no trusted proxy's where the peer is one.
+    """Return the peer's address, or the last hop that is not a trusted proxy's where the peer is one.
 
     Hops are read from X-Forwarded-For or Forwarded, nearest first, as far as they can be read. A proxy that writes one
     of the two passes the other on as its client made it up, so where both are there and disagree neither is believed.

@@ -79,7 +79,7 @@ def _place(result: outcome_pb2.EventResult, places: Sequence[int]) -> int:
 
 
 def _with_report(answer: Answer, report: dict[str, Any]) -> Answer:
-    """An answer that is no JSON object stands beside the report, as `answer`."""
+    """An answer that is not a JSON object stands beside the report, as `answer`."""
     if isinstance(answer.body, Mapping):
         return replace(answer, body={**answer.body, "dryRun": report})
     shown = answer.body.decode(errors="replace") if isinstance(answer.body, bytes) else answer.body

@@ -183,7 +183,7 @@ _OPERATION = {
     "operationId": "postCodcompassAnalytics",
     "tags": ["Codcompass"],
     "summary": "Take in a batch of events from a public client",
-    "description": "Only `events` being an array is validated; an element that is no object is not received. "
+    "description": "Only `events` being an array is validated; an element that is not an object is not received. "
     "An event over 64 KiB, or a string over 32 KiB, is cut, and `$truncated` marks it.",
     "security": [],
     "requestBody": {

@@ -282,7 +282,7 @@ def _ok(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _OK = {
-    "description": "The event is stored, now or when its eventId came first.",
+    "description": "The event is stored, now or when its eventId was first received.",
     "content": {
         "application/json": {
             "schema": _ok(_ok(_ACCEPTED)),

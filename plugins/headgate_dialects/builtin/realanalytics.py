@@ -26,7 +26,7 @@ from headgate_dialects.sdk.rejection import Rejection
 MAX_BODY_BYTES = 1024 * 1024
 
 _NO_KEY = Row(401, "The key is missing, unknown, revoked, or of another kind.", error("Invalid API key"))
-_INVALID = Row(400, "An event is not valid, or the body is no event at all.", error("Validation failed", details))
+_INVALID = Row(400, "An event is not valid, or the body is not an event at all.", error("Validation failed", details))
 _TOO_LARGE = Row(413, "More bytes than `limit`.", error("Payload too large", limit))
 
 _ROWS: Mapping[Cause, Row] = {
@@ -261,7 +261,7 @@ _OPERATION = {
                             "type": "object",
                             "required": ["events"],
                             "properties": {
-                                "apiKey": {"type": "string", "description": "The key, where no header bears it."},
+                                "apiKey": {"type": "string", "description": "The key, if no header has it."},
                                 "events": _EVENTS,
                             },
                         },

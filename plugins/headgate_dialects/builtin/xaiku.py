@@ -286,7 +286,7 @@ _EVENT = {
     "fields become properties.",
 }
 _OK = {
-    "description": "The valid events are stored; the others, where there were any, are told of.",
+    "description": "The valid events are stored; the others are listed.",
     "content": {
         "application/json": {
             "schema": {
@@ -332,7 +332,7 @@ _OPERATION = {
                             "maxItems": document.MAX_EVENTS,
                             "items": _EVENT,
                         },
-                        "pkey": {"type": ["string", "null"], "description": "The key, where no header bears it."},
+                        "pkey": {"type": ["string", "null"], "description": "The key, if no header has it."},
                     },
                 },
                 "example": {

@@ -24,7 +24,7 @@ class TooManyValues(Exception):
 class Structure:
     """Takes a text piece by piece, and tells its brackets and commas from what stands in strings.
 
-    Of what is no JSON it may tell anything from the first fault on.
+    For text that is not JSON, the answer is undefined after the first fault.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ def _marks(text: bytes) -> int:
 
 def elements(body: bytes) -> int:
     """How many elements the outermost array has; where that is an object, the longest of the arrays right within it.
-    An empty array counts as one, and what is no JSON may give any number."""
+    An empty array counts as one, and text that is not JSON may give any number."""
     text = _without_inner(body)
     counted = 1 if text.startswith(b"[") else 2
     depth = here = most = 0

@@ -7,7 +7,7 @@ class Rejection(enum.StrEnum):
     """Causes that the gateway finds before the service is asked; keys of a dialect's table, each of them covered."""
 
     NOT_JSON = "not_json"
-    """The body is no JSON, or malformed by the rule that holds for every API. Found by the dialect's `parse`; the
+    """The body is not JSON, or malformed by the rule that holds for every API. Found by the dialect's `parse`; the
     gateway calls `parse` with an empty body where it could not decompress one, and puts its own fault beside it."""
     INVALID = "invalid"
     """JSON, but not what the API takes. Also an `Idempotency-Key` that is none (one fault of that field)."""

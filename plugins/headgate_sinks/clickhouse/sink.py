@@ -29,7 +29,7 @@ class ClickhouseConfig(Config):
     table: str = Field("headgate_events", pattern=_NAME, description="The table.")
     user: str = Field("default", min_length=1, description="The user.")
     password: SecretStr | None = Field(None, description="Its password: `env:NAME`, `file:PATH` or itself.")
-    create: bool = Field(True, description="Make the table where there is none, and add columns that it lacks.")
+    create: bool = Field(True, description="Create the table and its missing columns.")
     timeout: float = Field(60.0, gt=0, le=300, description="Seconds that one request may take as a whole.")
 
     @field_validator("url")

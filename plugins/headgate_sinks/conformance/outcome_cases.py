@@ -51,7 +51,7 @@ class OutcomeCases(Harness):
             delivered = await bench.deliver(bench.batch(events))
             assert sorted(delivered.rejected) == sorted(event.event_id for event in events)
             for reject in delivered.rejected.values():
-                assert _CODE.fullmatch(reject.code), f"{reject.code!r} is no short and stable code, such as http_422"
+                assert _CODE.fullmatch(reject.code), f"{reject.code!r} is not a short and stable code, such as http_422"
                 assert reject.message, "a Reject without a message for the person who looks at the dead letters"
             assert await bench.counts(events) == [0, 0, 0]
             await bench.arm(None)

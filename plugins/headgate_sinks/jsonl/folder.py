@@ -144,7 +144,7 @@ class JsonlFolder:
         """Raises FolderUnusable where the folder could not be opened. Makes nothing."""
         nearest = next(folder for folder in (self._path, *self._path.absolute().parents) if folder.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-            raise FolderUnusable(f"{nearest} is no folder that may be written to: correct `path` or its permissions")
+            raise FolderUnusable(f"{nearest} is not a writable folder: correct `path` or its permissions")
 
     def open(self) -> None:
         """Makes the folder where there is none, and brings it to its record. Raises FolderUnusable, FolderHeld."""

@@ -277,7 +277,7 @@ def _outcome(error: Exception) -> Misconfigured | Retry:
         return outcome_of(sqlstate, str(error))
     if isinstance(error, _driver().ClientConfigurationError):
         # Its message may hold parts of the URL.
-        return Misconfigured("`url` is no URL of a PostgreSQL database: correct it")
+        return Misconfigured("`url` is not the URL of a PostgreSQL database: correct it")
     if isinstance(error, ssl.SSLCertVerificationError):
         return Misconfigured("the server's certificate is not trusted: correct `sslmode`, `sslrootcert` or the server")
     return Retry(f"no answer from the database: {type(error).__name__}")

@@ -52,7 +52,7 @@ _INSERT_SETTINGS = {
     # A key with a dot is a path of its own, and not that of a nested one.
     "json_type_escape_dots_in_keys": "1",
     "type_json_skip_duplicated_paths": "1",
-    # Strings stay strings: "2026-01-01" is no date.
+    # Strings stay strings: "2026-01-01" is not a date.
     "input_format_try_infer_dates": "0",
     "input_format_try_infer_datetimes": "0",
 }

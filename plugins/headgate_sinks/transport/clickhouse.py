@@ -45,14 +45,14 @@ class StoreAddress:
             parts = urlsplit(text)
             port = parts.port
         except ValueError:
-            raise ValueError("is no URL") from None
+            raise ValueError("is not a URL") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be http[s]://USER:PASSWORD@HOST:PORT/DATABASE, or unix:PATH")
         if parts.query or parts.fragment:
             raise ValueError("must have no query: settings are sent with each statement")
         database = unquote(parts.path.strip("/")) or DATABASE
         if not _NAME.fullmatch(database):
-            raise ValueError("names a database that is no plain name")
+            raise ValueError("names a database that is not a plain name")
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         place = host if port is None else f"{host}:{port}"
         user, password = unquote(parts.username or "default"), unquote(parts.password or "")

@@ -116,7 +116,7 @@ class DeployServicer(DeployServiceServicer):
         try:
             project = await self._callers.admit(author, keyed, Role.ADMIN, "")
         except ProjectUnknown:
-            raise SecretKeyForbidden("the secret key belongs to a project that you are no member of") from None
+            raise SecretKeyForbidden("you are not a member of the project that the secret key belongs to") from None
         if named not in ("", project.id, project.slug):
             raise SecretKeyForbidden("the secret key belongs to another project than the request names")
         return project

@@ -168,7 +168,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
             raise InvalidArgument("project", "must be named where letters are: their ids are those of one project")
         rule = self._sinks.rule(request.sink)
         if request.replay and (await self._replays.stored(request.replay)).sink != rule.name:
-            raise ReplayUnknown(f"{request.replay!r} is no replay into {rule.name}")
+            raise ReplayUnknown(f"{request.replay!r} is not a replay into {rule.name}")
         return rule, self._projects_of(rule, [request.project] if request.project else []), frozenset(ids) or None
 
     def _projects_of(self, rule: SinkSpec, named: Sequence[str]) -> Sequence[Project]:

@@ -65,7 +65,7 @@ class Access:
     async def project(self, principal: Principal, id_or_slug: str, least: Role, scope: str = "") -> Project:
         """The project, where the caller may do there what takes `least` of a person, `scope` of anything else.
 
-        Without a scope only people may. To whoever is no member it is as unknown as one that is not there. Raises
+        Without a scope only people may. To whoever is not a member it is as unknown as one that is not there. Raises
         ProjectUnknown, RoleMissing, ScopeMissing, PersonRequired.
         """
         project, role = await self._look(principal, id_or_slug)
@@ -122,7 +122,7 @@ class Access:
 
 
 def require_scope(principal: Principal, scope: str) -> None:
-    """Raises ScopeMissing, or PersonRequired where there is no scope for it, for whoever is no person."""
+    """Raises ScopeMissing, or PersonRequired where there is no scope for it, for whoever is not a person."""
     if principal.scopes is None:
         return
     if not scope:
@@ -141,7 +141,7 @@ def bearer_text(metadata: Sequence[tuple[str, Any]] | None) -> str:
 
 
 def _admits(principal: Principal, project: Project) -> bool:
-    """Whether a caller who is no person may know of the project."""
+    """Whether a caller who is not a person may know of the project."""
     match principal.kind:
         case PrincipalKind.OPERATOR:
             return True

@@ -151,14 +151,14 @@ class Jwts:
 def _unverified(text: str) -> tuple[dict[str, Any], str]:
     """The header and the issuer that a token claims. Raises CredentialInvalid."""
     if len(text) > MAX_CHARACTERS or not text.isascii():
-        raise CredentialInvalid("this is no JWT")
+        raise CredentialInvalid("not a JWT")
     try:
         header, payload = (json.loads(urlsafe_b64decode(part.encode())) for part in text.split(".")[:2])
         issuer = payload["iss"]
     except (ValueError, binascii.Error, RecursionError, KeyError, TypeError):
-        raise CredentialInvalid("this is no JWT, or one without an issuer") from None
+        raise CredentialInvalid("not a JWT, or a JWT without an issuer") from None
     if not isinstance(header, dict) or not isinstance(issuer, str):
-        raise CredentialInvalid("this is no JWT, or one without an issuer")
+        raise CredentialInvalid("not a JWT, or a JWT without an issuer")
     return header, issuer
 
 

@@ -89,7 +89,7 @@ class Sessions:
         """Whose session it is; `used` makes it last on. Raises CredentialInvalid."""
         kind = next((kind for kind, form in TEXTS.items() if form.fits(text)), None)
         if kind is None:
-            raise CredentialInvalid("this is no session or token that Headgate made")
+            raise CredentialInvalid("not a session or token that Headgate made")
         now = self._now_ms()
         async with self._database.read() as session:
             found = await session.execute(
@@ -128,7 +128,7 @@ class Sessions:
             record(session, person, "session.end", session_id, origin, now_ms=self._now_ms())
 
     async def end(self, session: AsyncSession, text: str) -> None:
-        """Ends a session in a change that is under way; one that is none is no error."""
+        """Ends a session in a change that is under way; one that is none is not an error."""
         if any(form.fits(text) for form in TEXTS.values()):
             await session.execute(delete(SessionRow).where(SessionRow.hash == key_hash(text)))
 

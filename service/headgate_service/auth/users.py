@@ -117,7 +117,7 @@ class Users:
         return User.of(row)
 
     async def disable(self, email_or_id: str, by: Principal = OPERATOR) -> User:
-        """Ends a person's account with all of its sessions and tokens; twice is no error. Raises UserUnknown."""
+        """Disable a user account and end its sessions and tokens; repeating is not an error. Raises UserUnknown."""
         async with self._database.change() as (session, _):
             row = await _known(session, email_or_id)
             if row.disabled_at is None:

@@ -33,10 +33,10 @@ def driven(text: str) -> str:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise DatabaseUrlInvalid("this is no URL: write postgresql://USER:PASSWORD@HOST/DATABASE") from None
+        raise DatabaseUrlInvalid("not a URL: write postgresql://USER:PASSWORD@HOST/DATABASE") from None
     backend, _, driver = url.drivername.partition("+")
     if backend not in _DRIVERS:
-        raise DatabaseUrlInvalid(f"{backend} is no database that Headgate knows: use PostgreSQL or SQLite")
+        raise DatabaseUrlInvalid(f"{backend} is not a supported database: use PostgreSQL or SQLite")
     name, module, package = _DRIVERS[backend]
     if driver and f"+{driver}" != name[name.index("+") :]:
         raise DatabaseUrlInvalid(f"the driver {driver} is not used here: begin the URL with {name}://")

@@ -47,7 +47,7 @@ _ID_BYTES, _NONCE_BYTES = 4, 12
 
 
 class SecretsKeyInvalid(Exception):
-    """What was given is no key."""
+    """What was given is not a key."""
 
 
 class SecretUnreadable(Exception):

@@ -31,7 +31,7 @@ class CounterMetrics:
         )
         self.put_back = Counter(
             "headgate_counters_put_back_projects",
-            "Projects whose counters this service put back into a Redis that had lost them.",
+            "Projects whose counters this service restored into a Redis that had lost them.",
             registry=registry,
         )
 

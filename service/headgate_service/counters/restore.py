@@ -94,7 +94,7 @@ class Restore:
                 raise _EmptiedAgain
         if projects:
             self._on_put_back(projects)
-            _log.warning("counters were put back, as they were last copied", projects=projects, shards=len(names))
+            _log.warning("counters were restored from the last backup", projects=projects, shards=len(names))
 
     async def _agree(self, shards: frozenset[int], now_ms: int) -> dict[int, str]:
         """The names that those shards are to have which still miss theirs: those that another service began with, or

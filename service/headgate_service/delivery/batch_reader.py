@@ -78,7 +78,7 @@ class BatchBuilder:
 
     def add(self, project_id: str, start: Position, entries: Sequence[Entry]) -> Position:
         """Takes events after `start` while they fit; returns where it ended. Raises Stale where the entries are from
-        before it, which is no position in this log, then."""
+        before it, which is not a position in this log, then."""
         marks: list[Mark] = []
         events: list[event_pb2.Event] = []
         ordinals: list[int] = []

@@ -58,6 +58,6 @@ class Config:
     def __post_init__(self) -> None:
         names = [sink.name for sink in self.sinks]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"each sink needs a name of its own; used more than once: {', '.join(twice)}")
+            raise ValueError(f"each sink needs a unique name; used more than once: {', '.join(twice)}")
         if self.owner is not None and not re.fullmatch(r"[!-~]{1,100}", self.owner):
             raise ValueError("`owner` may be 1 to 100 visible ASCII characters")

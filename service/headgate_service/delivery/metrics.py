@@ -50,13 +50,13 @@ class DeliveryMetrics:
         )
         self.pending = Gauge(
             "headgate_sink_pending_events",
-            "Accepted events that a sink has not settled, in the shards of this forwarder, as last counted.",
+            "Accepted events that a sink has not settled, in the shards of this forwarder, at the last count.",
             labels,
             registry=registry,
         )
         self.lag = Gauge(
             "headgate_sink_lag_seconds",
-            "Age of the oldest event that a sink is trying to write; 0 where it is writing none.",
+            "Age in seconds of the oldest event that a sink is trying to write; 0 if it is writing none.",
             labels,
             registry=registry,
         )

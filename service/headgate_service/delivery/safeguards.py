@@ -9,7 +9,7 @@ from headgate_sinks import Result
 from headgate_service.delivery.log_range import LogRange
 from headgate_service.delivery.settlement import shares_of
 
-# A process may crash for reasons of its own: so often, one after the other, is no chance.
+# A process may crash for reasons of its own: so often, one after the other, is not chance.
 CRASHES = 3
 # More events in a row than these are not the events' fault.
 MAX_GIVEN_UP = 10

@@ -36,7 +36,7 @@ class EventDifference:
 def differences(
     before: Policy | None, after: Policy | None, events: Iterable[event_pb2.Event]
 ) -> Iterator[EventDifference]:
-    """The events for which it makes a difference, in order; they are not changed. None is no policy.
+    """The events for which it makes a difference, in order; they are not changed. None is not a policy.
 
     Both policies judge what is stored, which is what an earlier one left of what was sent: a hash is hashed again, by
     both, and where an event came from is not stored, so that no Origin is ignored here.

@@ -142,7 +142,7 @@ class Ingest:
     def _check(self, policy: Policy, submission: Submission, caller: Caller) -> None:
         if not policy.readable:
             raise Refused.because(
-                outcome_pb2.CAUSE_UNAVAILABLE, "not confirmed, as the project's config cannot be read", RETRY_FULL
+                outcome_pb2.CAUSE_UNAVAILABLE, "not confirmed: the project's config cannot be read", RETRY_FULL
             )
         if not submission.origin or policy.allows(submission.origin):
             return
@@ -214,7 +214,7 @@ class Ingest:
         return answer
 
     def _unfit(self, submission: Submission, caller: Caller, decision: Decision) -> GatheredAnswer:
-        """The answer to a request of which the policy takes nothing: it is no success, and not remembered as one."""
+        """The answer to a request of which the policy takes nothing: it is not a success, and not remembered as one."""
         if submission.all_or_nothing:
             raise unfit_request(decision)
         for counted, events in decision.counts.items():

@@ -101,5 +101,5 @@ class SessionCache:
     def _ended(self, hashed: bytes, done: "asyncio.Task[Known | None]") -> None:
         del self._asking[hashed]
         if not done.cancelled():
-            # Whoever waited has it; where nobody did, it is no defect.
+            # Whoever waited has it; where nobody did, it is not a defect.
             done.exception()

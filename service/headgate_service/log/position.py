@@ -76,7 +76,7 @@ class Position:
         """Raises ValueError."""
         entry, seq, size = text.split(" ")
         if not _ENTRY.fullmatch(entry):
-            raise ValueError(f"{entry!r} is no entry id")
+            raise ValueError(f"{entry!r} is not an entry id")
         return cls(entry, int(seq), int(size))
 
 

@@ -105,9 +105,11 @@ def _check(path: str) -> None:
         raise FieldsInvalid(f"{path!r} goes to every sink and cannot be chosen")
     known = head == _PROPERTIES or head in _PARTS or head in _PLAIN
     if not known or (head in _PLAIN and rest) or (head in _PARTS and len(rest) > 1) or "" in rest:
-        raise FieldsInvalid(f"{path!r} is no field: name one of {', '.join(sorted({*_PLAIN, *_PARTS, _PROPERTIES}))}")
+        raise FieldsInvalid(
+            f"{path!r} is not a field: name one of {', '.join(sorted({*_PLAIN, *_PARTS, _PROPERTIES}))}"
+        )
     if head in _PARTS and rest and rest[0] not in _PARTS[head]:
-        raise FieldsInvalid(f"{path!r} is no field: {head} has {', '.join(sorted(_PARTS[head]))}")
+        raise FieldsInvalid(f"{path!r} is not a field: {head} has {', '.join(sorted(_PARTS[head]))}")
 
 
 def _keep(event: event_pb2.Event, paths: Iterable[str]) -> None:

@@ -74,7 +74,7 @@ _LETTERS = frozenset(ALPHABET)
 
 
 class KeyMalformed(Exception):
-    """What was given is no key that Headgate made: a typing error, or something else altogether."""
+    """What was given is not a key that Headgate made: a typing error, or something else altogether."""
 
 
 @dataclass(frozen=True, slots=True)

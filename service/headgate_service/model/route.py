@@ -17,7 +17,7 @@ _environments: "list[Env]" = []
 
 
 class RouteInvalid(Exception):
-    """What was given is no route; the message says where and why."""
+    """What was given is not a route; the message says where and why."""
 
 
 class RouteFailed(Exception):
@@ -40,7 +40,7 @@ class Route:
         env = _environment()
         try:
             self._expression = env.compile(source)
-        # What the library raises for a source it does not take, and for text that is no Unicode.
+        # What the library raises for a source it does not take, and for text that is not Unicode.
         except (RuntimeError, TypeError) as error:
             raise RouteInvalid(_fault(str(error))) from None
         found = self._expression.return_type().name()
@@ -90,7 +90,7 @@ def _environment() -> "Env":
             from cel_expr_python import cel
         except ImportError:
             raise RouteInvalid(
-                "needs the package cel-expr-python, which is not installed, as there is no wheel of it for this "
+                "needs the package cel-expr-python, which is not installed: it has no wheel for this "
                 "platform: leave `route` out, or run the forwarder and the service on Linux or an Apple Silicon Mac"
             ) from None
         variables = {"event": cel.Type("headgate.v1.Event"), "properties": cel.Type("map<string, dyn>")}

@@ -53,13 +53,13 @@ class OriginPattern:
         if not colon:
             host = rest
         if _HOST.fullmatch(host) is None:
-            raise ValueError("is no origin or host: write shop.example, *.shop.example or https://shop.example")
+            raise ValueError("is not an origin or host: write shop.example, *.shop.example or https://shop.example")
         if colon and not (port.isdecimal() and port.isascii() and 0 < int(port) < 65536):
             raise ValueError("has a port that is not 1 to 65535")
         return cls(scheme, host, int(port) if colon else _DEFAULT_PORTS.get(scheme))
 
     def matches(self, origin: str) -> bool:
-        """Whether the value of an Origin header is one of them; what is no origin never is."""
+        """Whether the value of an Origin header is one of them; what is not an origin never is."""
         if origin == "null":
             return self.host == "null" and not self.scheme
         try:
@@ -146,11 +146,13 @@ VariantId = Annotated[
 class EventRule(ConfigPart):
     """What becomes of events of one name."""
 
-    enabled: StrictBool = Field(default=True, description="False: they are dropped, as `switched_off`.")
+    enabled: StrictBool = Field(
+        default=True, description="False: its events are dropped with the reason `switched_off`."
+    )
     sample: Rate = Field(
         default=1.0,
         description="The share of users whose events are kept, 0 to 1. The same user's are always kept or always"
-        " dropped (as `sampled`), and each one kept bears the weight 1 / sample.",
+        " dropped (as `sampled`), and each kept event has the weight 1 / sample.",
     )
     json_schema: InlineSchema | None = Field(
         default=None,

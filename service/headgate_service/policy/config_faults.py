@@ -50,7 +50,7 @@ def _fault(detail: Any, model: type[BaseModel]) -> Fault:
     message = _KINDS.get(kind, "")
     if kind == "extra_forbidden":
         names = [field.alias or name for name, field in _model_at(model, steps[:-1]).model_fields.items()]
-        message = "is no setting here" + (did_you_mean(str(steps[-1]), names) or f"; there are {', '.join(names)}")
+        message = "unknown setting" + (did_you_mean(str(steps[-1]), names) or f"; there are {', '.join(names)}")
     elif kind in ("enum", "literal_error"):
         message = f"must be {context['expected']}"
         if isinstance(detail["input"], str):

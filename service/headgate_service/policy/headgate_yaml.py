@@ -153,7 +153,7 @@ def _load(text: str, path: str) -> Any:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         words = " ".join(str(error).split())
-        raise PolicyInvalid([Fault(path, f"is no YAML: {words}")]) from None
+        raise PolicyInvalid([Fault(path, f"is not valid YAML: {words}")]) from None
     except RecursionError:
         raise PolicyInvalid([Fault(path, "is nested too deep")]) from None
 
@@ -172,7 +172,7 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML ships no types
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise yaml.YAMLError(f"the key {key!r} is no text: quote it, line {key_node.start_mark.line + 1}")
+                raise yaml.YAMLError(f"the key {key!r} is not text: quote it, line {key_node.start_mark.line + 1}")
             if key in seen:
                 raise yaml.YAMLError(f"the key {key!r} comes twice, line {key_node.start_mark.line + 1}")
             seen.add(key)

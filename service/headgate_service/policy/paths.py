@@ -68,7 +68,7 @@ def valid_path(path: str, *, parts_of_urls: bool = False) -> str:
         return path
     if path in TEXTS or (parts_of_urls and _is_part_of_url(path)):
         return path
-    raise ValueError(f"is no path of an event{did_you_mean(path, [*TEXTS, PROPERTIES])}")
+    raise ValueError(f"is not a path of an event{did_you_mean(path, [*TEXTS, PROPERTIES])}")
 
 
 def url_of(path: str) -> str:

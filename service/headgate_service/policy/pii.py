@@ -27,7 +27,7 @@ class IpRule(StrEnum):
 
 
 def ruled_ip(text: str, rule: IpRule) -> str:
-    """The address as it may be stored. Truncated: the first address of its /24, or /48 for IPv6; what is no address
+    """The address as it may be stored. Truncated: the first address of its /24, or /48 for IPv6; what is not an address
     cannot be truncated and is dropped."""
     if rule is IpRule.KEEP:
         return text

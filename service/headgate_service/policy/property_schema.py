@@ -56,7 +56,7 @@ class PropertySchema:
         except jsonschema_rs.ValidationError as error:
             raise SchemaInvalid([Fault(pointer(*error.instance_path), _no_schema(error))]) from None
         except (jsonschema_rs.ReferencingError, ValueError) as error:
-            raise SchemaInvalid([Fault("", f"is no JSON Schema: {str(error).splitlines()[0]}")]) from None
+            raise SchemaInvalid([Fault("", f"is not a valid JSON Schema: {str(error).splitlines()[0]}")]) from None
 
     def faults(self, properties: Mapping[str, Any], json_bytes: int) -> list[PropertyFault]:
         """What is wrong with an event's properties, which are so many bytes of JSON: at most 5 faults; of large ones
@@ -121,8 +121,8 @@ def _words(error: jsonschema_rs.ValidationError, subject: str) -> str:
 
 def _no_schema(error: jsonschema_rs.ValidationError) -> str:
     if error.kind.name == "format":
-        return "is no regular expression that is taken here: without look-around and back-references, and not too large"
-    return f"is no JSON Schema: {_words(error, 'it')}"
+        return "is not an accepted regular expression: no look-around, no back-references, and not too large"
+    return f"is not a valid JSON Schema: {_words(error, 'it')}"
 
 
 def _draft(schema: Mapping[str, Any] | bool) -> Any:

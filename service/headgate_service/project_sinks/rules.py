@@ -78,7 +78,7 @@ def _sink_faults(sink: ProjectSinkConfig, rules: ProjectSinkRules, place: _Place
     if sink.use not in rules.kinds:
         known = ", ".join(sorted(rules.kinds)) or "none"
         meant = did_you_mean(sink.use, rules.kinds)
-        yield Fault(pointer(*place, "use"), f"{sink.use!r} is no kind that projects may use here: {known}{meant}")
+        yield Fault(pointer(*place, "use"), f"{sink.use!r} is not a kind that projects may use here: {known}{meant}")
         return
     if not _fits(sink.config):
         yield Fault(pointer(*place, "config"), f"is over {MAX_SINK_BYTES} bytes of JSON, or no JSON")
@@ -101,7 +101,7 @@ def _secret_faults(sink: ProjectSinkConfig, place: _Place) -> Iterator[Fault]:
         elif not text.isprintable():
             yield Fault(where, "holds a line break or another character that cannot be printed")
         elif text == MASK:
-            yield Fault(where, "is what stands for a secret where it is not shown: give the secret itself")
+            yield Fault(where, "is the placeholder of a hidden secret: give the secret itself")
         elif sink.use == "webhook" and inner[0] == "secret":
             try:
                 signing_key(text)
@@ -120,7 +120,7 @@ def _setting_faults(sink: ProjectSinkConfig, rules: ProjectSinkRules, place: _Pl
     for name in sink.secrets:
         if name not in secret_names:
             known = ", ".join(sorted(secret_names))
-            yield Fault(pointer(*place, "secrets", name), f"is no secret of a {sink.use}, which has {known}")
+            yield Fault(pointer(*place, "secrets", name), f"is not a secret of a {sink.use}, which has {known}")
     try:
         read = model.model_validate(running_settings(sink, rules, lambda _: _STAND_IN))
     except ValidationError as error:
@@ -138,7 +138,7 @@ def _fault(steps: Sequence[Any], message: str, secret_names: set[str], place: _P
     # Of a setting with several forms pydantic adds the form's name to the place.
     named = [step for step in steps if not (isinstance(step, str) and ("[" in step or step == "SecretStr"))]
     part = "secrets" if named and named[0] in secret_names else "config"
-    words = {"Field required": "is required", "Extra inputs are not permitted": "is no setting here"}
+    words = {"Field required": "is required", "Extra inputs are not permitted": "unknown setting"}
     message = words.get(message, message.removeprefix("Value error, "))
     return Fault(pointer(*place, part, *named), message[:1].lower() + message[1:])
 

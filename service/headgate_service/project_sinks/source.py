@@ -101,7 +101,7 @@ class ProjectSinkChanges:
             route = None if sink.route is None else project_route(sink.route)
             fields = None if sink.fields is None else chosen_fields(sink.fields)
         except SecretUnreadable as error:
-            fault = f"a secret of it cannot be read, as {error}: deploy it again"
+            fault = f"a secret of this sink cannot be read: {error}. Deploy it again"
         except (RouteInvalid, FieldsInvalid) as error:
             fault = f"this release cannot read it: {error}"
         config = SinkSpec(

@@ -63,7 +63,7 @@ class StoredEvents:
         self._store = store
 
     async def forget(self, project_id: str) -> None:
-        """Deletes all that the store holds of a project; twice is no error."""
+        """Deletes all that the store holds of a project; calling it twice is not an error."""
         await self._store.command(DELETE, {"project": project_id}, SETTINGS, deadline=DELETE_SECONDS)
 
 

@@ -116,7 +116,7 @@ class Keyring:
             return key
 
     async def revoke(self, key_id: str, project_id: str | None = None, by: Author = THE_OPERATOR) -> None:
-        """Ends a key, with `project_id` one of that project; ending it again is no error. Raises KeyUnknown."""
+        """Ends a key, with `project_id` one of that project; ending it again is not an error. Raises KeyUnknown."""
         async with self._database.change() as (session, change):
             row = await _known(session, key_id, project_id)
             if row.revoked_at is None:

@@ -96,7 +96,7 @@ class Members:
             person = await _person(session, user)
             row = await session.get(MemberRow, (person.id, project_id)) if person else None
             if person is None or row is None:
-                raise MemberUnknown(f"{user} is no member of the project")
+                raise MemberUnknown(f"{user} is not a member of the project")
             (await _change(session, project_id, person.id, Role(row.role), None, by)).check()
             await session.delete(row)
             by.record(session, "member.remove", person.email, project_id)

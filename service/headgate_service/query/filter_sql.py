@@ -115,7 +115,7 @@ class Reading:
         )
 
     def no_text(self) -> str:
-        """Whether there is a value that is no text, so that `texts_only` would be wrong."""
+        """Whether there is a value that is not text, so that `texts_only` would be wrong."""
         parts = [f"(isNull({self._typed(path, 'String')}) AND isNotNull({self._any(path)}))" for path in self._paths]
         return f"({' OR '.join(parts)})" if parts else "0"
 
@@ -199,7 +199,7 @@ def _leaf(leaf: Leaf, reading: Reading, binder: Binder) -> str:
     if op in ("eq", "in"):
         return _among(value if isinstance(value, tuple) else (value,), reading, binder)  # type: ignore[arg-type]
     assert isinstance(value, str)  # noqa: S101 - so the parser made it
-    # As RE2 has it by itself: the dot is no line's end.
+    # As RE2 has it by itself: the dot does not match a line's end.
     bound = binder.text(f"(?-s){value}" if op == "regex" else value)
     return reading.text_that(lambda text: _TEXT_TESTS[op].format(text=text, bound=bound))
 

@@ -59,7 +59,7 @@ KEY_ORDER = "substring(label, 1, 1), if(startsWith(label, 'n'), toFloat64OrZero(
 @dataclass(frozen=True, slots=True)
 class Row:
     """`label` and `bucket` are None in the row of all of them. `least` and `most` are its events' weights; `mixed` is
-    whether their keys have values that are no texts."""
+    whether their keys have values that are not texts."""
 
     label: str | None
     bucket: int | None

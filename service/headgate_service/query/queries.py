@@ -157,7 +157,7 @@ async def _check_patterns(query: Query, store: LimitedStore) -> None:
             try:
                 await store.query("SELECT match('', {pattern:String})", {"pattern": f"(?-s){pattern}"})
             except PatternInvalid as error:
-                raise invalid(path, f"is no regular expression in RE2's syntax: {error}", "invalid_regex") from None
+                raise invalid(path, f"is not a valid RE2 regular expression: {error}", "invalid_regex") from None
     faults.tell()
 
 

@@ -23,7 +23,7 @@ class Contradicted(Exception):
 
 
 class OtherTypes(Contradicted):
-    """A key has values that are no texts."""
+    """A key has values that are not texts."""
 
 
 class Weighed(Contradicted):

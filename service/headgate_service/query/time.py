@@ -203,7 +203,7 @@ def earlier(period: Period, comparison: Comparison, clock: Clock, *, by_months: 
         before = start.date().replace(year=count // 12, month=count % 12 + 1)
     else:
         before = start.date() - (end.date() - start.date())
-        # A day that the zone skipped is no period.
+        # A day that the zone skipped is not a period.
         while clock.starts(before) == period.start:
             before -= timedelta(days=1)
     return Period(clock.starts(before), period.start)

@@ -60,7 +60,7 @@ class SinkTests:
 
 _PROJECTS_AT_ONCE = 32
 PAUSED, DISABLED = "PAUSED", "DISABLED"
-PAUSED_BY_OPERATOR = "paused by an operator: `headgate sinks resume` lets it go on"
+PAUSED_BY_OPERATOR = "paused by an operator: `headgate sinks resume` resumes it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,4 +185,4 @@ def _load() -> Any:
 
 
 def _no_spec(file: str) -> importlib.machinery.ModuleSpec:
-    raise ImportError(f"{file} is no library")
+    raise ImportError(f"{file} is not a library")

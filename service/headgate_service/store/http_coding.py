@@ -161,7 +161,7 @@ def _brotli(body: bytes, most: int) -> bytes:
                 raise BodyTooLarge
             found.append(piece)
     except brotli.error as error:
-        raise BodyBroken(f"the body is no br: {error}") from None
+        raise BodyBroken(f"the body is not valid br: {error}") from None
     if not coder.is_finished():
-        raise BodyBroken("the body is no br: it ends too early")
+        raise BodyBroken("the body is not valid br: it ends too early")
     return b"".join(found)

@@ -56,7 +56,7 @@ class Erasure:
         self._store = store
 
     async def user(self, project_id: str, user: str) -> Erased:
-        """Events with this user or distinct id. Calling it again is no error."""
+        """Events with this user or distinct id. Calling it again is not an error."""
         who = {"project": project_id, "user": user}
         counted = (
             "SELECT count(), toUnixTimestamp64Milli(min(receive_time)), toUnixTimestamp64Milli(max(receive_time))"  # noqa: S608

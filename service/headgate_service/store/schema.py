@@ -35,7 +35,7 @@ INSERT_SETTINGS = {
     # as an object and as a value, fails no insert.
     "json_type_escape_dots_in_keys": "1",
     "type_json_skip_duplicated_paths": "1",
-    # Strings stay strings: "2026-01-01" is no date, and "5" is not 5.
+    # Strings stay strings: "2026-01-01" is not a date, and "5" is not 5.
     "input_format_try_infer_dates": "0",
     "input_format_try_infer_datetimes": "0",
 }
@@ -50,7 +50,7 @@ class Migration:
     statements: tuple[str, ...]
 
 
-# `properties` is made of `properties_raw` by the engine. What is no JSON object becomes an empty one, and never fails
+# `properties` is made of `properties_raw` by the engine. Other values become an empty object, and never fail
 # an insert. `ts` is when it happened, by which everything is asked; `receive_time` and `event_id` name the event.
 _EVENTS = f"""
 CREATE TABLE IF NOT EXISTS {TABLE} (

@@ -37,7 +37,7 @@ class Statement:
 
 
 def read_statement(source: bytes) -> Statement:
-    """What `source` says. What is no statement at all is left to the engine, which says so best."""
+    """What `source` says. What is not a statement at all is left to the engine, which says so best."""
     words = _words(source)
     verb = next(words, None)
     if verb is None:

@@ -335,7 +335,7 @@ async def test_a_receipt(run: Run) -> None:
         (("project", "delete", "nope", "--yes"), 1, "no project nope"),
         (("member", "set", "a@b.c", "owner", "--project", "taken"), 1, "a@b.c"),
         (("member", "set", "a@b.c", "king", "--project", "taken"), 2, "king"),
-        (("member", "remove", "a@b.c", "--project", "taken"), 1, "no member"),
+        (("member", "remove", "a@b.c", "--project", "taken"), 1, "not a member"),
         (("usage", "--project", "nope"), 1, "no project nope"),
         (("audit", "--project", "nope"), 1, "no project nope"),
         (("events", "tail", "--project", "nope"), 1, "no project nope"),

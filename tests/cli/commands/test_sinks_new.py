@@ -54,5 +54,5 @@ def test_what_is_there_is_left_alone(tmp_path, new):
     (tmp_path / "acme" / "mine.txt").write_text("mine")
     answer = new("acme")
     assert answer.exit_code == 1
-    assert "./acme is there already" in answer.output
+    assert "./acme already exists" in answer.output
     assert [file.name for file in (tmp_path / "acme").iterdir()] == ["mine.txt"]

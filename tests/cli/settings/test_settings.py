@@ -92,7 +92,10 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
         ('[[sinks]]\nname = "a"\ntopic = "x"\n', "sinks.0.topic: unknown setting; known here: name, use, projects"),
         ('[tls.http]\nkey = "k"\n', "tls.http.certificate: is required: add it"),
         ('[tls.grpc]\ncertificate = "c"\nkey = "k"\nca = "x"\n', "tls.grpc.ca: unknown setting"),
-        ('[http]\naddress = "8080"\n', "http.address: '8080' is not an address: write HOST:PORT, as 127.0.0.1:8080"),
+        (
+            '[http]\naddress = "8080"\n',
+            "http.address: '8080' is not an address: write HOST:PORT, for example 127.0.0.1:8080",
+        ),
         ('[http]\naddress = "::1:80"\n', "write an IPv6 host in brackets"),
         ('[limits]\nrate = "fast"\n', 'limits.rate: write requests and window, both above 0, as "1000/60s"'),
         ('[limits]\nrate = "0/60s"\n', "both above 0"),

@@ -264,7 +264,7 @@ async def test_what_a_policy_says_of_events_is_told_in_a_header_and_in_full_in_a
         return answer
 
     gateway.client.judge = judge
-    # The first is no event: the service never hears of it, and places are those of the request.
+    # The first is not an event: the service never hears of it, and places are those of the request.
     events = b'{"events":[{},{"name":"a"},{"name":"b"},{"name":"c"}]}'
     answer = await http.post("/plain", content=events, headers=KEY)
     assert answer.headers["headgate-warnings"] == "1"

@@ -133,7 +133,7 @@ async def test_a_private_or_special_host_is_never_reached(host, reached):
     with pytest.raises((Misconfigured, Retry)) as raised:
         await post(f"http://{host}:{port}/", allow_private=False)
     assert not sent
-    # A host that this machine's resolver does not understand is no address at all.
+    # A host that this machine's resolver does not understand is not an address at all.
     assert raised.type is Misconfigured or "DNSError" in str(raised.value), raised.value
 
 

@@ -204,7 +204,7 @@ async def test_keys_of_all_projects_are_for_who_owns_all_of_them(sign_in: Any, s
     assert await opens(service, bound.key, "q") is not None
     await ada.call("BindKey", wire.BindKeyRequest(id=bound.id, all_projects=True))
     assert await opens(service, bound.key, "q") is None
-    # The key itself is no person, and may here what its scopes say: nothing.
+    # The key itself is not a person, and may here what its scopes say: nothing.
     holder = Person("", service.channel, key.key)
     assert (await holder.refused("ListKeys", wire.ListKeysRequest(project="p")))[0] is Code.PERMISSION_DENIED
     assert await holder.refused("ListProjects", wire.ListProjectsRequest()) == (

@@ -18,9 +18,9 @@ def test_a_url_gets_its_driver(written, meant):
 @pytest.mark.parametrize(
     ("written", "why"),
     [
-        ("mysql://root:s3cret@db/h", "mysql is no database"),
+        ("mysql://root:s3cret@db/h", "mysql is not a supported database"),
         ("postgresql+psycopg2://u:s3cret@db/h", r"postgresql\+asyncpg://"),
-        ("s3cret", "no URL"),
+        ("s3cret", "not a URL"),
         ("sqlite+aiosqlite://", "needs a file"),
         ("sqlite:///:memory:", "needs a file"),
     ],

@@ -83,8 +83,8 @@ def test_every_fault_is_named_at_once_by_its_place_with_the_name_that_was_meant(
         ignoredEnvironments: {fields: {foo.bar: [x]}, origns: []}
         """
     )
-    assert found["/projct"] == 'is no setting here; did you mean "project"?'
-    assert found["/events/a/sampel"] == 'is no setting here; did you mean "sample"?'
+    assert found["/projct"] == 'unknown setting; did you mean "project"?'
+    assert found["/events/a/sampel"] == 'unknown setting; did you mean "sample"?'
     assert found["/events/b/sample"] == "must be a number from 0 to 1"
     assert 'did you mean "enforce"' in found["/events/b/schemaMode"]
     assert found["/events/c/sample"].endswith("must be a number from 0 to 1")
@@ -95,7 +95,7 @@ def test_every_fault_is_named_at_once_by_its_place_with_the_name_that_was_meant(
     assert 'did you mean "page.href"' in found["/pii/2/path"]
     assert 'did you mean "truncate"' in found["/ip"]
     assert {"/origins/0", "/origins/1", "/ignoredEnvironments/fields/foo.bar"} <= found.keys()
-    assert found["/ignoredEnvironments/origns"] == 'is no setting here; did you mean "origins"?'
+    assert found["/ignoredEnvironments/origns"] == 'unknown setting; did you mean "origins"?'
 
 
 def test_a_pointer_escapes_what_stands_for_something_in_pointers():
@@ -107,7 +107,7 @@ def test_a_schema_may_be_in_a_file_of_its_own():
     compiled = compile_yaml("events: {purchase: {schema: purchase.json}}", files.__getitem__)
     assert compiled.canonical()["events"]["purchase"]["schema"] == {"required": ["amount"]}
     assert "No such file" in faults("events: {purchase: {schema: none.json}}")["/events/purchase/schema"]
-    assert "is no YAML" in faults("default: {schema: broken.json}", files.__getitem__)["/default/schema"]
+    assert "is not valid YAML" in faults("default: {schema: broken.json}", files.__getitem__)["/default/schema"]
 
 
 def test_a_compiled_config_names_no_file():
@@ -118,10 +118,10 @@ def test_a_compiled_config_names_no_file():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: [", "is no YAML"),
+        ("a: [", "is not valid YAML"),
         ("- a", "must be a mapping"),
         ("ip: keep\nip: drop", "'ip' comes twice, line 2"),
-        ("events: {1: {}}", "the key 1 is no text: quote it"),
+        ("events: {1: {}}", "the key 1 is not text: quote it"),
         ("x: &a [1]\ny: *a", "aliases are not taken, line 2"),
         ("x: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
         ("[" * 3000 + "]" * 3000, "nested too deep"),

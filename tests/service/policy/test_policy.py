@@ -321,7 +321,7 @@ CHAINED = {f"a{n}": {"$ref": f"#/$defs/a{n + 1}"} for n in range(150)} | {"a150"
 @pytest.mark.parametrize(
     ("schema", "path", "words"),
     [
-        ({"type": "nope"}, "/type", "is no JSON Schema"),
+        ({"type": "nope"}, "/type", "is not a valid JSON Schema"),
         ({"properties": {"a": {"minimum": "x"}}}, "/properties/a/minimum", "is not of type"),
         ({"$ref": "https://example.com/schema"}, "/$ref", "must point into this schema"),
         ({"properties": {"a": {"$ref": "file:///etc/passwd"}}}, "/properties/a/$ref", "must point into this schema"),
@@ -333,7 +333,7 @@ CHAINED = {f"a{n}": {"$ref": f"#/$defs/a{n + 1}"} for n in range(150)} | {"a150"
         ({"$defs": DOUBLED, "$ref": "#/$defs/a0"}, "", "make it simpler"),
         ({"$defs": CHAINED, "$ref": "#/$defs/a0"}, "/$defs/a99", "make it flatter"),
         ({"pattern": "(a{1000}){1000}"}, "/pattern", "not too large"),
-        ({"properties": {"a": {"pattern": "(?=a)b"}}}, "/properties/a/pattern", "without look-around"),
+        ({"properties": {"a": {"pattern": "(?=a)b"}}}, "/properties/a/pattern", "no look-around"),
         ({"format": "regex"}, "/format", "is not taken"),
         ({"enum": list(range(3000))}, "", "make it simpler"),
         ({"$schema": "https://example.com/mine"}, "/$schema", "is none of"),

@@ -100,7 +100,7 @@ class AccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Logout(self, request, context):
-        """Ends the session or access token that is shown; one that has ended is no error.
+        """Ends the session or access token that is shown; one that has ended is not an error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,7 +44,7 @@ class AccountServiceStub:
     together, or the account is disabled. RESOURCE_EXHAUSTED: too many failed attempts; RetryInfo says when to retry.
     """
     Logout: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.LogoutRequest, _account_service_pb2.LogoutResponse]
-    """Ends the session or access token that is shown; one that has ended is no error."""
+    """Ends the session or access token that is shown; one that has ended is not an error."""
     GetSession: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetSessionRequest, _account_service_pb2.GetSessionResponse]
     """Who the caller is."""
     ListSessions: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListSessionsRequest, _account_service_pb2.ListSessionsResponse]
@@ -78,7 +78,7 @@ class AccountServiceAsyncStub(AccountServiceStub):
     together, or the account is disabled. RESOURCE_EXHAUSTED: too many failed attempts; RetryInfo says when to retry.
     """
     Logout: _aio.UnaryUnaryMultiCallable[_account_service_pb2.LogoutRequest, _account_service_pb2.LogoutResponse]  # type: ignore[assignment]
-    """Ends the session or access token that is shown; one that has ended is no error."""
+    """Ends the session or access token that is shown; one that has ended is not an error."""
     GetSession: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetSessionRequest, _account_service_pb2.GetSessionResponse]  # type: ignore[assignment]
     """Who the caller is."""
     ListSessions: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListSessionsRequest, _account_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
@@ -121,7 +121,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.LogoutRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.LogoutResponse, _abc.Awaitable[_account_service_pb2.LogoutResponse]]:
-        """Ends the session or access token that is shown; one that has ended is no error."""
+        """Ends the session or access token that is shown; one that has ended is not an error."""
 
     @_abc_1.abstractmethod
     def GetSession(

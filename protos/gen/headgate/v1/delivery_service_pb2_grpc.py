@@ -111,14 +111,14 @@ class DeliveryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PauseSink(self, request, context):
-        """Stops a sink within a second, until it is resumed; its events wait. NOT_FOUND: no such sink. Twice is no error.
+        """Stops a sink within a second, until it is resumed; its events wait. NOT_FOUND: no such sink. Twice is not an error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeSink(self, request, context):
-        """Lets a paused sink go on. NOT_FOUND: no such sink. Resuming one that runs is no error.
+        """Lets a paused sink go on. NOT_FOUND: no such sink. Resuming one that runs is not an error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -184,7 +184,7 @@ class DeliveryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelReplay(self, request, context):
-        """Ends a replay; what it has sent stays sent. NOT_FOUND: no such replay. Ending one that has ended is no error.
+        """Ends a replay; what it has sent stays sent. NOT_FOUND: no such replay. Ending one that has ended is not an error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

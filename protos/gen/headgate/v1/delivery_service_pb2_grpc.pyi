@@ -38,9 +38,9 @@ class DeliveryServiceStub:
     ListSinks: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListSinksRequest, _delivery_service_pb2.ListSinksResponse]
     """The sinks and their books, one row for each sink and project. NOT_FOUND: no such project."""
     PauseSink: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.PauseSinkRequest, _delivery_service_pb2.PauseSinkResponse]
-    """Stops a sink within a second, until it is resumed; its events wait. NOT_FOUND: no such sink. Twice is no error."""
+    """Stops a sink within a second, until it is resumed; its events wait. NOT_FOUND: no such sink. Twice is not an error."""
     ResumeSink: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeSinkRequest, _delivery_service_pb2.ResumeSinkResponse]
-    """Lets a paused sink go on. NOT_FOUND: no such sink. Resuming one that runs is no error."""
+    """Lets a paused sink go on. NOT_FOUND: no such sink. Resuming one that runs is not an error."""
     TestSink: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.TestSinkRequest, _delivery_service_pb2.TestSinkResponse]
     """Sends one event, marked as a test, through a sink, and says what came of it. It is in no books and not in the log.
     NOT_FOUND: no such sink. FAILED_PRECONDITION: no forwarder took it up in time.
@@ -64,7 +64,7 @@ class DeliveryServiceStub:
     ListReplays: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListReplaysRequest, _delivery_service_pb2.ListReplaysResponse]
     """The replays, the latest first."""
     CancelReplay: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.CancelReplayRequest, _delivery_service_pb2.CancelReplayResponse]
-    """Ends a replay; what it has sent stays sent. NOT_FOUND: no such replay. Ending one that has ended is no error."""
+    """Ends a replay; what it has sent stays sent. NOT_FOUND: no such replay. Ending one that has ended is not an error."""
 
 @_typing.type_check_only
 class DeliveryServiceAsyncStub(DeliveryServiceStub):
@@ -76,9 +76,9 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     ListSinks: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListSinksRequest, _delivery_service_pb2.ListSinksResponse]  # type: ignore[assignment]
     """The sinks and their books, one row for each sink and project. NOT_FOUND: no such project."""
     PauseSink: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.PauseSinkRequest, _delivery_service_pb2.PauseSinkResponse]  # type: ignore[assignment]
-    """Stops a sink within a second, until it is resumed; its events wait. NOT_FOUND: no such sink. Twice is no error."""
+    """Stops a sink within a second, until it is resumed; its events wait. NOT_FOUND: no such sink. Twice is not an error."""
     ResumeSink: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeSinkRequest, _delivery_service_pb2.ResumeSinkResponse]  # type: ignore[assignment]
-    """Lets a paused sink go on. NOT_FOUND: no such sink. Resuming one that runs is no error."""
+    """Lets a paused sink go on. NOT_FOUND: no such sink. Resuming one that runs is not an error."""
     TestSink: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.TestSinkRequest, _delivery_service_pb2.TestSinkResponse]  # type: ignore[assignment]
     """Sends one event, marked as a test, through a sink, and says what came of it. It is in no books and not in the log.
     NOT_FOUND: no such sink. FAILED_PRECONDITION: no forwarder took it up in time.
@@ -102,7 +102,7 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     ListReplays: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListReplaysRequest, _delivery_service_pb2.ListReplaysResponse]  # type: ignore[assignment]
     """The replays, the latest first."""
     CancelReplay: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.CancelReplayRequest, _delivery_service_pb2.CancelReplayResponse]  # type: ignore[assignment]
-    """Ends a replay; what it has sent stays sent. NOT_FOUND: no such replay. Ending one that has ended is no error."""
+    """Ends a replay; what it has sent stays sent. NOT_FOUND: no such replay. Ending one that has ended is not an error."""
 
 class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
     """What an operator sees of delivery and does to it, over the admin socket. It works whether a forwarder runs or not:
@@ -123,7 +123,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.PauseSinkRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.PauseSinkResponse, _abc.Awaitable[_delivery_service_pb2.PauseSinkResponse]]:
-        """Stops a sink within a second, until it is resumed; its events wait. NOT_FOUND: no such sink. Twice is no error."""
+        """Stops a sink within a second, until it is resumed; its events wait. NOT_FOUND: no such sink. Twice is not an error."""
 
     @_abc_1.abstractmethod
     def ResumeSink(
@@ -131,7 +131,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.ResumeSinkRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ResumeSinkResponse, _abc.Awaitable[_delivery_service_pb2.ResumeSinkResponse]]:
-        """Lets a paused sink go on. NOT_FOUND: no such sink. Resuming one that runs is no error."""
+        """Lets a paused sink go on. NOT_FOUND: no such sink. Resuming one that runs is not an error."""
 
     @_abc_1.abstractmethod
     def TestSink(
@@ -209,6 +209,6 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.CancelReplayRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.CancelReplayResponse, _abc.Awaitable[_delivery_service_pb2.CancelReplayResponse]]:
-        """Ends a replay; what it has sent stays sent. NOT_FOUND: no such replay. Ending one that has ended is no error."""
+        """Ends a replay; what it has sent stays sent. NOT_FOUND: no such replay. Ending one that has ended is not an error."""
 
 def add_DeliveryServiceServicer_to_server(servicer: DeliveryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -29,7 +29,7 @@ class ProjectServiceStub:
     """Projects, and who and what may use them. The caller is a person, by a session or a CLI token, or a JWT with the scope
     that a call names, in `authorization: Bearer <it>`; over the admin socket it is the operator, who may do everything.
 
-    Of any call: UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the caller is no member of it.
+    Of any call: UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the caller is not a member of it.
     PERMISSION_DENIED: the caller's role or scopes do not suffice. INVALID_ARGUMENT: says which field. UNAVAILABLE: the
     control DB or Redis does not answer; ask again. Status details bear a `google.rpc.ErrorInfo` whose reason is a word
     that stays the same.
@@ -122,7 +122,7 @@ class ProjectServiceServicer:
     """Projects, and who and what may use them. The caller is a person, by a session or a CLI token, or a JWT with the scope
     that a call names, in `authorization: Bearer <it>`; over the admin socket it is the operator, who may do everything.
 
-    Of any call: UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the caller is no member of it.
+    Of any call: UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the caller is not a member of it.
     PERMISSION_DENIED: the caller's role or scopes do not suffice. INVALID_ARGUMENT: says which field. UNAVAILABLE: the
     control DB or Redis does not answer; ask again. Status details bear a `google.rpc.ErrorInfo` whose reason is a word
     that stays the same.
@@ -198,7 +198,7 @@ class ProjectServiceServicer:
 
     def RevokeKey(self, request, context):
         """Ends a key: within 5 s it opens nothing, anywhere. For those who may make it. NOT_FOUND: no such key. Ending one
-        twice is no error.
+        calling it twice is not an error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -331,7 +331,7 @@ class ProjectService:
     """Projects, and who and what may use them. The caller is a person, by a session or a CLI token, or a JWT with the scope
     that a call names, in `authorization: Bearer <it>`; over the admin socket it is the operator, who may do everything.
 
-    Of any call: UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the caller is no member of it.
+    Of any call: UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the caller is not a member of it.
     PERMISSION_DENIED: the caller's role or scopes do not suffice. INVALID_ARGUMENT: says which field. UNAVAILABLE: the
     control DB or Redis does not answer; ask again. Status details bear a `google.rpc.ErrorInfo` whose reason is a word
     that stays the same.

@@ -30,7 +30,7 @@ class ProjectServiceStub:
     """Projects, and who and what may use them. The caller is a person, by a session or a CLI token, or a JWT with the scope
     that a call names, in `authorization: Bearer <it>`; over the admin socket it is the operator, who may do everything.
 
-    Of any call: UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the caller is no member of it.
+    Of any call: UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the caller is not a member of it.
     PERMISSION_DENIED: the caller's role or scopes do not suffice. INVALID_ARGUMENT: says which field. UNAVAILABLE: the
     control DB or Redis does not answer; ask again. Status details bear a `google.rpc.ErrorInfo` whose reason is a word
     that stays the same.
@@ -69,7 +69,7 @@ class ProjectServiceStub:
     """
     RevokeKey: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.RevokeKeyRequest, _project_service_pb2.RevokeKeyResponse]
     """Ends a key: within 5 s it opens nothing, anywhere. For those who may make it. NOT_FOUND: no such key. Ending one
-    twice is no error.
+    calling it twice is not an error.
     """
     ListMembers: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.ListMembersRequest, _project_service_pb2.ListMembersResponse]
     """Who may use the project, owners first. For viewers."""
@@ -91,7 +91,7 @@ class ProjectServiceAsyncStub(ProjectServiceStub):
     """Projects, and who and what may use them. The caller is a person, by a session or a CLI token, or a JWT with the scope
     that a call names, in `authorization: Bearer <it>`; over the admin socket it is the operator, who may do everything.
 
-    Of any call: UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the caller is no member of it.
+    Of any call: UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the caller is not a member of it.
     PERMISSION_DENIED: the caller's role or scopes do not suffice. INVALID_ARGUMENT: says which field. UNAVAILABLE: the
     control DB or Redis does not answer; ask again. Status details bear a `google.rpc.ErrorInfo` whose reason is a word
     that stays the same.
@@ -127,7 +127,7 @@ class ProjectServiceAsyncStub(ProjectServiceStub):
     """
     RevokeKey: _aio.UnaryUnaryMultiCallable[_project_service_pb2.RevokeKeyRequest, _project_service_pb2.RevokeKeyResponse]  # type: ignore[assignment]
     """Ends a key: within 5 s it opens nothing, anywhere. For those who may make it. NOT_FOUND: no such key. Ending one
-    twice is no error.
+    calling it twice is not an error.
     """
     ListMembers: _aio.UnaryUnaryMultiCallable[_project_service_pb2.ListMembersRequest, _project_service_pb2.ListMembersResponse]  # type: ignore[assignment]
     """Who may use the project, owners first. For viewers."""
@@ -148,7 +148,7 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
     """Projects, and who and what may use them. The caller is a person, by a session or a CLI token, or a JWT with the scope
     that a call names, in `authorization: Bearer <it>`; over the admin socket it is the operator, who may do everything.
 
-    Of any call: UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the caller is no member of it.
+    Of any call: UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the caller is not a member of it.
     PERMISSION_DENIED: the caller's role or scopes do not suffice. INVALID_ARGUMENT: says which field. UNAVAILABLE: the
     control DB or Redis does not answer; ask again. Status details bear a `google.rpc.ErrorInfo` whose reason is a word
     that stays the same.
@@ -242,7 +242,7 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_project_service_pb2.RevokeKeyResponse, _abc.Awaitable[_project_service_pb2.RevokeKeyResponse]]:
         """Ends a key: within 5 s it opens nothing, anywhere. For those who may make it. NOT_FOUND: no such key. Ending one
-        twice is no error.
+        calling it twice is not an error.
         """
 
     @_abc_1.abstractmethod

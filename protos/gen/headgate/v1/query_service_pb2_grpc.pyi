@@ -40,7 +40,7 @@ class QueryServiceStub:
 
     INVALID_ARGUMENT: the query is none, and the BadRequest says which field; the ErrorInfo's reason is a word that
     stays the same, such as `unknown_field`. UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the
-    caller is no member of it. PERMISSION_DENIED: a token without the scope. OUT_OF_RANGE: more than an answer may hold
+    caller is not a member of it. PERMISSION_DENIED: a token without the scope. OUT_OF_RANGE: more than an answer may hold
     or a query may read. DEADLINE_EXCEEDED: it took more than 10 s. RESOURCE_EXHAUSTED: 5 queries of the project run
     already; retry after what RetryInfo says. UNAVAILABLE: the store or the control DB does not answer; retry.
     """
@@ -57,7 +57,7 @@ class QueryServiceAsyncStub(QueryServiceStub):
 
     INVALID_ARGUMENT: the query is none, and the BadRequest says which field; the ErrorInfo's reason is a word that
     stays the same, such as `unknown_field`. UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the
-    caller is no member of it. PERMISSION_DENIED: a token without the scope. OUT_OF_RANGE: more than an answer may hold
+    caller is not a member of it. PERMISSION_DENIED: a token without the scope. OUT_OF_RANGE: more than an answer may hold
     or a query may read. DEADLINE_EXCEEDED: it took more than 10 s. RESOURCE_EXHAUSTED: 5 queries of the project run
     already; retry after what RetryInfo says. UNAVAILABLE: the store or the control DB does not answer; retry.
     """
@@ -77,7 +77,7 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: the query is none, and the BadRequest says which field; the ErrorInfo's reason is a word that
         stays the same, such as `unknown_field`. UNAUTHENTICATED: no good credential. NOT_FOUND: no such project, or the
-        caller is no member of it. PERMISSION_DENIED: a token without the scope. OUT_OF_RANGE: more than an answer may hold
+        caller is not a member of it. PERMISSION_DENIED: a token without the scope. OUT_OF_RANGE: more than an answer may hold
         or a query may read. DEADLINE_EXCEEDED: it took more than 10 s. RESOURCE_EXHAUSTED: 5 queries of the project run
         already; retry after what RetryInfo says. UNAVAILABLE: the store or the control DB does not answer; retry.
         """

@@ -68,7 +68,7 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DisableUser(self, request, context):
-        """Ends a person's account with all of its sessions and tokens. Twice is no error.
+        """Ends a person's account with all of its sessions and tokens. Twice is not an error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,7 @@ class UserServiceStub:
     CreateUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.CreateUserRequest, _user_service_pb2.CreateUserResponse]
     """Makes a person's account. ALREADY_EXISTS: somebody has the address."""
     DisableUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.DisableUserRequest, _user_service_pb2.DisableUserResponse]
-    """Ends a person's account with all of its sessions and tokens. Twice is no error."""
+    """Ends a person's account with all of its sessions and tokens. Twice is not an error."""
     SetPassword: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.SetPasswordRequest, _user_service_pb2.SetPasswordResponse]
     """Gives a person another password, enables the account, and ends its sessions and tokens."""
 
@@ -54,7 +54,7 @@ class UserServiceAsyncStub(UserServiceStub):
     CreateUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.CreateUserRequest, _user_service_pb2.CreateUserResponse]  # type: ignore[assignment]
     """Makes a person's account. ALREADY_EXISTS: somebody has the address."""
     DisableUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.DisableUserRequest, _user_service_pb2.DisableUserResponse]  # type: ignore[assignment]
-    """Ends a person's account with all of its sessions and tokens. Twice is no error."""
+    """Ends a person's account with all of its sessions and tokens. Twice is not an error."""
     SetPassword: _aio.UnaryUnaryMultiCallable[_user_service_pb2.SetPasswordRequest, _user_service_pb2.SetPasswordResponse]  # type: ignore[assignment]
     """Gives a person another password, enables the account, and ends its sessions and tokens."""
 
@@ -78,7 +78,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_service_pb2.DisableUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_service_pb2.DisableUserResponse, _abc.Awaitable[_user_service_pb2.DisableUserResponse]]:
-        """Ends a person's account with all of its sessions and tokens. Twice is no error."""
+        """Ends a person's account with all of its sessions and tokens. Twice is not an error."""
 
     @_abc_1.abstractmethod
     def SetPassword(

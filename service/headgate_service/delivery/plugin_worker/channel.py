@@ -106,13 +106,13 @@ def _limits(message: plugin_pb2.SinkLimits) -> Limits:
     return Limits(events=message.events, bytes=message.bytes, age=message.age)
 
 
-# A batch holds at most 16 MiB, unless a single event is larger; what is longer than this is no message.
+# A batch holds at most 16 MiB, unless a single event is larger; what is longer than this is not a message.
 LONGEST = 256 * 1024 * 1024
 _LENGTH = struct.Struct(">I")
 
 
 class FrameUnreadable(Exception):
-    """What came is no frame: the other end is broken, and the pipe of no more use."""
+    """What came is not a frame: the other end is broken, and the pipe of no more use."""
 
 
 def frame(message: Message) -> bytes:

@@ -203,7 +203,7 @@ class WorkerProcess:
             if not answered.done():
                 answered.cancel()
             elif not answered.cancelled():
-                # Whoever waited may be gone: an exception that nobody reads is no news.
+                # Whoever waited may be gone: an exception that nobody reads is not news.
                 answered.exception()
 
     def tell(self, request: plugin_pb2.PluginRequest) -> None:
