@@ -241,6 +241,10 @@ class KeyUnknown(Failure):
     SAID = "no key has that id: give the id (key_...), not the key itself"
 
 
+class HealthNameUnknown(Failure):
+    code, reason = Code.NOT_FOUND, "health_name_unknown"
+
+
 class UserUnknown(Failure):
     code, reason = Code.NOT_FOUND, "user_unknown"
 
@@ -397,6 +401,12 @@ class KeysUnavailable(Unavailable):
     """The keys of a token's issuer cannot be fetched, so the token cannot be checked."""
 
     reason = "issuer_unavailable"
+
+
+class ServiceStopping(Unavailable):
+    """The service stops: another one, or the next, takes the call."""
+
+    reason = "service_stopping"
 
 
 class HashingBusy(Unavailable):

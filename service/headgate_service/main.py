@@ -5,17 +5,12 @@ import secrets
 import signal
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-import grpc
 import redis.asyncio as redis_asyncio
 import structlog
-from grpc_health.v1.health import SERVICE_NAME
-from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
-from grpc_reflection.v1alpha import reflection
 from headgate.v1.account_service_pb2_grpc import add_AccountServiceServicer_to_server as add_accounts
 from headgate.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server as add_admin
 from headgate.v1.delivery_service_pb2_grpc import add_DeliveryServiceServicer_to_server as add_delivery
@@ -35,14 +30,15 @@ from headgate_service.api.accounts import AccountServicer, UserServicer
 from headgate_service.api.admin import AdminServicer
 from headgate_service.api.call_metrics import CallMetrics
 from headgate_service.api.callers import Callers, OperatorAccess
+from headgate_service.api.calls import Calls
 from headgate_service.api.deploys import DeployServicer
-from headgate_service.api.ingest import MAX_GATHERED_BYTES, IngestServicer, add_ingest
+from headgate_service.api.ingest import IngestServicer, add_ingest
 from headgate_service.api.project_sinks import ProjectDeliveryServicer
 from headgate_service.api.projects import ProjectServicer
 from headgate_service.api.queries import QueryServicer
 from headgate_service.api.receipts import ReceiptServicer, names_for_callers, names_for_operator
-from headgate_service.api.registrar import MAX_BYTES, Registrar
-from headgate_service.api.serving import CONTROL_DB, COUNTERS, REDIS, STORE, Health, listen, listen_on_socket
+from headgate_service.api.servers import GrpcService, Servers
+from headgate_service.api.serving import CONTROL_DB, COUNTERS, REDIS, STORE, Health
 from headgate_service.api.sinks import DeliveryServicer
 from headgate_service.api.store import StoreServicer
 from headgate_service.auth.accounts import Accounts
@@ -82,18 +78,6 @@ from headgate_service.sink_control.sinks import Sinks, SinkTests
 from headgate_service.store.client import Store
 from headgate_service.store.retention import Erasure, Upkeep
 from headgate_service.store.schema import TABLE
-
-_OPTIONS = [
-    # Twice what a message may be, so that who is over hears more of it than the transport says.
-    ("grpc.max_receive_message_length", 2 * MAX_BYTES),
-    ("grpc.max_send_message_length", MAX_GATHERED_BYTES),
-    # Two services on one port would each get some of the requests, and nobody would notice the forgotten one.
-    ("grpc.so_reuseport", 0),
-    # Clients may ping every 5 s, with or without calls under way: usual keepalive settings are 10 to 30 s.
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-]
 
 # In the notice of one key.
 MAX_PROJECTS_NAMED = 10
@@ -201,17 +185,7 @@ class Parts:
         await self.database.close()
 
 
-@dataclass(frozen=True, slots=True)
-class GrpcService:
-    """A service of `headgate.v1`: what serves it on the public server, and on the operator's. None: not served."""
-
-    name: str
-    add: Callable[[Any, Any], None]
-    public: object | None = None
-    operator: object | None = None
-
-
-def _services(parts: Parts, metrics: CallMetrics) -> Sequence[GrpcService]:
+def _services(parts: Parts, calls: Calls) -> Sequence[GrpcService]:
     """Every gRPC service, once. The mode of the admin socket is the operator's only credential."""
     core, redis, directory = parts.core, parts.core.pipeline, parts.core.directory
     lookup = ReceiptLookup(redis, core.sinks_of, core.epochs.lost_ms)
@@ -237,7 +211,7 @@ def _services(parts: Parts, metrics: CallMetrics) -> Sequence[GrpcService]:
         return DeployServicer(let_in, parts.deploys, directory, previews)
 
     return [
-        GrpcService("IngestService", add_ingest, IngestServicer(core.ingest, parts.config.gateway_token, metrics)),
+        GrpcService("IngestService", add_ingest, IngestServicer(core.ingest, parts.config.gateway_token, calls)),
         GrpcService(
             "ReceiptService",
             add_receipts,
@@ -312,28 +286,6 @@ def _health(core: IngestCore, watch: StoreWatch | None) -> Health:
     return Health(probes, frozenset({REDIS, COUNTERS}))
 
 
-def _servers(parts: Parts, health: Health, registry: CollectorRegistry) -> tuple[grpc.aio.Server, grpc.aio.Server, str]:
-    """The public server, the operator's, and the address of the first. Raises SystemExit if they cannot listen."""
-    config = parts.config
-    public, operator = grpc.aio.server(options=_OPTIONS), grpc.aio.server()
-    metrics = CallMetrics(registry)
-    registrar = Registrar(public, metrics)
-    named = [SERVICE_NAME, reflection.SERVICE_NAME]
-    for service in _services(parts, metrics):
-        if service.public is not None:
-            service.add(service.public, registrar)
-            named.append(f"headgate.v1.{service.name}")
-        if service.operator is not None:
-            service.add(service.operator, operator)
-    add_HealthServicer_to_server(health.servicer, registrar)
-    reflection.enable_server_reflection(named, public)
-    port = listen(public, f"{config.grpc_host}:{config.grpc_port}", config.tls)
-    if config.gateway_socket is not None:
-        listen_on_socket(public, config.gateway_socket)
-    listen_on_socket(operator, config.admin_socket)
-    return public, operator, f"{config.grpc_host}:{port}"
-
-
 async def _run(parts: Parts) -> None:
     config, core, stopped = parts.config, parts.core, parts.stopped
     registry = parts.registry
@@ -343,7 +295,8 @@ async def _run(parts: Parts) -> None:
     )
     client_memory = ClientMemory(core.pipeline, config.remembered_total_bytes, registry)
     health = _health(core, parts.watch)
-    public, operator, address = _servers(parts, health, registry)
+    calls = Calls(CallMetrics(registry), stopped)
+    servers = Servers(config, _services(parts, calls), health, calls)
     store, deleted = parts.store, core.directory.deleted
     cleanup = Cleanup(core.pipeline, config.sinks, deleted, StoredEvents(store) if store else None)
     async with asyncio.TaskGroup() as tasks:
@@ -363,20 +316,18 @@ async def _run(parts: Parts) -> None:
         if parts.watch:
             running.append(tasks.create_task(parts.watch.run(), name="store-watch"))
         await health.refresh()
-        await public.start()
-        await operator.start()
-        config.admin_socket.chmod(0o600)
+        await servers.start()
         metrics_server = None
         if config.metrics_port is not None:
             metrics_server, _ = start_http_server(config.metrics_port, config.metrics_host, registry)
         if config.ready_file is not None:
-            write_owner_file(config.ready_file, {"grpc": address})
-        _log.info("service listens", grpc=address)
+            write_owner_file(config.ready_file, {"grpc": servers.address})
+        _log.info("service listens", grpc=servers.address)
         freeze_gc()
         await stopped.wait()
         _log.info("service drains")
-        await health.drain()
-        await asyncio.gather(public.stop(config.drain_seconds), operator.stop(grace=0))
+        health.drain()
+        await servers.stop()
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

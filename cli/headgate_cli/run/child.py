@@ -92,11 +92,17 @@ class Child:
                     raise ChildHopeless(f"{self.spec.name}: {self.spec.command[0]} cannot be run: {error}") from error
                 # It could be before: a full disk or a full process table passes, and then all goes on.
                 status = f"{error} at its start"
-            was_ready = was_ready or self.serving.is_set()
+            served = self.serving.is_set()
+            was_ready = was_ready or served
             self.serving.clear()
             if self._stop.is_set():
                 log.info("child ended", child=self.spec.name, status=status)
                 return
+            if served and status == _CLEAN:
+                # Somebody asked it to end, by a signal: whoever wants it gone stops this process.
+                failures = 0
+                log.info("child ended and is started again", child=self.spec.name, status=status)
+                continue
             failures = 1 if self.clock() - started >= self.stable_after else failures + 1
             if not was_ready and failures >= self.attempts:
                 raise ChildHopeless(
@@ -210,3 +216,6 @@ def exit_status(code: int | None) -> str:
     if code is not None and code < 0:
         return f"signal {signal.Signals(-code).name}"
     return f"exit status {code}"
+
+
+_CLEAN = exit_status(0)

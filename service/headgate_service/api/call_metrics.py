@@ -1,12 +1,33 @@
 """What the service counts of the calls of its public port."""
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
 
 class CallMetrics:
     """The metrics of gRPC calls."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.calls = Counter(
+            "headgate_grpc_calls", "Calls that ended, streams too", ["method", "code"], registry=registry
+        )
+        self.seconds = Histogram(
+            "headgate_grpc_call_seconds",
+            "How long calls of one answer took",
+            ["method"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.open_streams = Gauge(
+            "headgate_grpc_open_streams", "Calls of many answers under way", ["method"], registry=registry
+        )
+        self.refusals = Counter(
+            "headgate_grpc_refusals",
+            "Requests of IngestEvents and messages of StreamEvents that were refused whole",
+            ["cause"],
+            registry=registry,
+        )
         self.read_bytes = Counter(
             "headgate_grpc_read_bytes", "Bytes of the messages that calls of ingestion have read", registry=registry
         )

@@ -20,7 +20,7 @@ from headgate.v1.ingest_service_pb2 import (
     StreamEventsResponse,
 )
 
-from headgate_service.api.call_metrics import CallMetrics
+from headgate_service.api.calls import Calls
 from headgate_service.api.ingest_message import IngestMessages, Unreadable
 from headgate_service.api.rpc_status import abort, call_status, refusal_status
 from headgate_service.auth.metadata import bearer_key, metadata_value
@@ -91,11 +91,12 @@ class IngestServicer:
     """The methods take bytes, unread until the caller is known: see `add_ingest`. `gateway_token` is what Headgate's
     own gateways show."""
 
-    def __init__(self, ingest: Ingest, gateway_token: str, metrics: CallMetrics) -> None:
+    def __init__(self, ingest: Ingest, gateway_token: str, calls: Calls) -> None:
         self._ingest = ingest
         self._gathered = GatheredRequests(ingest)
         self._gateway_token = gateway_token.encode()
-        self._metrics = metrics
+        self._calls = calls
+        self._metrics = metrics = calls.metrics
         self._messages = IngestMessages(metrics.corrupt.inc, metrics.mended.inc)
 
     async def IngestEvents(self, messages: AsyncIterator[bytes], context: Any) -> IngestEventsResponse:
@@ -118,7 +119,7 @@ class IngestServicer:
             await self._ingest.admit(GRPC, sender.key, sender.project)
         except Refused as refused:
             await context.abort_with_status(call_status(refusal_status(refused)))
-        async for message in messages:
+        async for message in self._calls.until_stopped(messages, context):
             self._metrics.read_bytes.inc(len(message))
             try:
                 response = await self._take_streamed(message, sender)

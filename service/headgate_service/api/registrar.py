@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.message import DecodeError
 
-from headgate_service.api.call_metrics import CallMetrics
+from headgate_service.api.calls import Calls
 from headgate_service.api.rpc_status import abort
 from headgate_service.errors import MessageInvalid, MessageTooLarge
 
@@ -21,28 +21,30 @@ _Context = Any
 
 
 class Registrar:
-    """Stands where `add_...Servicer_to_server` takes a server. A method that takes bytes gets them as they come."""
+    """Stands where `add_...Servicer_to_server` takes a server. A method that takes bytes gets them as they come, and
+    ends its streams itself when the service stops; those of others end between two messages of theirs."""
 
-    def __init__(self, server: grpc.aio.Server, metrics: CallMetrics) -> None:
+    def __init__(self, server: grpc.aio.Server, calls: Calls) -> None:
         self._server = server
-        self._metrics = metrics
+        self._calls = calls
+        self._metrics = calls.metrics
 
     def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
         """Adds nothing: the same methods come by their names, too."""
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """Adds the methods of a service."""
-        guarded = {name: self._guarded(handler) for name, handler in handlers.items()}
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, guarded),))
-        self._server.add_registered_method_handlers(service, guarded)
+        watched = {name: self._watched(f"{service}/{name}", handler) for name, handler in handlers.items()}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, watched),))
+        self._server.add_registered_method_handlers(service, watched)
 
-    def _guarded(self, handler: Any) -> Any:
-        parse = handler.request_deserializer
-        if parse is None:
-            return handler
+    def _watched(self, method: str, handler: Any) -> Any:
         make, behaviour = _kind(handler)
-        read = self._each(parse) if handler.request_streaming else self._one(parse)
-        return make(_reading(behaviour, read), None, handler.response_serializer)
+        parse = handler.request_deserializer
+        if parse is not None:
+            read = self._each(parse) if handler.request_streaming else self._one(parse)
+            behaviour = _reading(behaviour, read)
+        return make(_counted(behaviour, self._calls, method), None, handler.response_serializer)
 
     def _one(self, parse: Callable[[bytes], Any]) -> Callable[[bytes, _Context], Any]:
         async def one(message: bytes, context: _Context) -> Any:
@@ -52,7 +54,7 @@ class Registrar:
 
     def _each(self, parse: Callable[[bytes], Any]) -> Callable[[AsyncIterator[bytes], _Context], Any]:
         async def each(messages: AsyncIterator[bytes], context: _Context) -> AsyncIterator[Any]:
-            async for message in messages:
+            async for message in self._calls.until_stopped(messages, context):
                 yield await self._parsed(parse, message, context)
 
         async def iterator(messages: AsyncIterator[bytes], context: _Context) -> AsyncIterator[Any]:
@@ -82,6 +84,23 @@ def _kind(handler: Any) -> tuple[Any, Any]:
     if handler.response_streaming:
         return grpc.unary_stream_rpc_method_handler, handler.unary_stream
     return grpc.unary_unary_rpc_method_handler, handler.unary_unary
+
+
+def _counted(behaviour: Any, calls: Calls, method: str) -> Any:
+    if inspect.isasyncgenfunction(behaviour):
+
+        async def streamed(given: Any, context: _Context) -> AsyncIterator[Any]:
+            with calls.stream(method, context):
+                async for response in behaviour(given, context):
+                    yield response
+
+        return streamed
+
+    async def called(given: Any, context: _Context) -> Any:
+        with calls.one(method, context):
+            return await behaviour(given, context)
+
+    return called
 
 
 def _reading(behaviour: Any, read: Any) -> Any:

@@ -122,6 +122,23 @@ async def test_a_killed_child_is_started_again_and_no_other(stage: Stage, capfd:
     assert "signal SIGKILL" in capfd.readouterr().out
 
 
+async def test_a_child_that_ends_cleanly_is_started_again_at_once_and_has_not_failed(
+    stage: Stage, capfd: pytest.CaptureFixture[str]
+) -> None:
+    child = stage.child("service")
+    # A wait would last longer than the test.
+    child.backoff = Backoff(first=3_600, longest=3_600)
+    running = stage.run(child)
+    for life in range(1, 8):
+        await until(lambda life=life: stage.lines().count("service started") == life and child.serving.is_set())
+        os.kill(stage.pid("service"), signal.SIGTERM)
+        await until(lambda life=life: stage.lines().count("service ended") == life)
+    await until(lambda: stage.lines().count("service started") == 8)
+    stage.stop.set()
+    await within(running)
+    assert "child died" not in "".join(capfd.readouterr())
+
+
 async def test_a_child_that_never_gets_ready_ends_all_with_its_status(stage: Stage) -> None:
     running = stage.run(stage.child("redis"), stage.child("service", "import sys; sys.exit(3)", ready=False))
     with pytest.raises(ChildHopeless, match=r"service ended 5 times without becoming ready, at last by exit status 3"):
@@ -210,7 +227,7 @@ async def test_failures_are_forgotten_after_a_stable_while(stage: Stage) -> None
             waits.append(failures)
             return 0.01
 
-    script = "import sys; open(sys.argv[2], 'a').write(f'{sys.argv[1]} started\\n'); import time; time.sleep(0.1)"
+    script = "import sys, time; open(sys.argv[2], 'a').write(f'{sys.argv[1]} started\\n'); time.sleep(0.1); sys.exit(1)"
     child = stage.child("service", script)
     child.backoff = Noted()
     child.stable_after = 0.0
