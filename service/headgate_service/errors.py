@@ -100,6 +100,12 @@ class GatewayTokenInvalid(Failure):
     code, reason = Code.PERMISSION_DENIED, "gateway_token_invalid"
 
 
+class ContractUnserved(Failure):
+    """The gateway and the service are of revisions that do not understand each other."""
+
+    code, reason = Code.FAILED_PRECONDITION, "contract_unserved"
+
+
 class PolicyInvalid(Failure):
     """A config with 1 to 100 faults; its message names the first few."""
 

@@ -124,8 +124,8 @@ class FakeIngestClient:
         self.requests.append(request)
         return self.judge(request)
 
-    async def admitted(self, seconds: float) -> bool:
-        return True
+    async def refused(self, seconds: float) -> str:
+        return ""
 
 
 @dataclass
@@ -136,6 +136,7 @@ class FakeService(ingest_service_pb2_grpc.IngestServiceServicer, receipt_service
     health: Any
     calls: list[ingest_service_pb2.IngestGatheredRequest] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
+    contracts: list[str] = field(default_factory=list)
     seconds_given: list[float] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     judge: Callable[[ingest_service_pb2.GatheredRequest], ingest_service_pb2.GatheredAnswer] = accept
@@ -163,6 +164,7 @@ class FakeService(ingest_service_pb2_grpc.IngestServiceServicer, receipt_service
         self.calls.append(request)
         self.seconds_given.append(context.time_remaining())
         self.tokens += [value for key, value in context.invocation_metadata() if key == "headgate-gateway-token"]
+        self.contracts += [value for key, value in context.invocation_metadata() if key == "headgate-contract"]
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:

@@ -45,8 +45,8 @@ class TakesAll:
         answer.response.limits.rate.length.seconds = 60
         return answer
 
-    async def admitted(self, seconds: float) -> bool:
-        return True
+    async def refused(self, seconds: float) -> str:
+        return ""
 
 
 async def calls_of(work: Callable[[], Awaitable[None]], within: tuple[str, ...] = ("",)) -> int:

@@ -2,12 +2,14 @@
 
 import gzip
 
+import grpc
 import httpx
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2
 from headgate.v1 import ingest_service_pb2, receipt_service_pb2
+from headgate_gateway.ingest.client import GatheredIngestClient, Gathering
 from openapi_spec_validator import validate
 
 SERVING, DOWN = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -120,6 +122,19 @@ class TestProbes:
             {"service": "down", "redis": "ok", "counters": "down", "control-db": "ok"},
         )
         assert answer.headers["retry-after"]
+
+    async def test_a_service_of_another_revision_is_named(self, start_gateway, service):
+        for name in NAMES:
+            await service.health.set(name, SERVING)
+        service.fail_with = StatusCode.FAILED_PRECONDITION
+        async with grpc.aio.insecure_channel(service.address) as channel:
+            client = GatheredIngestClient(channel, "t", Gathering(), lambda size: None)
+            gateway = await start_gateway(service_address=service.address, client=client)
+            async with httpx.AsyncClient(base_url=gateway.url) as http:
+                answer = await http.get("/readyz")
+                stored = await http.post("/plain", content=b'{"events":[{"name":"a"}]}', headers={"x-key": "k"})
+        assert (answer.status_code, answer.json()["dependencies"]["service"]) == (503, "as the test wishes")
+        assert (stored.status_code, stored.headers["retry-after"]) == (503, "1")
 
     async def test_no_service(self, start_gateway):
         gateway = await start_gateway(service_address="127.0.0.1:1", probe_seconds=0.2)

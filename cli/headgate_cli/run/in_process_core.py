@@ -20,9 +20,9 @@ class InProcessCore:
         """The core's answer; the log's own deadline bounds it."""
         return await self._requests.answer(request)
 
-    async def admitted(self, seconds: float) -> bool:
+    async def refused(self, seconds: float) -> str:
         """Nobody is asked."""
-        return True
+        return ""
 
     async def close(self) -> None:
         """A request that was taken is answered by the HTTP server's own drain."""

@@ -22,6 +22,7 @@ from headgate_gateway.http.headers import request_headers
 from headgate_gateway.http.origin import over_tls, set_cookie
 from headgate_gateway.http.problem import problem
 from headgate_gateway.http_server.deferred_body import receive_of
+from headgate_gateway.ingest.client import CONTRACT_METADATA
 
 WIRE_LIMIT = 1024 * 1024
 _BODY_FAULTS: dict[Rejection, tuple[int, str]] = {
@@ -50,6 +51,7 @@ class Plumbing:
         address = client_address(_peer(req), headers, self.trusted_proxies)
         return (
             ("headgate-gateway-token", self.gateway_token),
+            CONTRACT_METADATA,
             ("headgate-client-address", address if address.isascii() and address.isprintable() else ""),
             ("headgate-request-id", request_id),
         )

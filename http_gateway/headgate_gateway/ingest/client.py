@@ -30,8 +30,8 @@ class IngestClient(Protocol):
         """Return the answer, or raise ServiceUnavailable or RequestTooLarge."""
         ...
 
-    async def admitted(self, seconds: float) -> bool:
-        """Whether the service takes this gateway for one of its own; True where it does not answer in time."""
+    async def refused(self, seconds: float) -> str:
+        """Why the service takes nothing from this gateway; empty where it does, or does not answer in time."""
         ...
 
     async def close(self) -> None:
@@ -42,6 +42,9 @@ class IngestClient(Protocol):
 # One gRPC call per HTTP request costs more than all the rest of the gateway's work; there is no timer, so that a lone
 # request never waits.
 
+CONTRACT = 2
+"""The version of the internal messages; that before it is spoken too. See IngestGathered."""
+CONTRACT_METADATA = ("headgate-contract", str(CONTRACT))
 METHOD = "/headgate.v1.IngestService/IngestGathered"
 _REQUESTS = tag(ingest_service_pb2.IngestGatheredRequest, "requests")
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
@@ -98,7 +101,7 @@ class GatheredIngestClient:
         self._call_in_parts: Any = channel.stream_unary(
             METHOD, response_deserializer=ingest_service_pb2.IngestGatheredResponse.FromString
         )
-        self._metadata = (("headgate-gateway-token", gateway_token),)
+        self._metadata = (("headgate-gateway-token", gateway_token), CONTRACT_METADATA)
         self._gathering = gathering
         self._watch_call = watch_call
         self._clock = clock
@@ -128,17 +131,22 @@ class GatheredIngestClient:
         # A third of what asyncio.timeout costs, which must be able to cancel any await; here is but one future.
         late = loop.call_later(gathering.answer_seconds, self._fail_late, waiting)
         try:
-            return await waiting.answer
+            answer = await waiting.answer
         finally:
             late.cancel()
+        if request.entry.events and answer.HasField("response") and not _confirms(answer, len(request.entry.events)):
+            raise ServiceUnavailable("the service did not read all of the events")
+        return answer
 
-    async def admitted(self, seconds: float) -> bool:
+    async def refused(self, seconds: float) -> str:
         """Ask with a call that carries nothing."""
         try:
-            await self._call([], timeout=seconds, metadata=self._metadata)
+            response = await self._call([], timeout=seconds, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
-            return bool(error.code() != grpc.StatusCode.PERMISSION_DENIED)
-        return True
+            if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
+                return error.details() or "contract"
+            return "refused" if error.code() == grpc.StatusCode.PERMISSION_DENIED else ""
+        return _unserved(response)
 
     async def close(self) -> None:
         """Take nothing more, and wait for what was taken."""
@@ -177,6 +185,8 @@ class GatheredIngestClient:
         try:
             response = await self._called([waiting.frame for waiting in batch], max(patience, 0))
             answers = response.answers
+            if unserved := _unserved(response):
+                raise ServiceUnavailable(unserved)
             if len(answers) != len(batch):
                 raise ServiceUnavailable(f"the service gave {len(answers)} answers to {len(batch)} requests")
         except ServiceUnavailable as unavailable:
@@ -220,6 +230,19 @@ class GatheredIngestClient:
                 structlog.get_logger().error("the ingest service does not answer", reason=reason)
             else:
                 structlog.get_logger().info("the ingest service answers again")
+
+
+def _unserved(response: ingest_service_pb2.IngestGatheredResponse) -> str:
+    if (spoken := response.contract or 1) < CONTRACT - 1:
+        return f"the service speaks contract {spoken}, and this gateway {CONTRACT - 1} and {CONTRACT}: upgrade it"
+    return ""
+
+
+def _confirms(answer: ingest_service_pb2.GatheredAnswer, events: int) -> bool:
+    """Whether the answer is to so many events. Of contract 1 it does not say: then something must be said of them."""
+    if answer.HasField("events"):
+        return answer.events == events
+    return bool(answer.response.receipt or answer.response.results or answer.dry_run_events)
 
 
 def _frame(encoded: bytes) -> bytes:

@@ -52,8 +52,9 @@ class ReadinessResource:
     """200 where every dependency serves, else 503 with the ones that do not.
 
     "ok"; "down": it says so itself or answers nothing; "unknown": the service, who would know, does not answer;
-    "refused": the service does not take this gateway for one of its own. The store may be "damaged", which is told and
-    makes nothing unavailable.
+    "refused": the service does not take this gateway for one of its own. Where their revisions do not understand each
+    other, the service's state says which contracts they speak. The store may be "damaged", which is told and makes
+    nothing unavailable.
     """
 
     methods = ("GET", "HEAD")
@@ -68,14 +69,14 @@ class ReadinessResource:
         self._deadline_seconds = deadline_seconds
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        admitted, store, *states = await asyncio.gather(
-            self._client.admitted(self._deadline_seconds),
+        refused, store, *states = await asyncio.gather(
+            self._client.refused(self._deadline_seconds),
             self._state(STORE),
             *(self._state(name) for name in DEPENDENCIES.values()),
         )
         dependencies = dict(zip(DEPENDENCIES, states, strict=True))
-        if not admitted:
-            dependencies["service"] = "refused"
+        if refused:
+            dependencies["service"] = refused
         elif dependencies["service"] == "unknown":
             dependencies["service"] = "down"
         ready = all(state == "ok" for state in dependencies.values())

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from headgate.v1 import admin_service_pb2, ingest_service_pb2
+from headgate.v1 import admin_service_pb2, event_pb2, ingest_service_pb2
 
 KeyKinds = frozenset[admin_service_pb2.KeyKind]
 
@@ -76,8 +76,12 @@ class Api:
 
     @cached_property
     def encoded(self) -> bytes:
-        """A GatheredRequest with its `access` alone, encoded."""
-        return ingest_service_pb2.GatheredRequest(access=self.access).SerializeToString()
+        """A GatheredRequest that names the API and nothing else, encoded."""
+        # A service of contract 1 reads the number, and knows no other API than those that have one.
+        number = f"DIALECT_{self.name.upper()}"
+        known = number in event_pb2.Dialect.keys()
+        dialect = event_pb2.Dialect.Value(number) if known else event_pb2.DIALECT_UNSPECIFIED
+        return ingest_service_pb2.GatheredRequest(dialect=dialect, access=self.access).SerializeToString()
 
     def request(self) -> ingest_service_pb2.GatheredRequest:
         """A request to the service by this API, with nothing else in it yet."""

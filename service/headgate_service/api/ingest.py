@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import grpc
 import structlog
 from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 from headgate.v1 import log_pb2, outcome_pb2
 from headgate.v1.ingest_service_pb2 import (
     GatheredAnswer,
@@ -23,11 +24,12 @@ from headgate.v1.ingest_service_pb2 import (
 from headgate_service.api.calls import Calls
 from headgate_service.api.ingest_message import IngestMessages, Unreadable
 from headgate_service.api.rpc_status import abort, call_status, refusal_status
+from headgate_service.auth.contract import CONTRACT, check_contract
 from headgate_service.auth.metadata import bearer_key, metadata_value
-from headgate_service.errors import GatewayTokenInvalid, MessageInvalid, MessageTooLarge
+from headgate_service.errors import ContractUnserved, GatewayTokenInvalid, MessageInvalid, MessageTooLarge
 from headgate_service.ingest.pipeline import Ingest, Submission
 from headgate_service.ingest.refusal import Refused
-from headgate_service.model.api import GRPC, api_of
+from headgate_service.model.api import GRPC, access_before, api_of
 from headgate_service.model.event_rules import MAX_EVENT_ID_BYTES, EventFault, stored_form
 
 _log = structlog.get_logger()
@@ -41,9 +43,12 @@ class GatheredRequests:
 
     async def answer(self, request: GatheredRequest) -> GatheredAnswer:
         """Its own answer, whatever becomes of others; never raises."""
+        events = len(request.entry.events)
+        if not events and _has_unread(request):
+            return _not_understood()
         try:
             submission = Submission(
-                api=api_of(request.access.SerializeToString()),
+                api=api_of(request.access.SerializeToString() or access_before(request.dialect)),
                 entry=request.entry,
                 credential=request.credential,
                 project=request.project,
@@ -58,7 +63,9 @@ class GatheredRequests:
                 all_or_nothing=request.all_or_nothing,
                 experiments=request.experiments if request.HasField("experiments") else None,
             )
-            return await self._ingest.take(submission)
+            answer = await self._ingest.take(submission)
+            answer.events = events
+            return answer
         except Refused as refused:
             return GatheredAnswer(refusal=refused.refusal, limits=refused.limits)
         except Exception:  # noqa: BLE001 - the outermost edge of one request: a defect must not refuse its neighbours
@@ -66,6 +73,16 @@ class GatheredRequests:
             return GatheredAnswer(
                 refusal=outcome_pb2.Refusal(cause=outcome_pb2.CAUSE_UNAVAILABLE, message="not confirmed: retry")
             )
+
+
+def _has_unread(request: GatheredRequest) -> bool:
+    """Whether there are fields in it of another revision, which may be its events."""
+    return len(UnknownFieldSet(request)) > 0 or len(UnknownFieldSet(request.entry)) > 0
+
+
+def _not_understood() -> GatheredAnswer:
+    message = "not accepted: the gateway and the service are of different revisions"
+    return GatheredAnswer(refusal=outcome_pb2.Refusal(cause=outcome_pb2.CAUSE_UNAVAILABLE, message=message))
 
 
 MAX_IDEMPOTENCY_KEY = 255
@@ -139,12 +156,16 @@ class IngestServicer:
                 ),
             )
         try:
+            check_contract(context)
+        except ContractUnserved as unserved:
+            await abort(context, unserved)
+        try:
             request = IngestGatheredRequest.FromString(await self._joined(messages, context))
         except DecodeError:
             self._metrics.corrupt.inc()
             await abort(context, MessageInvalid("the message is not an IngestGatheredRequest"))
         answers = await asyncio.gather(*map(self._gathered.answer, request.requests))
-        return IngestGatheredResponse(answers=answers)
+        return IngestGatheredResponse(answers=answers, contract=CONTRACT)
 
     async def _joined(self, messages: AsyncIterator[bytes], context: Any) -> bytes:
         parts, size = [], 0

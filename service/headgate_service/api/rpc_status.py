@@ -61,6 +61,7 @@ CAUSES: dict[type[Exception], tuple[int, str]] = {
     errors.MessageInvalid: (code_pb2.INVALID_ARGUMENT, "invalid_message"),
     errors.MessageTooLarge: (code_pb2.INVALID_ARGUMENT, "message_too_large"),
     errors.GatewayTokenInvalid: (code_pb2.PERMISSION_DENIED, "gateway_token_invalid"),
+    errors.ContractUnserved: (code_pb2.FAILED_PRECONDITION, "contract_unserved"),
     errors.CredentialMissing: (code_pb2.UNAUTHENTICATED, "credential_missing"),
     errors.CredentialInvalid: (code_pb2.UNAUTHENTICATED, "credential_invalid"),
     errors.LoginFailed: (code_pb2.UNAUTHENTICATED, "login_failed"),

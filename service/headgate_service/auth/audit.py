@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headgate_service.auth import audit
+from headgate_service.auth.contract import check_contract
 from headgate_service.auth.metadata import metadata_value
 from headgate_service.control_db.models import AuditRow
 from headgate_service.model.principal import OPERATOR, Principal
@@ -38,9 +39,10 @@ class CallOrigins:
         self._gateway_token = gateway_token.encode()
 
     def of(self, context: Any) -> CallOrigin:
-        """The origin of a call, by its context."""
+        """The origin of a call, by its context. Raises ContractUnserved."""
         shown = metadata_value(context, GATEWAY_TOKEN).encode()
         if hmac.compare_digest(shown, self._gateway_token):
+            check_contract(context)
             return CallOrigin(
                 metadata_value(context, CLIENT_ADDRESS)[:_MAX_CHARACTERS],
                 metadata_value(context, REQUEST_ID)[:_MAX_CHARACTERS],

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import cast
 
 import msgspec
-from headgate.v1 import event_pb2
+from headgate.v1 import admin_service_pb2, event_pb2
 from headgate.v1.ingest_service_pb2 import ApiAccess
 
 from headgate_service.model.key import KINDS_BY_WIRE, KeyKind
@@ -41,6 +41,23 @@ class Api(msgspec.Struct, frozen=True):
 GRPC = Api(
     event_pb2.DIALECT_GRPC, key_kinds=frozenset({KeyKind.SECRET, KeyKind.ORGANISATION}), event_ids=True, internal=True
 )
+
+
+_PROJECT_KEYS = (admin_service_pb2.KEY_KIND_PUBLIC, admin_service_pb2.KEY_KIND_TEST)
+_BEFORE = {
+    event_pb2.DIALECT_CODCOMPASS: ApiAccess(name="codcompass"),
+    event_pb2.DIALECT_XAIKU: ApiAccess(name="xaiku", key_kinds=_PROJECT_KEYS),
+    event_pb2.DIALECT_REALANALYTICS: ApiAccess(name="realanalytics", key_kinds=_PROJECT_KEYS),
+    event_pb2.DIALECT_PROMPTING_COMPANY: ApiAccess(
+        name="prompting_company", key_kinds=(admin_service_pb2.KEY_KIND_ORGANISATION,), people=True, event_ids=True
+    ),
+}
+_ENCODED_BEFORE = {dialect: access.SerializeToString() for dialect, access in _BEFORE.items()}
+
+
+def access_before(dialect: event_pb2.Dialect) -> bytes:
+    """The encoded ApiAccess of an API that a gateway of contract 1 names by its number; empty where it names none."""
+    return _ENCODED_BEFORE.get(dialect, b"")
 
 
 @lru_cache(maxsize=256)

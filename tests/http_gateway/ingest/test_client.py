@@ -5,7 +5,7 @@ import asyncio
 import grpc
 import grpc.aio
 import pytest
-from headgate.v1 import event_pb2, ingest_service_pb2, log_pb2
+from headgate.v1 import event_pb2, ingest_service_pb2, log_pb2, outcome_pb2
 from headgate_gateway.ingest.client import (
     CHANNEL_OPTIONS,
     MAX_MESSAGE_BYTES,
@@ -174,3 +174,55 @@ async def test_closing_waits_for_what_was_taken_and_takes_no_more(service, conne
     service.gate.set()
     await closing
     assert [answer.response.receipt for answer in await asyncio.gather(*asked)] == [f"r{n}" for n in range(5)]
+
+
+class TestServicesOfOtherRevisions:
+    """Peers that answer as another revision would, over a real server."""
+
+    async def test_one_that_lost_the_events_confirms_nothing(self, service, connect):
+        # As one does that reads them in another field: to it the request has none, and its credential is good.
+        service.judge = lambda one: ingest_service_pb2.GatheredAnswer(response={})
+        with pytest.raises(ServiceUnavailable, match="events"):
+            await connect().ingest(request("a"))
+
+    @pytest.mark.parametrize("events", [0, 1, 3])
+    async def test_a_count_that_is_not_the_sent_one_confirms_nothing(self, service, connect, events):
+        service.judge = lambda one: ingest_service_pb2.GatheredAnswer(response={"receipt": "r"}, events=events)
+        two = request("a")
+        two.entry.events.add(name="b")
+        with pytest.raises(ServiceUnavailable, match="events"):
+            await connect().ingest(two)
+
+    @pytest.mark.parametrize("answered", [{"response": {"receipt": "r"}, "events": 1}, {"response": {}, "events": 1}])
+    async def test_the_sent_count_does(self, service, connect, answered):
+        service.judge = lambda one: ingest_service_pb2.GatheredAnswer(**answered)
+        await connect().ingest(request("a"))
+
+    @pytest.mark.parametrize(
+        "answered",
+        [
+            {"response": {"receipt": "r"}},
+            {"response": {"results": [{"outcome": outcome_pb2.OUTCOME_DROPPED}]}},
+            {"response": {}, "dry_run_events": [{"name": "a"}]},
+        ],
+    )
+    async def test_the_one_before_is_believed_where_it_says_something_of_the_events(self, service, connect, answered):
+        service.judge = lambda one: ingest_service_pb2.GatheredAnswer(**answered)
+        await connect().ingest(request("a"))
+
+    async def test_a_request_without_events_needs_no_count(self, service, connect):
+        service.judge = lambda one: ingest_service_pb2.GatheredAnswer(response={})
+        await connect().ingest(ingest_service_pb2.GatheredRequest(credential="a", refused=1))
+
+    async def test_one_that_refuses_the_contract_is_named(self, service, connect):
+        service.fail_with = grpc.StatusCode.FAILED_PRECONDITION
+        client = connect()
+        assert await client.refused(5) == "as the test wishes"
+        with pytest.raises(ServiceUnavailable, match="FAILED_PRECONDITION"):
+            await client.ingest(request("a"))
+
+    async def test_the_contract_is_shown(self, service, connect):
+        client = connect()
+        await client.ingest(request("a"))
+        assert await client.refused(5) == ""
+        assert service.contracts == ["2", "2"]

@@ -62,13 +62,16 @@ class IngestGatheredRequest(_message.Message):
     def __init__(self, requests: _Optional[_Iterable[_Union[GatheredRequest, _Mapping]]] = ...) -> None: ...
 
 class IngestGatheredResponse(_message.Message):
-    __slots__ = ("answers",)
+    __slots__ = ("answers", "contract")
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    CONTRACT_FIELD_NUMBER: _ClassVar[int]
     answers: _containers.RepeatedCompositeFieldContainer[GatheredAnswer]
-    def __init__(self, answers: _Optional[_Iterable[_Union[GatheredAnswer, _Mapping]]] = ...) -> None: ...
+    contract: int
+    def __init__(self, answers: _Optional[_Iterable[_Union[GatheredAnswer, _Mapping]]] = ..., contract: _Optional[int] = ...) -> None: ...
 
 class GatheredRequest(_message.Message):
-    __slots__ = ("access", "credential", "project", "origin", "entry", "idempotency_key", "body_hash", "dry_run", "refused", "refused_reason", "client_address", "all_or_nothing", "experiments", "each")
+    __slots__ = ("dialect", "access", "credential", "project", "origin", "entry", "idempotency_key", "body_hash", "dry_run", "refused", "refused_reason", "client_address", "all_or_nothing", "experiments", "each")
+    DIALECT_FIELD_NUMBER: _ClassVar[int]
     ACCESS_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
@@ -83,6 +86,7 @@ class GatheredRequest(_message.Message):
     ALL_OR_NOTHING_FIELD_NUMBER: _ClassVar[int]
     EXPERIMENTS_FIELD_NUMBER: _ClassVar[int]
     EACH_FIELD_NUMBER: _ClassVar[int]
+    dialect: _event_pb2.Dialect
     access: ApiAccess
     credential: str
     project: str
@@ -97,7 +101,7 @@ class GatheredRequest(_message.Message):
     all_or_nothing: bool
     experiments: ExperimentsWanted
     each: bool
-    def __init__(self, access: _Optional[_Union[ApiAccess, _Mapping]] = ..., credential: _Optional[str] = ..., project: _Optional[str] = ..., origin: _Optional[str] = ..., entry: _Optional[_Union[_log_pb2.LogEntry, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., body_hash: _Optional[bytes] = ..., dry_run: _Optional[bool] = ..., refused: _Optional[int] = ..., refused_reason: _Optional[_Union[_outcome_pb2.Reason, str]] = ..., client_address: _Optional[str] = ..., all_or_nothing: _Optional[bool] = ..., experiments: _Optional[_Union[ExperimentsWanted, _Mapping]] = ..., each: _Optional[bool] = ...) -> None: ...
+    def __init__(self, dialect: _Optional[_Union[_event_pb2.Dialect, str]] = ..., access: _Optional[_Union[ApiAccess, _Mapping]] = ..., credential: _Optional[str] = ..., project: _Optional[str] = ..., origin: _Optional[str] = ..., entry: _Optional[_Union[_log_pb2.LogEntry, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., body_hash: _Optional[bytes] = ..., dry_run: _Optional[bool] = ..., refused: _Optional[int] = ..., refused_reason: _Optional[_Union[_outcome_pb2.Reason, str]] = ..., client_address: _Optional[str] = ..., all_or_nothing: _Optional[bool] = ..., experiments: _Optional[_Union[ExperimentsWanted, _Mapping]] = ..., each: _Optional[bool] = ...) -> None: ...
 
 class ApiAccess(_message.Message):
     __slots__ = ("name", "key_kinds", "people", "event_ids")
@@ -120,17 +124,19 @@ class ExperimentsWanted(_message.Message):
     def __init__(self, ids: _Optional[_Iterable[str]] = ..., test: _Optional[bool] = ...) -> None: ...
 
 class GatheredAnswer(_message.Message):
-    __slots__ = ("response", "refusal", "dry_run_events", "dry_run_sinks", "limits", "experiments_json")
+    __slots__ = ("response", "refusal", "dry_run_events", "dry_run_sinks", "limits", "experiments_json", "events")
     RESPONSE_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_EVENTS_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_SINKS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     EXPERIMENTS_JSON_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
     response: IngestEventsResponse
     refusal: _outcome_pb2.Refusal
     dry_run_events: _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]
     dry_run_sinks: _containers.RepeatedScalarFieldContainer[str]
     limits: _outcome_pb2.LimitState
     experiments_json: bytes
-    def __init__(self, response: _Optional[_Union[IngestEventsResponse, _Mapping]] = ..., refusal: _Optional[_Union[_outcome_pb2.Refusal, _Mapping]] = ..., dry_run_events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., dry_run_sinks: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[_outcome_pb2.LimitState, _Mapping]] = ..., experiments_json: _Optional[bytes] = ...) -> None: ...
+    events: int
+    def __init__(self, response: _Optional[_Union[IngestEventsResponse, _Mapping]] = ..., refusal: _Optional[_Union[_outcome_pb2.Refusal, _Mapping]] = ..., dry_run_events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., dry_run_sinks: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[_outcome_pb2.LimitState, _Mapping]] = ..., experiments_json: _Optional[bytes] = ..., events: _Optional[int] = ...) -> None: ...

@@ -85,7 +85,9 @@ class IngestServiceServicer:
 
     def IngestGathered(self, request, context):
         """Many HTTP requests in one call, for Headgate's own gateways: each has its credential and gets its own
-        answer, in the order sent. Needs the metadata `headgate-gateway-token`; others get PERMISSION_DENIED. A request
+        answer, in the order sent. Needs the metadata `headgate-gateway-token`; others get PERMISSION_DENIED. The metadata
+        `headgate-contract` is the version of this message that the gateway writes (absent: 1); one that the service does
+        not read gets FAILED_PRECONDITION. It goes up where a field changes its number, type or meaning. A request
         of over 4 MiB comes in parts, each a message of the stream that the service joins: no larger message is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

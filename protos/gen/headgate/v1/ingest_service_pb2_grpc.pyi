@@ -54,7 +54,9 @@ class IngestServiceStub:
     """
     IngestGathered: _grpc.UnaryUnaryMultiCallable[_ingest_service_pb2.IngestGatheredRequest, _ingest_service_pb2.IngestGatheredResponse]
     """Many HTTP requests in one call, for Headgate's own gateways: each has its credential and gets its own
-    answer, in the order sent. Needs the metadata `headgate-gateway-token`; others get PERMISSION_DENIED. A request
+    answer, in the order sent. Needs the metadata `headgate-gateway-token`; others get PERMISSION_DENIED. The metadata
+    `headgate-contract` is the version of this message that the gateway writes (absent: 1); one that the service does
+    not read gets FAILED_PRECONDITION. It goes up where a field changes its number, type or meaning. A request
     of over 4 MiB comes in parts, each a message of the stream that the service joins: no larger message is taken.
     """
 
@@ -84,7 +86,9 @@ class IngestServiceAsyncStub(IngestServiceStub):
     """
     IngestGathered: _aio.UnaryUnaryMultiCallable[_ingest_service_pb2.IngestGatheredRequest, _ingest_service_pb2.IngestGatheredResponse]  # type: ignore[assignment]
     """Many HTTP requests in one call, for Headgate's own gateways: each has its credential and gets its own
-    answer, in the order sent. Needs the metadata `headgate-gateway-token`; others get PERMISSION_DENIED. A request
+    answer, in the order sent. Needs the metadata `headgate-gateway-token`; others get PERMISSION_DENIED. The metadata
+    `headgate-contract` is the version of this message that the gateway writes (absent: 1); one that the service does
+    not read gets FAILED_PRECONDITION. It goes up where a field changes its number, type or meaning. A request
     of over 4 MiB comes in parts, each a message of the stream that the service joins: no larger message is taken.
     """
 
@@ -129,7 +133,9 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_service_pb2.IngestGatheredResponse, _abc.Awaitable[_ingest_service_pb2.IngestGatheredResponse]]:
         """Many HTTP requests in one call, for Headgate's own gateways: each has its credential and gets its own
-        answer, in the order sent. Needs the metadata `headgate-gateway-token`; others get PERMISSION_DENIED. A request
+        answer, in the order sent. Needs the metadata `headgate-gateway-token`; others get PERMISSION_DENIED. The metadata
+        `headgate-contract` is the version of this message that the gateway writes (absent: 1); one that the service does
+        not read gets FAILED_PRECONDITION. It goes up where a field changes its number, type or meaning. A request
         of over 4 MiB comes in parts, each a message of the stream that the service joins: no larger message is taken.
         """
 
