@@ -16,12 +16,13 @@ from prometheus_client.registry import Collector
 # These are plain numbers, shown to it when it asks.
 
 
-class Tally(Collector):
+class PlainCounter(Collector):
     """A counter: `counts` by the values of its labels."""
 
-    def __init__(self, name: str, documentation: str, labels: Sequence[str]) -> None:
+    def __init__(self, registry: CollectorRegistry, name: str, documentation: str, labels: Sequence[str] = ()) -> None:
         self._name, self._documentation, self._labels = name, documentation, labels
         self.counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
+        registry.register(self)
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
@@ -30,16 +31,24 @@ class Tally(Collector):
         yield family
 
 
-class Spread(Collector):
+class PlainHistogram(Collector):
     """A histogram with these upper bounds of its buckets, ascending."""
 
-    def __init__(self, name: str, documentation: str, labels: Sequence[str], bounds: Sequence[float]) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        name: str,
+        documentation: str,
+        labels: Sequence[str],
+        bounds: Sequence[float],
+    ) -> None:
         self._name, self._documentation, self._labels = name, documentation, labels
         self._bounds = bounds
         self._counts: dict[tuple[str, ...], list[int]] = {}
         self._sums: defaultdict[tuple[str, ...], float] = defaultdict(float)
         if not labels:
             self._counts[()] = [0] * (len(bounds) + 1)
+        registry.register(self)
 
     def add(self, values: tuple[str, ...], amount: float) -> None:
         """Count an amount under the values of the labels."""
@@ -69,60 +78,57 @@ class Metrics:
     """The gateway's metrics, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._requests = Tally(
+        self.registry = registry = CollectorRegistry()
+        self._requests = PlainCounter(
+            registry,
             "headgate_gateway_requests",
             "Requests to the ingestion APIs that were answered, by API and HTTP status.",
             ("dialect", "status"),
         )
-        self._seconds = Spread(
+        self._seconds = PlainHistogram(
+            registry,
             "headgate_gateway_request_seconds",
             "Time from a request's headers to its answer, in seconds.",
             ("dialect",),
             _SECONDS,
         )
-        self._events = Tally(
+        self._events = PlainCounter(
+            registry,
             "headgate_gateway_events",
             "Events of requests that the service or the gateway judged, by what became of them.",
             ("dialect", "outcome"),
         )
-        self._warnings = Tally(
+        self._warnings = PlainCounter(
+            registry,
             "headgate_gateway_event_warnings",
             "Accepted events that do not fit the schema which their project's policy watches.",
             ("dialect",),
         )
-        self._replaced = Tally(
+        self._replaced = PlainCounter(
+            registry,
             "headgate_gateway_replaced_surrogates",
             "Lone surrogates in accepted requests that were replaced by U+FFFD.",
             ("dialect",),
         )
-        self._refusals = Tally(
+        self._refusals = PlainCounter(
+            registry,
             "headgate_gateway_refusals",
             "Requests that were refused whole, by cause.",
             ("dialect", "cause"),
         )
-        self._gathered = Spread(
+        self._gathered = PlainHistogram(
+            registry,
             "headgate_gateway_gathered_requests",
             "HTTP requests that went to the service in one call.",
             (),
             _GATHERED,
         )
-        self._shed = Tally(
+        self._shed = PlainCounter(
+            registry,
             "headgate_gateway_shed",
             "Connections and bodies that were answered 503 because too many were under way.",
             ("what",),
         )
-        for counted in (
-            self._requests,
-            self._seconds,
-            self._events,
-            self._warnings,
-            self._replaced,
-            self._refusals,
-            self._gathered,
-            self._shed,
-        ):
-            self.registry.register(counted)
         self.in_flight = 0
         in_flight = Gauge(
             "headgate_gateway_in_flight_requests",

@@ -107,10 +107,6 @@ def deploy(
     """
     if context.invoked_subcommand is not None:
         return
-    # They take a third of a second to load, which no other command should.
-    from headgate_service.deploys.deploys import config_changes
-    from headgate_service.policy.compiled_config import NO_CONFIG
-
     config = read_config(file)
     compiled, sent = config.canonical(), config.sent()
     if compile_only:
@@ -120,7 +116,7 @@ def deploy(
     if not way.operator and not key:
         fail("a deploy takes the project's secret key: give --key or set HEADGATE_SECRET_KEY", 2)
     active = way.call(api.GET_DEPLOY, {"version": "active"}, named, key=key)
-    changes = config_changes(active["config"] or NO_CONFIG, compiled)
+    changes = _compare(active["config"], compiled)
     if config.sinks:
         # Only the service can tell whether their secrets are those that are active.
         judged = way.call(api.DEPLOY, {}, {**named, "validate": 1}, sent, key=key)
@@ -144,9 +140,7 @@ def deploy(
             show_preview(done, last)
         typer.echo("Valid. Nothing was deployed.")
     else:
-        typer.echo(
-            f"Version {done['version']} is active." if changes else f"Version {done['version']} is active already."
-        )
+        typer.echo(f"Version {done['version']} is {'active' if changes else 'already active'}.")
 
 
 @deploy_app.command()
@@ -198,6 +192,14 @@ def _named(project: str | None, key: str | None, compiled: Mapping[str, Any] | N
     """How the request names its project, where it must: the key does, too."""
     named = project or (None if key else (compiled or {}).get("project"))
     return {"project": named} if named else {}
+
+
+def _compare(active: Mapping[str, Any] | None, compiled: Mapping[str, Any]) -> "list[ConfigChange]":
+    # They take a third of a second to load, which no other command should.
+    from headgate_service.deploys.deploys import config_changes
+    from headgate_service.policy.compiled_config import NO_CONFIG
+
+    return config_changes(active or NO_CONFIG, compiled)
 
 
 def _show(version: int, changes: "Sequence[ConfigChange]") -> None:

@@ -20,6 +20,7 @@ pytest.register_assert_rewrite(
     )
 )
 
+from headgate_sinks.conformance.conduct_cases import ConductCases  # noqa: E402
 from headgate_sinks.conformance.fault import (  # noqa: E402
     AnswerLost,
     Fault,
@@ -33,8 +34,14 @@ from headgate_sinks.conformance.fault import (  # noqa: E402
     TakesSome,
     Unavailable,
 )
-from headgate_sinks.conformance.sink_conformance import SinkConformance  # noqa: E402
+from headgate_sinks.conformance.outcome_cases import OutcomeCases  # noqa: E402
+from headgate_sinks.conformance.repeat_cases import RepeatCases  # noqa: E402
 from headgate_sinks.conformance.target import Target  # noqa: E402
+
+
+class SinkConformance(OutcomeCases, RepeatCases, ConductCases):
+    """Inherit as `class TestMine(SinkConformance)`, and fill in `sink`, `target` and `config`."""
+
 
 __all__ = [
     "AnswerLost",

@@ -1,5 +1,6 @@
 """What a forwarder measures."""
 
+import functools
 from collections.abc import Callable, Hashable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -17,66 +18,45 @@ class DeliveryMetrics:
         self._clock = clock
         self._sinks: dict[str, SinkMetrics] = {}
         self._deployed: SinkMetrics | None = None
-        labels = ["sink"]
-        self.delivered = Counter(
-            "headgate_sink_delivered_events", "Events that a sink wrote.", labels, registry=registry
-        )
-        self.dead = Counter(
-            "headgate_sink_dead_events", "Events that became dead letters of a sink.", labels, registry=registry
-        )
-        self.filtered = Counter(
-            "headgate_sink_filtered_events", "Events that a sink's route kept from it.", labels, registry=registry
-        )
-        self.route_errors = Counter(
+        counter = functools.partial(Counter, labelnames=["sink"], registry=registry)
+        gauge = functools.partial(Gauge, labelnames=["sink"], registry=registry)
+        self.delivered = counter("headgate_sink_delivered_events", "Events that a sink wrote.")
+        self.dead = counter("headgate_sink_dead_events", "Events that became dead letters of a sink.")
+        self.filtered = counter("headgate_sink_filtered_events", "Events that a sink's route kept from it.")
+        self.route_errors = counter(
             "headgate_sink_route_errors",
             "Filtered events that a sink's route could not tell, such as those without a property that it compares.",
-            labels,
-            registry=registry,
         )
-        self.letters_unkept = Counter(
+        self.letters_unkept = counter(
             "headgate_sink_dead_letters_unkept",
             "Dead letters of a sink that were not kept, or removed, because of limits.dead_letter_bytes or "
             "limits.dead_letter_total_bytes. Their events are counted as dead all the same.",
-            labels,
-            registry=registry,
         )
         self.letter_bytes = Gauge(
             "headgate_dead_letter_bytes",
             "Bytes of Redis's memory that the dead letters of all projects take.",
             registry=registry,
         )
-        self.retries = Counter(
-            "headgate_sink_retries", "Writes that did not succeed and come again.", labels, registry=registry
-        )
-        self.pending = Gauge(
+        self.retries = counter("headgate_sink_retries", "Writes that did not succeed and come again.")
+        self.pending = gauge(
             "headgate_sink_pending_events",
             "Accepted events that a sink has not settled, in the shards of this forwarder, at the last count.",
-            labels,
-            registry=registry,
         )
-        self.lag = Gauge(
+        self.lag = gauge(
             "headgate_sink_lag_seconds",
             "Age in seconds of the oldest event that a sink is trying to write; 0 if it is writing none.",
-            labels,
-            registry=registry,
         )
-        self.difference = Gauge(
+        self.difference = gauge(
             "headgate_sink_ledger_difference_events",
             "Accepted events that a sink's books do not explain, in the shards of this forwarder. Not 0: something is "
             "wrong.",
-            labels,
-            registry=registry,
         )
-        self.backlog = Gauge(
+        self.backlog = gauge(
             "headgate_sink_backlog_ratio",
             "The largest share of limits.log_bytes that one project's events take which wait for a sink; at 1 they "
             "expire, or the project's events are refused.",
-            labels,
-            registry=registry,
         )
-        self.state = Gauge(
-            "headgate_sink_state", "0 running, 1 retrying, 2 paused, 3 broken.", labels, registry=registry
-        )
+        self.state = gauge("headgate_sink_state", "0 running, 1 retrying, 2 paused, 3 broken.")
 
     def of(self, runner: SinkRunner) -> "SinkMetrics":
         made = SinkMetrics(self, runner.name, lambda: runner.status.state, self._clock)

@@ -50,6 +50,10 @@ def upgrade() -> None:
     )
     op.create_index("ix_projects_change", "projects", ["change"])
     op.create_index("ix_projects_organisation_id", "projects", ["organisation_id"])
+    _create_keys()
+
+
+def _create_keys() -> None:
     op.create_table(
         "keys",
         sa.Column("id", sa.String(32), nullable=False),

@@ -35,6 +35,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_memberships_project_id_projects"),
     )
     op.create_index("ix_memberships_project_id", "memberships", ["project_id"])
+    _create_sessions_and_audit()
+
+
+def _create_sessions_and_audit() -> None:
     op.create_table(
         "sessions",
         sa.Column("id", sa.String(32), nullable=False),
