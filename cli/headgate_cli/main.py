@@ -11,6 +11,7 @@ import typer
 from headgate_cli.api.admin_socket import DEFAULT_DATA_DIR, fail
 from headgate_cli.commands.control_db import control_db_app
 from headgate_cli.commands.deploy import deploy_app
+from headgate_cli.commands.dialects import dialects_app
 from headgate_cli.commands.events import events_app
 from headgate_cli.commands.key import key_app
 from headgate_cli.commands.login import login, logout, whoami
@@ -37,6 +38,7 @@ app.add_typer(project_app, name="project")
 app.add_typer(key_app, name="key")
 app.add_typer(deploy_app, name="deploy")
 app.add_typer(events_app, name="events")
+app.add_typer(dialects_app, name="dialects")
 app.add_typer(sinks_app, name="sinks")
 app.add_typer(store_app, name="store")
 app.add_typer(member_app, name="member")

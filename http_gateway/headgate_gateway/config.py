@@ -50,6 +50,8 @@ class Config:
     service_tls: ServiceTls | None = None
     head: HeadLimits = field(default_factory=HeadLimits)
     body: BodyLimits = field(default_factory=BodyLimits)
+    dialects: tuple[str, ...] = ()
+    """Plugins whose dialects are served beside the built-in ones, by the names of their entry points."""
     gathering: Gathering = field(default_factory=Gathering)
     receipt_seconds: float = 5.0
     """The longest wait for the service to look a receipt up."""

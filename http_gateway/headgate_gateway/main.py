@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 import uuid
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import grpc.aio
 import orjson
 import structlog
 import uvicorn
-from headgate_dialects.builtin import DIALECTS
+from headgate_dialects.host import load
+from headgate_dialects.sdk.dialect import Dialect
 
 from headgate_gateway.app import create_app
 from headgate_gateway.app_api.streaming import Streams
@@ -42,7 +44,7 @@ async def serve(config: Config, own: IngestClient | None = None) -> None:
     async with _channel(config) as channel:
         client = own or GatheredIngestClient(channel, config.gateway_token, config.gathering, metrics.gathered)
         app = create_app(
-            dialects=DIALECTS,
+            dialects=_dialects(config),
             client=client,
             channel=channel,
             metrics=metrics,
@@ -60,6 +62,14 @@ async def serve(config: Config, own: IngestClient | None = None) -> None:
             await _serve_http(config, app, listener, streams, metrics)
         await client.close()
         side.close()
+
+
+def _dialects(config: Config) -> Sequence[Dialect]:
+    loaded = load(config.dialects)
+    for broken in loaded.broken.values():
+        # The other APIs are served; its paths answer 404.
+        structlog.get_logger().error("a dialect is BROKEN", dialect=broken.plugin, reason=broken.reason)
+    return loaded.dialects
 
 
 async def _serve_http(config: Config, app: object, listener: socket.socket, streams: Streams, metrics: Metrics) -> None:

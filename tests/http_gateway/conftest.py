@@ -22,8 +22,8 @@ from headgate.v1 import (
     receipt_service_pb2,
     receipt_service_pb2_grpc,
 )
-from headgate_dialects.builtin import DIALECTS
 from headgate_dialects.formats import strict_json
+from headgate_dialects.host import built_in
 from headgate_dialects.sdk.api import Api, Route
 from headgate_dialects.sdk.dialect import Answer, Fault, Inbound, Parsed, Unparsable
 from headgate_dialects.sdk.rejection import Rejection
@@ -86,7 +86,7 @@ class PlainDialect:
     def accepted(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> Answer:
         return Answer(200, {"received": len(parsed.events)})
 
-    def refused(self, refusal: outcome_pb2.Refusal) -> Answer:
+    def refused(self, refusal: outcome_pb2.Refusal, parsed: Parsed | None = None) -> Answer:
         return Answer(_STATUSES[refusal.cause], {"cause": outcome_pb2.Cause.Name(refusal.cause)})
 
     def rejected(self, unparsable: Unparsable) -> Answer:
@@ -252,7 +252,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
         side = WorkerThread(waiting=1)
         plain = PlainDialect()
         app = create_app(
-            dialects=(*DIALECTS, plain),
+            dialects=(*built_in(), plain),
             client=client,
             channel=channel,
             metrics=metrics,

@@ -13,7 +13,7 @@ import orjson
 import pytest
 import uvicorn
 from headgate.v1 import ingest_service_pb2
-from headgate_dialects.builtin import DIALECTS
+from headgate_dialects.host import built_in
 from headgate_gateway.app import create_app
 from headgate_gateway.app_api.streaming import Streams
 from headgate_gateway.http.body import BodyLimits
@@ -81,7 +81,7 @@ async def test_a_request_calls_few_functions(
 ) -> None:
     async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
         app = create_app(
-            dialects=DIALECTS,
+            dialects=built_in(),
             client=TakesAll(),
             channel=channel,
             metrics=Metrics(),

@@ -4,14 +4,12 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
-from importlib.resources import files
-from pathlib import Path
-from string import Template
 from typing import Annotated
 
 import typer
 
 from headgate_cli.api.admin_socket import AsJson, fail
+from headgate_cli.commands.new_package import read_package, write_package
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _MAX_NAME = 40
@@ -35,16 +33,7 @@ def new(
         fail(f"{name!r} can name no sink: take up to {_MAX_NAME} of a-z, 0-9 and inner hyphens, a letter first", 2)
     if installed(name):
         fail(f"an installed package provides the sink {name!r} already: take another name", 2)
-    folder = Path(name)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        fail(f"./{name} already exists: choose another name, or move it")
-    try:
-        for path, text in package(name).items():
-            file = folder / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        fail(f"./{name} cannot be written: {error.strerror}")
+    write_package(name, package(name))
     typer.echo(
         f"Wrote ./{name}, a sink that writes files until you change it. Try its tests, which need pytest:\n"
         f"  cd {name} && python -m pytest\n"
@@ -63,13 +52,7 @@ def package(name: str) -> dict[str, str]:
         "module": f"headgate_sink_{identifier}",
         "class_name": "".join(part.capitalize() for part in name.split("-")),
     }
-    templates = files("headgate_cli") / "sink_package"
-    return {
-        Template(path).substitute(words): ""
-        if template is None
-        else Template((templates / template).read_text(encoding="utf-8")).substitute(words)
-        for path, template in _FILES.items()
-    }
+    return read_package("sink_package", _FILES, words)
 
 
 @dataclass(frozen=True, slots=True)

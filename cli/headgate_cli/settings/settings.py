@@ -62,6 +62,9 @@ class GatewaySettings(Section):
     token: Annotated[str | None, To("gateway.gateway_token", "service.gateway_token")] = Field(default=None, repr=False)
     """Secret shared by the service and its gateways. Set it in the environment rather than in the file."""
 
+    dialects: Annotated[tuple[str, ...], To("gateway.dialects")] = ()
+    """Plugins whose ingestion APIs are served besides the built-in ones: names of entry points in `headgate.dialects.v1`."""  # noqa: E501
+
     in_process: bool = False
     """Whether the gateway checks and appends events itself, without a call to the service. It then needs Redis, the control database and all settings of sinks and limits, as the service does."""  # noqa: E501
 

@@ -173,7 +173,7 @@ class Ingestion:
             return self.rejected(Unparsable(Rejection.TOO_LARGE, (Fault(None, "body", str(too_large)),)))
         if answer.WhichOneof("answer") == "response":
             return self._accepted(parsed, answer, replaced, dry_run=request.dry_run)
-        return self._refused(answer.refusal, answer.limits)
+        return self._refused(answer.refusal, answer.limits, parsed)
 
     def _read(self, caller: _Caller, body: bytes) -> tuple[Parsed, ingest_service_pb2.GatheredRequest, int]:
         """What the body says, what the service is asked and how many lone surrogates were replaced; raises Unparsable.
@@ -241,10 +241,12 @@ class Ingestion:
         if parsed.refused:
             self._metrics.judged(self.name, outcome_pb2.OUTCOME_REFUSED, parsed.refused)
 
-    def _refused(self, refusal: outcome_pb2.Refusal, limits: outcome_pb2.LimitState) -> Reply:
+    def _refused(
+        self, refusal: outcome_pb2.Refusal, limits: outcome_pb2.LimitState, parsed: Parsed | None = None
+    ) -> Reply:
         cause = outcome_pb2.Cause.Name(refusal.cause).removeprefix("CAUSE_").lower()
         self._metrics.refused(self.name, cause)
-        worded = self.dialect.refused(refusal)
+        worded = self.dialect.refused(refusal, parsed)
         headers = rate_headers(limits)
         if refusal.cause == outcome_pb2.CAUSE_QUOTA_EXCEEDED:
             # A published client sleeps Retry-After inside its caller's await, and a month can be weeks away.
@@ -306,7 +308,11 @@ class Ingestion:
         structlog.get_logger().error(
             "a request met a defect", dialect=self.name, error=type(defect).__name__, places=places
         )
-        return self._refused(NOT_CONFIRMED, outcome_pb2.LimitState())
+        try:
+            return self._refused(NOT_CONFIRMED, outcome_pb2.LimitState())
+        except Exception:  # noqa: BLE001 - a plugin that cannot even word a refusal: the client hears the same of it
+            headers = {"Retry-After": retry_after(NOT_CONFIRMED.retry_after)}
+            return Reply(Answer(503, {"error": "Service unavailable"}), headers)
 
 
 def _idempotency_key(value: str) -> str:

@@ -1,9 +1,1 @@
-"""The built-in dialects, one ingestion API per file."""
-
-from headgate_dialects.builtin.codcompass import Codcompass
-from headgate_dialects.builtin.prompting_company import PromptingCompany
-from headgate_dialects.builtin.realanalytics import RealAnalytics
-from headgate_dialects.builtin.xaiku import Xaiku
-from headgate_dialects.sdk.dialect import Dialect
-
-DIALECTS: tuple[Dialect, ...] = (Codcompass(), Xaiku(), RealAnalytics(), PromptingCompany())
+"""One ingestion API per file. Each is registered exactly as a plugin of another package is."""

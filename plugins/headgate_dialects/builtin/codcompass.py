@@ -11,7 +11,8 @@ from headgate_dialects.formats.moment import Moment, iso8601, unix
 from headgate_dialects.parts.codcompass_oversize import shortened
 from headgate_dialects.parts.codcompass_usual import usual_request
 from headgate_dialects.sdk.api import NO_KEYS, Api, Route
-from headgate_dialects.sdk.dialect import Answer, Fault, Inbound, Parsed, Unparsable
+from headgate_dialects.sdk.dialect import Answer, Dialect, Fault, Inbound, Parsed, Unparsable
+from headgate_dialects.sdk.hookspecs import hookimpl
 from headgate_dialects.sdk.refusals import ERROR, MONTH_FULL, Cause, Refusals, Row, error
 from headgate_dialects.sdk.rejection import Rejection
 
@@ -104,7 +105,7 @@ class Codcompass:
         skipped = sum(result.outcome == outcome_pb2.OUTCOME_REFUSED for result in response.results)
         return Answer(200, {"success": True, "received": len(parsed.events) - skipped})
 
-    def refused(self, refusal: outcome_pb2.Refusal) -> Answer:
+    def refused(self, refusal: outcome_pb2.Refusal, parsed: Parsed | None = None) -> Answer:
         return self._refusals.refused(refusal)
 
     def rejected(self, unparsable: Unparsable) -> Answer:
@@ -210,3 +211,8 @@ _OPERATION = {
         },
     },
 }
+
+
+@hookimpl
+def headgate_register_dialects() -> list[Dialect]:
+    return [Codcompass()]

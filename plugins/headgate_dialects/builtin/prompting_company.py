@@ -15,7 +15,8 @@ from headgate_dialects.formats.browser import same_origin
 from headgate_dialects.formats.json_schema import JsonSchema, escaped
 from headgate_dialects.formats.moment import rfc3339
 from headgate_dialects.sdk.api import ORGANISATION_KEYS, Api, Route
-from headgate_dialects.sdk.dialect import Answer, Fault, Inbound, Parsed, Unparsable
+from headgate_dialects.sdk.dialect import Answer, Dialect, Fault, Inbound, Parsed, Unparsable
+from headgate_dialects.sdk.hookspecs import hookimpl
 from headgate_dialects.sdk.refusals import MAX_DETAILS, Cause, Refusals, Refused, Row
 from headgate_dialects.sdk.rejection import Rejection
 
@@ -181,7 +182,7 @@ class PromptingCompany:
         now.FromNanoseconds(self._now())
         return now
 
-    def refused(self, refusal: outcome_pb2.Refusal) -> Answer:
+    def refused(self, refusal: outcome_pb2.Refusal, parsed: Parsed | None = None) -> Answer:
         return self._refusals.refused(refusal)
 
     def rejected(self, unparsable: Unparsable) -> Answer:
@@ -364,3 +365,8 @@ _SECURITY_SCHEMES = {
         "description": "A person's browser session.",
     },
 }
+
+
+@hookimpl
+def headgate_register_dialects() -> list[Dialect]:
+    return [PromptingCompany()]

@@ -9,7 +9,8 @@ from headgate_dialects.formats import document
 from headgate_dialects.formats.moment import iso8601
 from headgate_dialects.parts.realanalytics_usual import MAX_EVENTS, MAX_NAME, MAX_PROPERTIES, usual_request
 from headgate_dialects.sdk.api import Api, Route
-from headgate_dialects.sdk.dialect import Answer, Fault, Inbound, Parsed, Unparsable
+from headgate_dialects.sdk.dialect import Answer, Dialect, Fault, Inbound, Parsed, Unparsable
+from headgate_dialects.sdk.hookspecs import hookimpl
 from headgate_dialects.sdk.refusals import (
     ERROR,
     MAX_DETAILS,
@@ -94,7 +95,7 @@ class RealAnalytics:
     def accepted(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> Answer:
         return Answer(200, {"success": True, "events": len(parsed.events)})
 
-    def refused(self, refusal: outcome_pb2.Refusal) -> Answer:
+    def refused(self, refusal: outcome_pb2.Refusal, parsed: Parsed | None = None) -> Answer:
         return self._refusals.refused(refusal)
 
     def rejected(self, unparsable: Unparsable) -> Answer:
@@ -276,3 +277,8 @@ _OPERATION = {
         },
     },
 }
+
+
+@hookimpl
+def headgate_register_dialects() -> list[Dialect]:
+    return [RealAnalytics()]

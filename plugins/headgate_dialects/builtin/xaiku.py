@@ -8,7 +8,8 @@ from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
 
 from headgate_dialects.formats import document
 from headgate_dialects.sdk.api import Api, Route
-from headgate_dialects.sdk.dialect import Answer, Fault, Inbound, Parsed, Unparsable
+from headgate_dialects.sdk.dialect import Answer, Dialect, Fault, Inbound, Parsed, Unparsable
+from headgate_dialects.sdk.hookspecs import hookimpl
 from headgate_dialects.sdk.refusals import (
     ERROR,
     FAULTS,
@@ -119,7 +120,7 @@ class Xaiku:
         told = listed(faults[:MAX_DETAILS])
         return Answer(200, {"success": True, "received": received, "rejected": rejected, "details": told})
 
-    def refused(self, refusal: outcome_pb2.Refusal) -> Answer:
+    def refused(self, refusal: outcome_pb2.Refusal, parsed: Parsed | None = None) -> Answer:
         return self._refusals.refused(refusal)
 
     def rejected(self, unparsable: Unparsable) -> Answer:
@@ -344,3 +345,8 @@ _OPERATION = {
         },
     },
 }
+
+
+@hookimpl
+def headgate_register_dialects() -> list[Dialect]:
+    return [Xaiku()]

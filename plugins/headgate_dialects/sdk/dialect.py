@@ -72,7 +72,8 @@ class Unparsable(Exception):
     `refused` counts its events as far as they could be counted. `credential` is what could be read of it, so that the
     service can say first whether it opens the door at all; None where the dialect takes none, empty where it takes one
     and the request bears none. `limit` is what a TOO_LARGE request is over, where that is not the dialect's
-    `max_body_bytes`. (Not frozen: Python itself writes to exceptions on their way up.)
+    `max_body_bytes`. `note` is for the dialect itself: what `rejected` is to know of the request. (Not frozen: Python
+    itself writes to exceptions on their way up.)
     """
 
     cause: Rejection
@@ -81,6 +82,7 @@ class Unparsable(Exception):
     project: str = ""
     refused: int = 0
     limit: int | None = None
+    note: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -100,7 +102,9 @@ class Dialect(Protocol):
 
     def accepted(self, parsed: Parsed, response: ingest_service_pb2.IngestEventsResponse) -> Answer: ...
 
-    def refused(self, refusal: outcome_pb2.Refusal) -> Answer: ...
+    def refused(self, refusal: outcome_pb2.Refusal, parsed: Parsed | None = None) -> Answer:
+        """Word what the service refused; `parsed` is the request, where it was one that `parse` took."""
+        ...
 
     def rejected(self, unparsable: Unparsable) -> Answer: ...
 

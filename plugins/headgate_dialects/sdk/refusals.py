@@ -128,6 +128,48 @@ def listed(faults: Iterable[Fault]) -> list[dict[str, Any]]:
     ]
 
 
+Words = Callable[[int, str, str], Body]
+"""Makes a body from a status, a short code such as `rate_limited`, and a sentence that says what the refusal means."""
+
+_STANDARD: Mapping[Cause, tuple[int, str, str]] = {
+    Rejection.NOT_JSON: (400, "invalid_json", "The body is not JSON."),
+    Rejection.INVALID: (400, "invalid_request", "The body is not what this API takes."),
+    Rejection.CREDENTIAL_MISSING: (401, "unauthorized", "Send the project's public key."),
+    Rejection.FOREIGN_ORIGIN: (403, "forbidden", "A page of another site asks."),
+    Rejection.METHOD: (405, "method_not_allowed", "This method is not taken here."),
+    Rejection.TOO_LARGE: (413, "payload_too_large", "The request has too many bytes or events: send parts."),
+    Rejection.MEDIA_TYPE: (415, "unsupported_media_type", "The content type or encoding is not read here."),
+    Rejection.SLOW: (408, "request_timeout", "The body did not arrive in time."),
+    outcome_pb2.CAUSE_UNSPECIFIED: (503, "unavailable", "Not confirmed: send it again."),
+    outcome_pb2.CAUSE_CREDENTIAL_MISSING: (401, "unauthorized", "Send the project's public key."),
+    outcome_pb2.CAUSE_CREDENTIAL_INVALID: (401, "unauthorized", "The key is unknown or revoked."),
+    outcome_pb2.CAUSE_CREDENTIAL_KIND: (401, "unauthorized", "A key of this kind does not open this API."),
+    outcome_pb2.CAUSE_SCOPE_MISSING: (403, "forbidden", "The key lacks the scope events:write."),
+    outcome_pb2.CAUSE_PROJECT_FORBIDDEN: (403, "forbidden", "The key may not write to that project."),
+    outcome_pb2.CAUSE_PROJECT_GONE: (401, "unauthorized", "The key's project is gone."),
+    outcome_pb2.CAUSE_ORIGIN_FORBIDDEN: (403, "forbidden", "The project does not allow the origin."),
+    outcome_pb2.CAUSE_INVALID: (400, "invalid_request", "The project's policy takes none of it."),
+    outcome_pb2.CAUSE_TOO_LARGE: (413, "payload_too_large", "The request has too many bytes or events: send parts."),
+    outcome_pb2.CAUSE_IDEMPOTENCY_MISMATCH: (
+        422,
+        "idempotency_key_reused",
+        "The Idempotency-Key was used for another body.",
+    ),
+    outcome_pb2.CAUSE_RATE_LIMITED: (429, "rate_limited", "Too many requests in this window: wait."),
+    outcome_pb2.CAUSE_QUOTA_EXCEEDED: (429, "quota_exceeded", "The events do not fit in the month's limit."),
+    outcome_pb2.CAUSE_UNAVAILABLE: (503, "unavailable", "Not confirmed: send the same events again."),
+}
+
+
+def standard_rows(words: Words, statuses: Mapping[Cause, int] | None = None) -> dict[Cause, Row]:
+    """A row for every cause, with the usual statuses but for those given; `words` makes each body."""
+    rows = {}
+    for cause, (status, code, when) in _STANDARD.items():
+        chosen = (statuses or {}).get(cause, status)
+        rows[cause] = Row(chosen, when, words(chosen, code, when))
+    return rows
+
+
 def _content(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": schema, "examples": {}}}
 

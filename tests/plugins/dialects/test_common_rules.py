@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 from headgate.v1 import ingest_service_pb2
-from headgate_dialects.builtin import DIALECTS
+from headgate_dialects.builtin.codcompass import Codcompass
+from headgate_dialects.builtin.prompting_company import PromptingCompany
+from headgate_dialects.builtin.realanalytics import RealAnalytics
+from headgate_dialects.builtin.xaiku import Xaiku
 from headgate_dialects.formats import strict_json
 from headgate_dialects.sdk.dialect import Dialect, Inbound, Unparsable
 from headgate_dialects.sdk.rejection import Rejection
 
+DIALECTS: tuple[Dialect, ...] = (Codcompass(), Xaiku(), RealAnalytics(), PromptingCompany())
 dialects = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.api.name)
 
 HEADERS = {

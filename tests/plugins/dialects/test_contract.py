@@ -15,18 +15,19 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 from headgate.v1 import event_pb2, ingest_service_pb2, outcome_pb2
-from headgate_dialects.builtin import DIALECTS, PromptingCompany
+from headgate_dialects.builtin.prompting_company import PromptingCompany
+from headgate_dialects.host import built_in
 from headgate_dialects.sdk.dialect import Answer, Dialect, Inbound, Parsed, Unparsable
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("*/*.json"))
 NOW = 1_795_255_200_500_000_000  # 2026-11-21T10:00:00.5Z
-BY_NAME: dict[str, Dialect] = {dialect.api.name: dialect for dialect in DIALECTS} | {
+BY_NAME: dict[str, Dialect] = {dialect.api.name: dialect for dialect in built_in()} | {
     "prompting_company": PromptingCompany(now=lambda: NOW)
 }
 
 
 def test_every_dialect_has_fixtures() -> None:
-    assert {path.parent.name for path in FIXTURES} == {dialect.api.name for dialect in DIALECTS}
+    assert {path.parent.name for path in FIXTURES} == {dialect.api.name for dialect in built_in()}
 
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: f"{path.parent.name}-{path.stem}")

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from headgate_dialects.builtin import DIALECTS
+from headgate_dialects.host import built_in
 from headgate_dialects.sdk.dialect import Dialect
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import validate
 
-dialects = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.api.name)
+dialects = pytest.mark.parametrize("dialect", built_in(), ids=lambda dialect: dialect.api.name)
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
@@ -55,7 +55,7 @@ def test_every_answer_of_the_fixtures_is_documented(dialect: Dialect) -> None:
 
 
 def test_operations_and_components_do_not_collide() -> None:
-    names = [dialect.operation()["operationId"] for dialect in DIALECTS]
+    names = [dialect.operation()["operationId"] for dialect in built_in()]
     assert len(set(names)) == len(names)
-    schemes = [name for dialect in DIALECTS for name in dialect.components().get("securitySchemes", {})]
+    schemes = [name for dialect in built_in() for name in dialect.components().get("securitySchemes", {})]
     assert len(set(schemes)) == len(schemes)

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 from headgate.v1 import outcome_pb2
-from headgate_dialects.builtin import DIALECTS
+from headgate_dialects.builtin.codcompass import Codcompass
+from headgate_dialects.builtin.prompting_company import PromptingCompany
+from headgate_dialects.builtin.realanalytics import RealAnalytics
+from headgate_dialects.builtin.xaiku import Xaiku
 from headgate_dialects.sdk.dialect import Answer, Dialect, Fault, Unparsable
 from headgate_dialects.sdk.rejection import Rejection
 
@@ -101,6 +104,7 @@ EXPECTED: Mapping[str, Mapping[str, tuple[int, Any]]] = {
     },
 }
 
+DIALECTS: tuple[Dialect, ...] = (Codcompass(), Xaiku(), RealAnalytics(), PromptingCompany())
 dialects = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.api.name)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 from headgate.v1 import ingest_service_pb2
-from headgate_dialects.builtin import DIALECTS
+from headgate_dialects.host import built_in
 from headgate_dialects.sdk.dialect import Dialect, Inbound, Unparsable
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -57,7 +57,7 @@ HEADERS = st.fixed_dictionaries(
         "cookie": st.text(string.printable, max_size=12) | st.just("better-auth.session_token=x"),
     },
 )
-dialects = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.api.name)
+dialects = pytest.mark.parametrize("dialect", built_in(), ids=lambda dialect: dialect.api.name)
 
 
 @dialects

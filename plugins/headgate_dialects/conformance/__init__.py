@@ -1,0 +1,5 @@
+"""The tests that every dialect passes: inherit from `DialectConformance` in a test class of your own."""
+
+from headgate_dialects.conformance.dialect_conformance import DialectConformance
+
+__all__ = ["DialectConformance"]
