@@ -78,10 +78,11 @@ class Api:
     def encoded(self) -> bytes:
         """A GatheredRequest that names the API and nothing else, encoded."""
         # A service of contract 1 reads the number, and knows no other API than those that have one.
+        request = ingest_service_pb2.GatheredRequest(access=self.access)
         number = f"DIALECT_{self.name.upper()}"
-        known = number in event_pb2.Dialect.keys()
-        dialect = event_pb2.Dialect.Value(number) if known else event_pb2.DIALECT_UNSPECIFIED
-        return ingest_service_pb2.GatheredRequest(dialect=dialect, access=self.access).SerializeToString()
+        if number in event_pb2.Dialect.DESCRIPTOR.values_by_name:
+            request.dialect = event_pb2.Dialect.Value(number)
+        return request.SerializeToString()
 
     def request(self) -> ingest_service_pb2.GatheredRequest:
         """A request to the service by this API, with nothing else in it yet."""
