@@ -6,6 +6,7 @@ Routes, metrics, the OpenAPI document, the docs, and the service's authenticatio
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 from headgate.v1 import admin_service_pb2, event_pb2, ingest_service_pb2
 
@@ -81,7 +82,7 @@ class Api:
         request = ingest_service_pb2.GatheredRequest(access=self.access)
         number = f"DIALECT_{self.name.upper()}"
         if number in event_pb2.Dialect.DESCRIPTOR.values_by_name:
-            request.dialect = event_pb2.Dialect.Value(number)
+            request.dialect = cast(event_pb2.Dialect, event_pb2.Dialect.Value(number))
         return request.SerializeToString()
 
     def request(self) -> ingest_service_pb2.GatheredRequest:
