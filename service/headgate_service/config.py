@@ -81,14 +81,15 @@ class AttemptLimits:
 class TenantLimits:
     """What people and organisations may make and ask, none of which binds the operator.
 
-    `projects` is per organisation, `keys` and `deploys` (versions that are kept) per project. `calls` is per person,
-    key or token, `organisation_calls` for all of an organisation together. Rows of the ledger and of the audit log
-    are deleted once they are so old.
+    `projects` is per organisation. `keys`, open `invitations` and `deploys` (versions that are kept) are per project.
+    `calls` is per person, key or token, `organisation_calls` for all of an organisation together. Rows of the ledger
+    and of the audit log are deleted once they are so old.
     """
 
     projects: int = 100
     keys: int = 100
     deploys: int = 200
+    invitations: int = 100
     calls: RateLimit = field(default_factory=lambda: RateLimit(3_000, _MINUTE_MS))
     organisation_calls: RateLimit = field(default_factory=lambda: RateLimit(15_000, _MINUTE_MS))
     ledger_keep_ms: int = 800 * _DAY_MS

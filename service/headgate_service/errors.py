@@ -255,6 +255,10 @@ class UserUnknown(Failure):
     code, reason = Code.NOT_FOUND, "user_unknown"
 
 
+class InvitationUnknown(Failure):
+    code, reason = Code.NOT_FOUND, "invitation_unknown"
+
+
 class MemberUnknown(Failure):
     code, reason = Code.NOT_FOUND, "member_unknown"
 

@@ -15,6 +15,7 @@ from headgate.v1.account_service_pb2_grpc import add_AccountServiceServicer_to_s
 from headgate.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server as add_admin
 from headgate.v1.delivery_service_pb2_grpc import add_DeliveryServiceServicer_to_server as add_delivery
 from headgate.v1.deploy_service_pb2_grpc import add_DeployServiceServicer_to_server as add_deploys
+from headgate.v1.invitation_service_pb2_grpc import add_InvitationServiceServicer_to_server as add_invitations
 from headgate.v1.project_delivery_service_pb2_grpc import (
     add_ProjectDeliveryServiceServicer_to_server as add_project_delivery,
 )
@@ -33,6 +34,7 @@ from headgate_service.api.callers import Callers, OperatorAccess
 from headgate_service.api.calls import Calls
 from headgate_service.api.deploys import DeployServicer
 from headgate_service.api.ingest import IngestServicer, add_ingest
+from headgate_service.api.invitations import InvitationServicer
 from headgate_service.api.project_sinks import ProjectDeliveryServicer
 from headgate_service.api.projects import ProjectServicer
 from headgate_service.api.queries import QueryServicer
@@ -64,6 +66,7 @@ from headgate_service.process import freeze_gc
 from headgate_service.project_sinks.secrets import ProjectSecrets, encrypt_anew
 from headgate_service.project_sinks.serving import ActiveProjectSinks
 from headgate_service.projects.cleanup import Cleanup, StoredEvents
+from headgate_service.projects.invitations import Invitations
 from headgate_service.projects.keyring import Keyring
 from headgate_service.projects.projects import FirstStart, Projects
 from headgate_service.projects.store_watch import StoreWatch, watch_of
@@ -210,6 +213,11 @@ def _services(parts: Parts, calls: Calls) -> Sequence[GrpcService]:
     def deploys(let_in: Callers) -> DeployServicer:
         return DeployServicer(let_in, parts.deploys, directory, previews)
 
+    def invitations(let_in: Callers) -> InvitationServicer:
+        most = parts.config.tenants.invitations
+        made = Invitations(parts.database, random=secrets.token_bytes, now_ms=_now_ms, most=most)
+        return InvitationServicer(let_in, made)
+
     return [
         GrpcService("IngestService", add_ingest, IngestServicer(core.ingest, parts.config.gateway_token, calls)),
         GrpcService(
@@ -219,6 +227,7 @@ def _services(parts: Parts, calls: Calls) -> Sequence[GrpcService]:
             ReceiptServicer(core.receipts, lookup, names_for_operator),
         ),
         GrpcService("ProjectService", add_projects, _projects(parts, callers), _projects(parts, operators)),
+        GrpcService("InvitationService", add_invitations, invitations(callers), invitations(operators)),
         GrpcService(
             "ProjectDeliveryService", add_project_delivery, project_delivery(callers), project_delivery(operators)
         ),

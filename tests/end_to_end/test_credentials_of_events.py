@@ -134,11 +134,18 @@ def test_a_persons_role_decides_and_the_cookie_needs_a_page_of_ours(client, pers
 def test_with_several_projects_one_must_be_named(headgate, person):
     for slug in ("one", "two"):
         headgate.run("project", "create", slug)
-    both = person("both", "one:member", "two:viewer")
+    both = person("both", "one:member", "default:member", "two:viewer")
     assert worded(both.post(API_4, json=PAGE)) == (403, "forbidden")
     assert both.post(API_4, json=PAGE, headers={"X-Headgate-Project": "one"}).status_code == 200
-    for other in ("two", "default", "nowhere"):
+    for other in ("two", "nowhere"):
         assert worded(both.post(API_4, json=PAGE, headers={"X-Headgate-Project": other})) == (403, "forbidden")
+
+
+def test_a_project_that_a_person_may_only_look_at_is_not_what_they_mean(headgate, person):
+    headgate.run("project", "create", "theirs")
+    writer, viewer = person("writer", "default:member", "theirs:viewer"), person("viewer-of", "theirs:viewer")
+    assert writer.post(API_4, json=PAGE).status_code == 200
+    assert worded(viewer.post(API_4, json=PAGE)) == (403, "forbidden")
 
 
 def test_each_person_has_a_rate_of_their_own(person):

@@ -107,13 +107,25 @@ def test_two_people_at_the_command_line(headgate, person):
         assert "no project ada-shop" in done.stderr
     done = bob("key", "revoke", newer["id"])
     assert (done.exit_code, "no key has that id" in done.stderr) == (1, True)
-    answer(ada("member", "set", "bob@example.com", "viewer", "--project", "ada-shop", "--json"))
+    done = ada("member", "set", "bob@example.com", "viewer", "--project", "ada-shop")
+    assert (done.exit_code, "invite them" in done.stderr) == (1, True)
+    done = ada("member", "invite", "bob@example.com", "viewer", "--project", "ada-shop")
+    invited = done.stdout.split()[-1]
+    assert ada("member", "accept", invited).exit_code == 1
+    assert bob("member", "accept", invited).stdout == "You are viewer of ada-shop now.\n"
+    link = answer(ada("member", "invite", "eve@example.com", "viewer", "--project", "ada-shop", "--json"))["link"]
+    assert bob("member", "decline", f"https://headgate.example.com{link}").exit_code == 1
+    (opened,) = answer(ada("member", "invitations", "--project", "ada-shop", "--json"))["invitations"]
+    answer(ada("member", "uninvite", opened["id"], "--project", "ada-shop", "--json"))
     assert answer(bob("usage", "--project", "ada-shop", "--json"))["used"] == 3
     done = bob("project", "update", "ada-shop", "--name", "Bob's")
     assert (done.exit_code, "yours is viewer" in done.stderr) == (1, True)
     assert bob("events", "tail", "--no-follow").exit_code == 2
     log = answer(ada("audit", "--project", "ada-shop", "--json"))["audit"]
-    assert {(row["who"], row["by"], row["from"]) for row in log} == {("ada@example.com", "cli", "127.0.0.1")}
+    assert {(row["who"], row["by"], row["from"]) for row in log} == {
+        ("ada@example.com", "cli", "127.0.0.1"),
+        ("bob@example.com", "cli", "127.0.0.1"),
+    }
 
     # Limits are the operator's; they hold without a restart.
     assert ada("project", "create", "x", "--monthly-limit", "5").exit_code == 2

@@ -186,6 +186,9 @@ class TenantSettings(Section):
     deploys: Annotated[int, To("service.tenants.deploys")] = Field(default=200, gt=0)
     """Versions of a project's config that are kept. A deploy deletes the oldest beyond them."""
 
+    invitations: Annotated[int, To("service.tenants.invitations")] = Field(default=100, gt=0)
+    """Open invitations of a project."""
+
     calls: Annotated[RateSetting, To("service.tenants.calls")] = Rate(requests=3000, window_seconds=60)
     """Calls of the app API per person, key or token in a window, counted by each service for itself."""
 

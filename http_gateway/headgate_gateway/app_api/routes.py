@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from headgate_gateway.app_api import accounts, delivery, deploys, keys, members, projects, usage
+from headgate_gateway.app_api import accounts, delivery, deploys, invitations, keys, members, projects, usage
 from headgate_gateway.app_api.operation import Operation
 from headgate_gateway.app_api.query import QUERY, QueryResource
 from headgate_gateway.app_api.resource import OperationsResource, Plumbing
@@ -13,6 +13,7 @@ OPERATIONS: Sequence[Operation] = (
     *projects.OPERATIONS,
     *keys.OPERATIONS,
     *members.OPERATIONS,
+    *invitations.OPERATIONS,
     *usage.OPERATIONS,
     *delivery.OPERATIONS,
     *deploys.OPERATIONS,

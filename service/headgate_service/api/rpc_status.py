@@ -91,6 +91,7 @@ CAUSES: dict[type[Exception], tuple[int, str]] = {
     DeadLetterUnknown: (code_pb2.NOT_FOUND, "dead_letter_unknown"),
     ReplayUnknown: (code_pb2.NOT_FOUND, "replay_unknown"),
     TestUnanswered: (code_pb2.FAILED_PRECONDITION, "sink_test_unanswered"),
+    errors.InvitationUnknown: (code_pb2.NOT_FOUND, "invitation_unknown"),
     MemberUnknown: (code_pb2.NOT_FOUND, "member_unknown"),
     LastOwner: (code_pb2.FAILED_PRECONDITION, "last_owner"),
     # The two bear words of their own.

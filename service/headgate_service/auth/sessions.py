@@ -24,6 +24,7 @@ class SecretText(StrEnum):
     SESSION = "hgs_"
     CLI_ACCESS = "hgc_"
     CLI_ONCE = "hgt_"
+    INVITATION = "hgi_"
 
     def make(self, random: RandomBytes) -> str:
         """A new one."""

@@ -129,6 +129,24 @@ class MemberRow(Model):
     __table_args__ = (Index(None, "project_id"),)
 
 
+class InvitationRow(Model):
+    """An invitation that is open, of which only the SHA-256 of the text is known; it ends with its row. `user_id` is
+    who made it, None: the operator."""
+
+    __tablename__ = "invitations"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey(ProjectRow.id))
+    email: Mapped[str] = mapped_column(String(254))
+    role: Mapped[str] = mapped_column(String(16))
+    hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    user_id: Mapped[str | None] = mapped_column(ForeignKey(UserRow.id))
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
+
+    __table_args__ = (Index(None, "project_id"),)
+
+
 class SessionRow(Model):
     """A person who is signed in, by browser or (kind `cli`) by access token; its row ends with it. The text is known
     by its SHA-256 only."""

@@ -1,4 +1,4 @@
-"""Deletes rows that are too old: of the ledger, of the audit log, and of keys that were revoked."""
+"""Deletes rows that are too old: of the ledger and the audit log, of revoked keys and of invitations."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, delete, inspect, select, tuple_
 
 from headgate_service.config import TenantLimits
 from headgate_service.control_db.database import ControlDb
-from headgate_service.control_db.models import AuditRow, HourRow, KeyRow, Model
+from headgate_service.control_db.models import AuditRow, HourRow, InvitationRow, KeyRow, Model
 from headgate_service.errors import ControlDbUnavailable
 
 ROWS_AT_ONCE = 2_000
@@ -43,6 +43,7 @@ class Pruning:
         audited = now - self._limits.audit_keep_ms
         deleted = await self._delete(HourRow, HourRow.hour < (now - self._limits.ledger_keep_ms) // HOUR_MS)
         deleted += await self._delete(AuditRow, AuditRow.at < audited)
+        deleted += await self._delete(InvitationRow, InvitationRow.expires_at < now)
         # As long as the audit log tells of them.
         return deleted + await self._delete(KeyRow, KeyRow.revoked_at < audited)
 

@@ -104,7 +104,7 @@ class Authentication:
         if principal.scopes is not None and WRITE_SCOPE not in principal.scopes:
             raise Refused.because(outcome_pb2.CAUSE_SCOPE_MISSING, "the token lacks the scope events:write")
         project = self._project_of(known, named)
-        if principal.scopes is None and not known.roles[project.id].covers(Role.MEMBER):
+        if principal.scopes is None and not _may_write(known, project):
             raise Refused.because(outcome_pb2.CAUSE_SCOPE_MISSING, "to write takes the role member in the project")
         return Caller(project, None, person=known)
 
@@ -117,8 +117,10 @@ class Authentication:
             wanted = self._directory.remembered(named)
             chosen = projects.get(wanted.id) if wanted is not None else None
         else:
-            # What is gone is not what somebody means who has another.
-            candidates = [one for one in projects.values() if one.id not in gone] or list(projects.values())
+            # What is gone, or may only be looked at, is not what somebody means who has another.
+            living = [one for one in projects.values() if one.id not in gone]
+            writable = [one for one in living if known.principal.scopes is not None or _may_write(known, one)]
+            candidates = writable or living or list(projects.values())
             chosen = candidates[0] if len(candidates) == 1 else None
             if len(candidates) > 1:
                 raise ProjectForbidden("the credential is good for several projects: name one by X-Headgate-Project")
@@ -138,6 +140,10 @@ class Authentication:
         if project is None:
             raise DirectoryUnavailable(f"the project {name!r} that [codcompass] names does not exist: create it")
         return project
+
+
+def _may_write(known: Known, project: Project) -> bool:
+    return known.roles[project.id].covers(Role.MEMBER)
 
 
 def _shown_by_person(text: str) -> str:

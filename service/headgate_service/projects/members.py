@@ -72,11 +72,15 @@ class Members:
         return sorted(members, key=lambda member: (-order.index(member.role), member.email))
 
     async def set(self, project_id: str, user: str, role: Role, by: Author) -> Member:
-        """Gives a person a role. Raises UserUnknown."""
+        """Gives a member another role; the operator also makes a person a member, whom others invite. Raises
+        MemberUnknown, and UserUnknown for the operator."""
         async with self._database.change() as (session, _):
             await living_project(session, project_id)
             person = await _person(session, user)
             row = await session.get(MemberRow, (person.id, project_id)) if person else None
+            if row is None and await _role_of(session, project_id, by) is not None:
+                # The same for those who have no account.
+                raise MemberUnknown(f"{user} is not a member of the project: invite them")
             if person is None or (row is None and person.disabled_at is not None):
                 raise UserUnknown(f"nobody is called {user}: the operator makes users")
             before = Role(row.role) if row else None

@@ -14,12 +14,14 @@ from headgate.v1 import account_service_pb2 as accounts
 from headgate.v1 import admin_service_pb2 as admin
 from headgate.v1 import event_pb2
 from headgate.v1 import ingest_service_pb2 as ingest
+from headgate.v1 import invitation_service_pb2 as invitations
 from headgate.v1 import project_delivery_service_pb2 as delivery
 from headgate.v1 import project_service_pb2 as wire
 from headgate.v1 import user_service_pb2 as users
 from headgate.v1.account_service_pb2_grpc import AccountServiceStub
 from headgate.v1.admin_service_pb2_grpc import AdminServiceStub
 from headgate.v1.ingest_service_pb2_grpc import IngestServiceStub
+from headgate.v1.invitation_service_pb2_grpc import InvitationServiceStub
 from headgate.v1.project_delivery_service_pb2_grpc import ProjectDeliveryServiceStub
 from headgate.v1.project_service_pb2_grpc import ProjectServiceStub
 from headgate.v1.role_pb2 import ROLE_ADMIN, ROLE_MEMBER, ROLE_OWNER, ROLE_VIEWER
@@ -39,7 +41,8 @@ class Person:
 
     async def call(self, method: str, request: Any) -> Any:
         """A method of one of the two services, by its name."""
-        stub = ProjectDeliveryServiceStub(self.channel) if method in DELIVERY else ProjectServiceStub(self.channel)
+        served = dict.fromkeys(DELIVERY, ProjectDeliveryServiceStub) | dict.fromkeys(INVITING, InvitationServiceStub)
+        stub: Any = served.get(method, ProjectServiceStub)(self.channel)
         called = getattr(stub, method)(request, metadata=[("authorization", f"Bearer {self.session}")])
         if method == "TailProjectEvents":
             return [message async for message in called if message.HasField("event")]
@@ -54,6 +57,12 @@ class Person:
             if detail.Is(info.DESCRIPTOR):
                 detail.Unpack(info)
         return ended.value.code(), info.reason
+
+    async def let_in(self, other: "Person", role: Any, project: str = "p") -> None:
+        """Makes somebody a member, who agrees."""
+        wanted = invitations.CreateInvitationRequest(project=project, email=other.email, role=role)
+        made = await self.call("CreateInvitation", wanted)
+        await other.call("AnswerInvitation", invitations.AnswerInvitationRequest(text=made.text, accept=True))
 
     async def make(self, name: str) -> wire.ProjectServiceCreateProjectResponse:
         return await self.call("CreateProject", wire.ProjectServiceCreateProjectRequest(name=name))
@@ -75,6 +84,11 @@ def asked(key: str = "key_1", user: str = "x@y.example") -> dict[str, tuple[Any,
         "CreateKey": (wire.CreateKeyRequest(project="p", kind=admin.KEY_KIND_PUBLIC), "admin"),
         "RotateKey": (wire.RotateKeyRequest(project="p", id=key), "admin"),
         "RevokeKey": (wire.RevokeKeyRequest(project="p", id=key), "admin"),
+        "CreateInvitation": (
+            invitations.CreateInvitationRequest(project="p", email="y@example.com", role=ROLE_VIEWER),
+            "admin",
+        ),
+        "ListInvitations": (invitations.ListInvitationsRequest(project="p"), "admin"),
         "SetMember": (wire.SetMemberRequest(project="p", user=user, role=ROLE_VIEWER), "admin"),
         "ListAudit": (wire.ListAuditRequest(project="p"), "admin"),
         "DeleteProject": (wire.DeleteProjectRequest(project="p"), "owner"),
@@ -82,6 +96,8 @@ def asked(key: str = "key_1", user: str = "x@y.example") -> dict[str, tuple[Any,
 
 
 DELIVERY = {method for method in dir(ProjectDeliveryServiceStub(grpc.insecure_channel("x"))) if "Project" in method}
+
+INVITING = {method for method in dir(InvitationServiceStub(grpc.insecure_channel("x"))) if "Invitation" in method}
 
 
 @pytest.fixture
@@ -140,9 +156,10 @@ async def test_to_a_stranger_a_project_is_as_unknown_as_none(sign_in: Any) -> No
 @pytest.mark.parametrize("role", ROLES)
 async def test_a_role_opens_what_it_says(sign_in: Any, role: str) -> None:
     ada, bob = await sign_in("ada"), await sign_in("bob")
-    await sign_in("x")
+    other = await sign_in("x")
     key = (await ada.make("p")).keys[0].id
-    await ada.call("SetMember", wire.SetMemberRequest(project="p", user=bob.email, role=ROLES[role]))
+    await ada.let_in(other, ROLE_VIEWER)
+    await ada.let_in(bob, ROLES[role])
     order = list(ROLES)
     for method, (request, least) in asked(key, "x@example.com").items():
         if order.index(role) >= order.index(least):
@@ -161,7 +178,7 @@ async def test_owners_are_made_and_unmade_by_owners_and_one_remains(sign_in: Any
     def remove(person: Person) -> wire.RemoveMemberRequest:
         return wire.RemoveMemberRequest(project="p", user=person.email)
 
-    await ada.call("SetMember", role(bob, ROLE_ADMIN))
+    await ada.let_in(bob, ROLE_ADMIN)
     denied, last = (Code.PERMISSION_DENIED, "role_missing"), (Code.FAILED_PRECONDITION, "last_owner")
     assert await bob.refused("SetMember", role(bob, ROLE_OWNER)) == denied
     assert await bob.refused("SetMember", role(ada, ROLE_VIEWER)) == denied
@@ -177,16 +194,85 @@ async def test_owners_are_made_and_unmade_by_owners_and_one_remains(sign_in: Any
     assert [(member.email, member.role) for member in members] == [(bob.email, ROLE_OWNER)]
     assert await bob.refused("SetMember", wire.SetMemberRequest(project="p", user="no@example.com", role=1)) == (
         Code.NOT_FOUND,
-        "user_unknown",
+        "member_unknown",
     )
     assert (await bob.refused("SetMember", role(ada, 0)))[0] is Code.INVALID_ARGUMENT
+
+
+async def test_an_invitation_is_accepted_or_declined_by_whom_it_is_for(sign_in: Any) -> None:
+    ada, bob, eve = await sign_in("ada"), await sign_in("bob"), await sign_in("eve")
+    await ada.make("p")
+
+    def wanted(email: str, role: Any = ROLE_MEMBER) -> invitations.CreateInvitationRequest:
+        return invitations.CreateInvitationRequest(project="p", email=email, role=role)
+
+    def answer(text: str, accept: bool = True) -> invitations.AnswerInvitationRequest:
+        return invitations.AnswerInvitationRequest(text=text, accept=accept)
+
+    unknown = (Code.NOT_FOUND, "invitation_unknown")
+    addresses = (" Bob@example.com", "no@example.com")
+    known, nobody = [await ada.call("CreateInvitation", wanted(address)) for address in addresses]
+    # The answers for an address with an account and for one without are alike.
+    assert {field.name for field, _ in known.invitation.ListFields()} == {
+        field.name for field, _ in nobody.invitation.ListFields()
+    }
+    assert known.invitation.email == bob.email
+    assert await bob.refused("GetProject", wire.GetProjectRequest(project="p")) == (Code.NOT_FOUND, "project_unknown")
+    for method, request in (
+        ("AnswerInvitation", answer(known.text)),
+        ("GetInvitation", invitations.GetInvitationRequest(text=known.text)),
+        ("AnswerInvitation", answer("hgi_x")),
+    ):
+        assert await eve.refused(method, request) == unknown
+    shown = (await bob.call("GetInvitation", invitations.GetInvitationRequest(text=known.text))).invitation
+    assert (shown.project, shown.role, shown.author) == ("p", ROLE_MEMBER, ada.email)
+    await bob.call("AnswerInvitation", answer(known.text))
+    assert (await bob.call("GetProject", wire.GetProjectRequest(project="p"))).project.role == ROLE_MEMBER
+    assert await bob.refused("AnswerInvitation", answer(known.text)) == unknown
+
+    declined = await ada.call("CreateInvitation", wanted(eve.email))
+    await eve.call("AnswerInvitation", answer(declined.text, accept=False))
+    assert await eve.refused("AnswerInvitation", answer(declined.text)) == unknown
+    # A later one ends an earlier one, and one can be taken back.
+    first, second = [await ada.call("CreateInvitation", wanted(eve.email)) for _ in range(2)]
+    assert await eve.refused("AnswerInvitation", answer(first.text)) == unknown
+    open_ones = (await ada.call("ListInvitations", invitations.ListInvitationsRequest(project="p"))).invitations
+    assert [one.email for one in open_ones] == ["no@example.com", eve.email]
+    foreign = invitations.DeleteInvitationRequest(project="p", id="inv_x")
+    assert await ada.refused("DeleteInvitation", foreign) == unknown
+    await ada.call("DeleteInvitation", invitations.DeleteInvitationRequest(project="p", id=second.invitation.id))
+    assert await eve.refused("AnswerInvitation", answer(second.text)) == unknown
+    audit = (await ada.call("ListAudit", wire.ListAuditRequest(project="p"))).entries
+    actions = {(entry.action, entry.actor) for entry in audit}
+    assert {
+        ("invitation.accept", bob.email),
+        ("invitation.decline", eve.email),
+        ("member.invite", ada.email),
+    } <= actions
+
+
+async def test_an_invitation_ends_with_the_right_to_invite(sign_in: Any) -> None:
+    ada, bob, eve = await sign_in("ada"), await sign_in("bob"), await sign_in("eve")
+    await ada.make("p")
+    await ada.let_in(bob, ROLE_ADMIN)
+    owner = invitations.CreateInvitationRequest(project="p", email=eve.email, role=ROLE_OWNER)
+    assert await bob.refused("CreateInvitation", owner) == (Code.PERMISSION_DENIED, "role_missing")
+    wanted = invitations.CreateInvitationRequest(project="p", email=eve.email, role=ROLE_ADMIN)
+    made = await bob.call("CreateInvitation", wanted)
+    await ada.call("SetMember", wire.SetMemberRequest(project="p", user=bob.email, role=ROLE_MEMBER))
+    accepted = invitations.AnswerInvitationRequest(text=made.text, accept=True)
+    assert await eve.refused("AnswerInvitation", accepted) == (Code.NOT_FOUND, "invitation_unknown")
+    # Of a member it raises the role, and lowers none.
+    await ada.let_in(bob, ROLE_OWNER)
+    await ada.let_in(bob, ROLE_VIEWER)
+    assert (await bob.call("GetProject", wire.GetProjectRequest(project="p"))).project.role == ROLE_OWNER
 
 
 async def test_keys_of_all_projects_are_for_who_owns_all_of_them(sign_in: Any, service: Any) -> None:
     ada, bob = await sign_in("ada"), await sign_in("bob")
     await ada.make("p")
     await ada.make("q")
-    await ada.call("SetMember", wire.SetMemberRequest(project="p", user=bob.email, role=ROLE_OWNER))
+    await ada.let_in(bob, ROLE_OWNER)
     wanted = wire.CreateKeyRequest(project="p", kind=admin.KEY_KIND_ORGANISATION, all_projects=True)
     assert await bob.refused("CreateKey", wanted) == (Code.PERMISSION_DENIED, "role_missing")
     key = (await ada.call("CreateKey", wanted)).key
@@ -233,7 +319,7 @@ async def test_a_deleted_project_opens_nothing_and_says_what_ended(sign_in: Any,
     await ada.make("q")
     made = wire.CreateKeyRequest(project="p", kind=admin.KEY_KIND_ORGANISATION, all_projects=True)
     organisation = (await ada.call("CreateKey", made)).key
-    await ada.call("SetMember", wire.SetMemberRequest(project="p", user=bob.email, role=ROLE_VIEWER))
+    await ada.let_in(bob, ROLE_VIEWER)
     await ada.call("RevokeKey", wire.RevokeKeyRequest(id=keys[admin.KEY_KIND_TEST].id))
     assert await opens(service, keys[admin.KEY_KIND_SECRET].key) is None
     report = await ada.call("DeleteProject", wire.DeleteProjectRequest(project="p"))
@@ -253,6 +339,7 @@ async def test_every_change_of_a_person_is_in_the_audit_log_with_where_it_came_f
     ada, bob = await sign_in("ada"), await sign_in("bob")
     key = (await ada.make("p")).keys[0].id
     await ada.call("UpdateProject", wire.UpdateProjectRequest(project="p", time_zone="Europe/Berlin"))
+    await ada.let_in(bob, ROLE_VIEWER)
     await ada.call("SetMember", wire.SetMemberRequest(project="p", user=bob.email, role=ROLE_ADMIN))
     new = (await bob.call("RotateKey", wire.RotateKeyRequest(project="p", id=key))).key.id
     await bob.call("RevokeKey", wire.RevokeKeyRequest(project="p", id=key))
@@ -263,6 +350,8 @@ async def test_every_change_of_a_person_is_in_the_audit_log_with_where_it_came_f
     assert [(entry.actor, entry.action, entry.target) for entry in reversed(entries)] == [
         (ada.email, "project.create", "p"),
         (ada.email, "project.update", "p"),
+        (ada.email, "member.invite", f"{bob.email} viewer"),
+        (bob.email, "invitation.accept", f"{bob.email} viewer"),
         (ada.email, "member.set", f"{bob.email} admin"),
         (bob.email, "key.rotate", f"{key} {new}"),
         (bob.email, "key.revoke", key),
@@ -329,7 +418,7 @@ async def test_a_span_of_usage_has_an_end_after_its_beginning(sign_in: Any) -> N
 async def test_who_is_shut_out_watches_no_longer(sign_in: Any, service: Any) -> None:
     ada, bob = await sign_in("ada"), await sign_in("bob")
     secret = next(key.key for key in (await ada.make("p")).keys if key.kind == admin.KEY_KIND_SECRET)
-    await ada.call("SetMember", wire.SetMemberRequest(project="p", user=bob.email, role=ROLE_VIEWER))
+    await ada.let_in(bob, ROLE_VIEWER)
     watching = ProjectDeliveryServiceStub(service.channel).TailProjectEvents(
         delivery.TailProjectEventsRequest(project="p", last=1), metadata=[("authorization", f"Bearer {bob.session}")]
     )

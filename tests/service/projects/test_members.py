@@ -64,7 +64,7 @@ async def test_a_project_is_listed_to_its_members_with_their_roles(
     shop = (await projects.create_project("Shop", by=ada)).project
     await projects.create_project("Of the operator")
     assert await catalogue.of(bob.principal) == []
-    await members.set(shop.id, " Bob@Example.com ", Role.MEMBER, ada)
+    await members.set(shop.id, " Bob@Example.com ", Role.MEMBER, THE_OPERATOR)
     assert [(one.project.slug, one.role) for one in await catalogue.of(bob.principal)] == [("shop", Role.MEMBER)]
     assert [one.organisation for one in await catalogue.of(ada.principal)] == ["org-ada"]
     assert [(one.project.slug, one.role) for one in await catalogue.of(OPERATOR)] == [
@@ -79,14 +79,18 @@ async def test_a_project_is_listed_to_its_members_with_their_roles(
     assert await catalogue.of(bob.principal) == []
     with pytest.raises(MemberUnknown):
         await members.remove(shop.id, "usr_bob", ada)
+    # Whether or not somebody has an account, only the operator makes them a member.
+    for stranger in ("nobody@example.com", "usr_bob"):
+        with pytest.raises(MemberUnknown):
+            await members.set(shop.id, stranger, Role.MEMBER, ada)
     with pytest.raises(UserUnknown):
-        await members.set(shop.id, "nobody@example.com", Role.MEMBER, ada)
+        await members.set(shop.id, "nobody@example.com", Role.MEMBER, THE_OPERATOR)
 
 
 async def test_of_two_owners_who_leave_at_once_one_stays(projects: Projects, members: Members, enrol: Enrol) -> None:
     ada, bob = await enrol("ada"), await enrol("bob")
     shop = (await projects.create_project("Shop", by=ada)).project
-    await members.set(shop.id, "usr_bob", Role.OWNER, ada)
+    await members.set(shop.id, "usr_bob", Role.OWNER, THE_OPERATOR)
     ended = await asyncio.gather(
         members.remove(shop.id, "usr_ada", ada), members.remove(shop.id, "usr_bob", bob), return_exceptions=True
     )
@@ -100,14 +104,14 @@ async def test_an_owner_who_was_disabled_is_no_other_owner(
     ada = await enrol("ada")
     await enrol("bob")
     shop = (await projects.create_project("Shop", by=ada)).project
-    await members.set(shop.id, "usr_bob", Role.OWNER, ada)
+    await members.set(shop.id, "usr_bob", Role.OWNER, THE_OPERATOR)
     async with control_db.change() as (session, _):
         (await session.get_one(UserRow, "usr_bob")).disabled_at = 1
     with pytest.raises(LastOwner):
         await members.set(shop.id, "usr_ada", Role.ADMIN, ada)
     await members.remove(shop.id, "usr_bob", ada)
     with pytest.raises(UserUnknown):
-        await members.set(shop.id, "usr_bob", Role.VIEWER, ada)
+        await members.set(shop.id, "usr_bob", Role.VIEWER, THE_OPERATOR)
 
 
 async def test_whose_membership_ended_since_changes_nothing(projects: Projects, members: Members, enrol: Enrol) -> None:
@@ -115,7 +119,7 @@ async def test_whose_membership_ended_since_changes_nothing(projects: Projects, 
     shop = (await projects.create_project("Shop", by=ada)).project
     with pytest.raises(ProjectUnknown):
         await members.set(shop.id, "usr_bob", Role.OWNER, bob)
-    await members.set(shop.id, "usr_bob", Role.VIEWER, ada)
+    await members.set(shop.id, "usr_bob", Role.VIEWER, THE_OPERATOR)
     with pytest.raises(RoleMissing):
         await members.set(shop.id, "usr_bob", Role.MEMBER, bob)
     assert (await members.set(shop.id, "usr_bob", Role.ADMIN, THE_OPERATOR)).role is Role.ADMIN
@@ -127,7 +131,7 @@ async def test_who_owns_an_organisation_owns_all_of_its_projects(
     ada, bob = await enrol("ada"), await enrol("bob")
     shop = (await projects.create_project("Shop", by=ada)).project
     assert await catalogue.owns_organisation(ada.principal, "org_ada")
-    await members.set(shop.id, "usr_bob", Role.OWNER, ada)
+    await members.set(shop.id, "usr_bob", Role.OWNER, THE_OPERATOR)
     blog = (await projects.create_project("Blog", by=ada)).project
     assert not await catalogue.owns_organisation(bob.principal, "org_ada")
     await projects.delete_project(blog.id, ada)

@@ -212,8 +212,8 @@ class ProjectServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetMember(self, request, context):
-        """Gives a person a role, and makes one a member who is not. For admins; where either role is owner, for owners.
-        NOT_FOUND: no such person. FAILED_PRECONDITION: the project would be left without an owner.
+        """Gives a member another role. For admins; where either role is owner, for owners. The operator also makes a person a
+        member; anyone else invites them, see InvitationService. NOT_FOUND: no such member. FAILED_PRECONDITION: the project would be left without an owner.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

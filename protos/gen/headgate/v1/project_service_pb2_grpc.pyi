@@ -74,8 +74,8 @@ class ProjectServiceStub:
     ListMembers: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.ListMembersRequest, _project_service_pb2.ListMembersResponse]
     """Who may use the project, owners first. For viewers."""
     SetMember: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.SetMemberRequest, _project_service_pb2.SetMemberResponse]
-    """Gives a person a role, and makes one a member who is not. For admins; where either role is owner, for owners.
-    NOT_FOUND: no such person. FAILED_PRECONDITION: the project would be left without an owner.
+    """Gives a member another role. For admins; where either role is owner, for owners. The operator also makes a person a
+    member; anyone else invites them, see InvitationService. NOT_FOUND: no such member. FAILED_PRECONDITION: the project would be left without an owner.
     """
     RemoveMember: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.RemoveMemberRequest, _project_service_pb2.RemoveMemberResponse]
     """Ends a membership. For admins; an owner's: for owners; one's own: for its holder. NOT_FOUND: no such member.
@@ -132,8 +132,8 @@ class ProjectServiceAsyncStub(ProjectServiceStub):
     ListMembers: _aio.UnaryUnaryMultiCallable[_project_service_pb2.ListMembersRequest, _project_service_pb2.ListMembersResponse]  # type: ignore[assignment]
     """Who may use the project, owners first. For viewers."""
     SetMember: _aio.UnaryUnaryMultiCallable[_project_service_pb2.SetMemberRequest, _project_service_pb2.SetMemberResponse]  # type: ignore[assignment]
-    """Gives a person a role, and makes one a member who is not. For admins; where either role is owner, for owners.
-    NOT_FOUND: no such person. FAILED_PRECONDITION: the project would be left without an owner.
+    """Gives a member another role. For admins; where either role is owner, for owners. The operator also makes a person a
+    member; anyone else invites them, see InvitationService. NOT_FOUND: no such member. FAILED_PRECONDITION: the project would be left without an owner.
     """
     RemoveMember: _aio.UnaryUnaryMultiCallable[_project_service_pb2.RemoveMemberRequest, _project_service_pb2.RemoveMemberResponse]  # type: ignore[assignment]
     """Ends a membership. For admins; an owner's: for owners; one's own: for its holder. NOT_FOUND: no such member.
@@ -259,8 +259,8 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _project_service_pb2.SetMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_project_service_pb2.SetMemberResponse, _abc.Awaitable[_project_service_pb2.SetMemberResponse]]:
-        """Gives a person a role, and makes one a member who is not. For admins; where either role is owner, for owners.
-        NOT_FOUND: no such person. FAILED_PRECONDITION: the project would be left without an owner.
+        """Gives a member another role. For admins; where either role is owner, for owners. The operator also makes a person a
+        member; anyone else invites them, see InvitationService. NOT_FOUND: no such member. FAILED_PRECONDITION: the project would be left without an owner.
         """
 
     @_abc_1.abstractmethod
