@@ -30,7 +30,8 @@ from headgate_service.errors import ContractUnserved, GatewayTokenInvalid, Messa
 from headgate_service.ingest.pipeline import Ingest, Submission
 from headgate_service.ingest.refusal import Refused
 from headgate_service.model.api import GRPC, access_before, api_of
-from headgate_service.model.event_rules import MAX_EVENT_ID_BYTES, EventFault, stored_form
+from headgate_service.model.event_rules import MAX_EVENT_ID_BYTES, EventFault, clear_zero_times, stored_form
+from headgate_service.policy.decision import MAX_WARNED
 
 _log = structlog.get_logger()
 
@@ -84,6 +85,8 @@ def _not_understood() -> GatheredAnswer:
     message = "not accepted: the gateway and the service are of different revisions"
     return GatheredAnswer(refusal=outcome_pb2.Refusal(cause=outcome_pb2.CAUSE_UNAVAILABLE, message=message))
 
+
+_TAKEN = (outcome_pb2.OUTCOME_ACCEPTED, outcome_pb2.OUTCOME_DUPLICATE)
 
 MAX_IDEMPOTENCY_KEY = 255
 MAX_GATHERED_BYTES = 32 * 1024 * 1024
@@ -194,6 +197,7 @@ class IngestServicer:
             await self._count_refused(sender, len(request.events), outcome_pb2.REASON_INVALID, request.dry_run)
             raise unfit
         request_hash = _request_hash(request) if request.idempotency_key else b""
+        warnings = {index: found for index, event in enumerate(request.events) if (found := clear_zero_times(event))}
         faults = _faults(request)
         if faults and request.all_or_nothing:
             reason = next(iter(faults.values())).reason
@@ -221,6 +225,8 @@ class IngestServicer:
             )
         )
         response = _with_refused(answer.response, request, good, faults) if faults else answer.response
+        if warnings:
+            _add_warnings(response, warnings)
         if faults or response.warned:
             _fit(response)
         return response
@@ -296,6 +302,16 @@ def add_ingest(servicer: IngestServicer, server: Any) -> None:
         ),
     }
     server.add_registered_method_handlers("headgate.v1.IngestService", methods)
+
+
+def _add_warnings(response: IngestEventsResponse, warnings: dict[int, list[str]]) -> None:
+    for index, found in warnings.items():
+        result = response.results[index]
+        if result.outcome not in _TAKEN:
+            continue
+        response.warned += not result.warnings
+        if response.warned <= MAX_WARNED:
+            result.warnings.extend(found)
 
 
 def _fit(response: IngestEventsResponse) -> None:

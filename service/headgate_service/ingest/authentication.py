@@ -96,8 +96,7 @@ class Authentication:
         cause = closed_because(api, credential.kind, credential.scopes)
         if cause is not None:
             raise Refused.because(cause, _CLOSED[cause])
-        named = project if credential.kind == KeyKind.ORGANISATION else ""
-        return Caller(self._directory.project_for(credential, named), credential)
+        return Caller(self._directory.project_for(credential, project), credential)
 
     def _by_person(self, known: Known, named: str) -> Caller:
         principal = known.principal

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 from google.protobuf import json_format
+from google.protobuf.timestamp_pb2 import Timestamp
 from headgate.v1 import event_pb2, outcome_pb2
 
 MAX_PROPERTIES_BYTES = 64 * 1024
@@ -51,6 +52,21 @@ def stored_form(event: event_pb2.Event) -> EventFault | None:
         or _reduce_properties(event)
         or (None if small else _size_fault(event))
     )
+
+
+def clear_zero_times(event: event_pb2.Event) -> list[str]:
+    """Takes for absent a time that a client's language has where none was set, and says so: an event of the year 1 or
+    of 1970 would count in no report that anybody looks at."""
+    warnings: list[str] = []
+    for field in _TIMES:
+        if event.HasField(field) and _is_zero(getattr(event, field)):
+            event.ClearField(field)
+            warnings.append(f"{field}: is the zero time, and is taken for absent")
+    return warnings
+
+
+def _is_zero(time: Timestamp) -> bool:
+    return not time.nanos and time.seconds in (0, _FIRST_SECOND)
 
 
 def complete_user(event: event_pb2.Event) -> None:

@@ -197,6 +197,43 @@ async def test_an_organisation_key_writes_by_scope_into_the_project_it_names(ser
     assert (code, info.reason) == (grpc.StatusCode.PERMISSION_DENIED, "PROJECT_FORBIDDEN")
 
 
+async def test_a_secret_key_writes_into_no_project_but_its_own(service, redis):
+    other = await service.admin.CreateProject(admin.CreateProjectRequest(name="Other", organisation="default"))
+    request = IngestEventsRequest(events=events("a"))
+    for named in (other.project.id, "other", "nowhere"):
+        metadata = [*service.bearer(), ("x-headgate-project", named)]
+        code, info, _ = await refusal(service.ingest.IngestEvents(request, metadata=metadata))
+        assert (code, info.reason) == (grpc.StatusCode.PERMISSION_DENIED, "PROJECT_FORBIDDEN")
+    for named in (service.project_id, "default"):
+        metadata = [*service.bearer(), ("x-headgate-project", named)]
+        await service.ingest.IngestEvents(request, metadata=metadata)
+    assert len(await stored(redis, service.project_id)) == 2
+    assert await stored(redis, other.project.id) == []
+
+
+async def test_a_time_of_zero_is_warned_of_and_absent(service, redis):
+    sent = events("empty", "first", "real", "bad")
+    sent[0].occur_time.SetInParent()
+    sent[0].client_time.SetInParent()
+    sent[1].occur_time.FromJsonString("0001-01-01T00:00:00Z")
+    sent[2].occur_time.FromJsonString("2026-02-03T04:05:06Z")
+    sent[3].occur_time.SetInParent()
+    sent[3].name = ""
+    response = await service.ingest.IngestEvents(IngestEventsRequest(events=sent), metadata=service.bearer())
+    assert [[one.partition(":")[0] for one in result.warnings] for result in response.results] == [
+        ["occur_time", "client_time"],
+        ["occur_time"],
+        [],
+        [],
+    ]
+    assert response.warned == 2
+    kept = {event.name: event for event in await stored(redis, service.project_id)}
+    assert kept["empty"].occur_time == kept["empty"].receive_time
+    assert not kept["empty"].HasField("client_time")
+    assert kept["first"].occur_time == kept["first"].receive_time
+    assert kept["real"].occur_time.ToJsonString() == "2026-02-03T04:05:06Z"
+
+
 async def test_a_revoked_key_opens_nothing_within_five_seconds(service):
     made = await service.projects.CreateKey(CreateKeyRequest(project="default", kind=admin.KEY_KIND_SECRET))
     metadata = [("authorization", f"Bearer {made.key.key}")]

@@ -14,7 +14,7 @@ from headgate_service.model.event_rules import (
     stored_form,
 )
 
-STRINGS = ["event_id", "name", "user_id", "distinct_id", "anonymous_id", "session_id"]
+STRINGS = ["name", "user_id", "distinct_id", "anonymous_id", "session_id"]
 
 
 def of(**fields) -> event_pb2.Event:
@@ -37,6 +37,11 @@ def fault(event: event_pb2.Event) -> tuple[int, str] | None:
 def test_a_string_may_be_32_kib(field):
     assert fault(of(**{field: "\u00fc" * (MAX_STRING_BYTES // 2)})) is None
     assert fault(of(**{field: "\u00fc" * (MAX_STRING_BYTES // 2) + "a"})) == (outcome_pb2.REASON_TOO_LARGE, field)
+
+
+def test_an_event_id_may_be_256_bytes():
+    assert fault(of(event_id="\u00fc" * 128)) is None
+    assert fault(of(event_id="\u00fc" * 128 + "a")) == (outcome_pb2.REASON_TOO_LARGE, "event_id")
 
 
 @pytest.mark.parametrize("form", ["properties", "properties_json"])

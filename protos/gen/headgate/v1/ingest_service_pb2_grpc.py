@@ -59,7 +59,8 @@ class IngestServiceServicer:
     def IngestEvents(self, request, context):
         """Takes up to 1,000 events and 4 MiB from an internal caller with a secret key, or an organisation key that
         has the scope events:write, in the metadata `authorization: Bearer <key>`; with an organisation key
-        `x-headgate-project` may name another project of the organisation by slug or id.
+        `x-headgate-project` may name another project of the organisation by slug or id. Beside a secret key it may
+        name its own project only.
 
         The credential is looked at before the message is read. A message that cannot be decoded is INVALID_ARGUMENT;
         text that is not UTF-8 has U+FFFD in its place. An answer is never larger than 4 MiB.

@@ -36,7 +36,8 @@ class IngestServiceStub:
     IngestEvents: _grpc.UnaryUnaryMultiCallable[_ingest_service_pb2.IngestEventsRequest, _ingest_service_pb2.IngestEventsResponse]
     """Takes up to 1,000 events and 4 MiB from an internal caller with a secret key, or an organisation key that
     has the scope events:write, in the metadata `authorization: Bearer <key>`; with an organisation key
-    `x-headgate-project` may name another project of the organisation by slug or id.
+    `x-headgate-project` may name another project of the organisation by slug or id. Beside a secret key it may
+    name its own project only.
 
     The credential is looked at before the message is read. A message that cannot be decoded is INVALID_ARGUMENT;
     text that is not UTF-8 has U+FFFD in its place. An answer is never larger than 4 MiB.
@@ -68,7 +69,8 @@ class IngestServiceAsyncStub(IngestServiceStub):
     IngestEvents: _aio.UnaryUnaryMultiCallable[_ingest_service_pb2.IngestEventsRequest, _ingest_service_pb2.IngestEventsResponse]  # type: ignore[assignment]
     """Takes up to 1,000 events and 4 MiB from an internal caller with a secret key, or an organisation key that
     has the scope events:write, in the metadata `authorization: Bearer <key>`; with an organisation key
-    `x-headgate-project` may name another project of the organisation by slug or id.
+    `x-headgate-project` may name another project of the organisation by slug or id. Beside a secret key it may
+    name its own project only.
 
     The credential is looked at before the message is read. A message that cannot be decoded is INVALID_ARGUMENT;
     text that is not UTF-8 has U+FFFD in its place. An answer is never larger than 4 MiB.
@@ -103,7 +105,8 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ingest_service_pb2.IngestEventsResponse, _abc.Awaitable[_ingest_service_pb2.IngestEventsResponse]]:
         """Takes up to 1,000 events and 4 MiB from an internal caller with a secret key, or an organisation key that
         has the scope events:write, in the metadata `authorization: Bearer <key>`; with an organisation key
-        `x-headgate-project` may name another project of the organisation by slug or id.
+        `x-headgate-project` may name another project of the organisation by slug or id. Beside a secret key it may
+        name its own project only.
 
         The credential is looked at before the message is read. A message that cannot be decoded is INVALID_ARGUMENT;
         text that is not UTF-8 has U+FFFD in its place. An answer is never larger than 4 MiB.
