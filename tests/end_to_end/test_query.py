@@ -153,6 +153,26 @@ def test_events_of_every_api_are_read_back(owner, wait_until):
             asked = httpx.post(f"{headgate.http}/api/query", json=metric | {"projectId": project}, headers=headers)
             assert asked.status_code == status, (number, asked.text)
 
+    schema = client.get("/api/projects/default/schema").json()
+    events = {one["name"]: one for one in schema["events"]}
+    assert {"click", "page_view", "page_visit"} <= events.keys()
+    assert events["page_view"]["properties"] == [
+        {
+            "key": "$pathname",
+            "types": ["string"],
+            "examples": ["/pricing"],
+            "count": 1,
+            "share": 1.0,
+            "lastSeen": events["page_view"]["lastSeen"],
+        }
+    ]
+    by_key = httpx.get(
+        f"{headgate.http}/api/projects/my-project-slug/schema", headers={"X-API-Key": made["keys"]["secret"]}
+    )
+    assert by_key.status_code == 200
+    assert client.get("/api/projects/my-project-slug/schema?days=367").status_code == 400
+    assert client.get("/api/projects/nobody-has-it/schema").status_code == 404
+
     headgate.kill("store")
     gone = ask(client, metric | {"refresh": True})
     # Where it is back already, it is as if nothing had been.

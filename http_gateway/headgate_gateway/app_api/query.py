@@ -9,8 +9,9 @@ from headgate.v1 import query_service_pb2 as wire
 from headgate.v1.query_service_pb2_grpc import QueryServiceStub
 
 from headgate_gateway.app_api.caller import Failure, caller_of
-from headgate_gateway.app_api.fields import FieldInvalid
+from headgate_gateway.app_api.fields import Field, FieldInvalid, Kind
 from headgate_gateway.app_api.operation import Operation
+from headgate_gateway.app_api.projects import PROJECT
 from headgate_gateway.app_api.resource import OperationsResource, Plumbing
 from headgate_gateway.http.headers import request_headers
 from headgate_gateway.http.problem import problem
@@ -31,6 +32,24 @@ QUERY = Operation(
     whole_body=True,
     by_key=True,
 )
+
+
+GET_SCHEMA = Operation(
+    "GET",
+    f"{PROJECT}/schema",
+    "The events of a project and their properties: types, examples, how many, when last",
+    lambda channel: QueryServiceStub(channel).GetEventSchema,
+    lambda asked: wire.GetEventSchemaRequest(
+        project=asked.path["project"], days=asked.query.get("days", 0), event=asked.query.get("event", "")
+    ),
+    lambda answer: orjson.loads(answer.schema_json),
+    query=(
+        Field("days", Kind.INTEGER, description="Of how many days, up to now. Default: 30.", bounds=(1, 366)),
+        Field("event", description="Of events of this name only."),
+    ),
+    by_key=True,
+)
+OPERATIONS = (GET_SCHEMA,)
 
 
 class QueryResource(OperationsResource):

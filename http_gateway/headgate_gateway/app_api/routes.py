@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from headgate_gateway.app_api import accounts, delivery, deploys, invitations, keys, members, projects, usage
+from headgate_gateway.app_api import accounts, delivery, deploys, invitations, keys, members, projects, query, usage
 from headgate_gateway.app_api.operation import Operation
 from headgate_gateway.app_api.query import QUERY, QueryResource
 from headgate_gateway.app_api.resource import OperationsResource, Plumbing
@@ -17,6 +17,7 @@ OPERATIONS: Sequence[Operation] = (
     *usage.OPERATIONS,
     *delivery.OPERATIONS,
     *deploys.OPERATIONS,
+    *query.OPERATIONS,
 )
 
 

@@ -1,5 +1,6 @@
 """Filters: what they may say, and their one form."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -31,6 +32,12 @@ _COLUMNS = {
     "test": (Kind.FLAG, "test"),
     "timestamp": (Kind.TIME, "ts"),
 }
+
+RESERVED = frozenset(_COLUMNS)
+"""Names that are no properties, unless they are forced to be."""
+
+# What the engine would take for more than the name of a path. Nobody can ask about such a key; it is as if missing.
+SYNTAX = re.compile(r"(^|\.)[:^]`")
 
 CANONICAL = {
     "$pathname": "page_path",

@@ -1,20 +1,16 @@
 """Filters in SQL. Every expression is 0 or 1, never NULL, so that NOT means what it says."""
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from headgate_service.query.filter import AllOf, AnyOf, Condition, Key, Kind, Leaf, Scalar
+from headgate_service.query.filter import SYNTAX, AllOf, AnyOf, Condition, Key, Kind, Leaf, Scalar
 from headgate_service.query.filter import Not as NotOf
 from headgate_service.query.sql import Binder
 from headgate_service.query.time import Moment
 
 # Properties are one JSON column. The engine stores each path of it as a column by the type of its values. A dot within
 # a key is written `%2E` there, so that `{"a.b": 1}` and `{"a": {"b": 1}}` are two paths.
-
-# What the engine would take for more than the name of a path. Nobody can ask about such a key; it is as if missing.
-_SYNTAX = re.compile(r"(^|\.)[:^]`")
 
 # A group is named by its type and its value: b0, b1, n and a number, s and a text; the empty text is none.
 NO_GROUP = ""
@@ -30,7 +26,7 @@ class Reading:
     def __init__(self, key: Key, binder: Binder) -> None:
         self._key = key
         self._binder = binder
-        self._paths = [path for path in map(_path, key.places) if not _SYNTAX.search(path)]
+        self._paths = [path for path in map(_path, key.places) if not SYNTAX.search(path)]
 
     @property
     def column(self) -> str:

@@ -12,6 +12,7 @@ import orjson
 from headgate_service.errors import invalid
 from headgate_service.query.answer import answered
 from headgate_service.query.at_once import AtOnce
+from headgate_service.query.event_schema import SchemaScope, schema_of
 from headgate_service.query.filter import leaves
 from headgate_service.query.group_sql import Scope
 from headgate_service.query.kept_answers import Cache, Kept
@@ -54,6 +55,7 @@ def incomplete_from(query: Query, now_ms: int) -> int | None:
 
 
 CACHE_BYTES = 64 * 1024 * 1024
+_DAY_MS = 86_400_000
 FRESH_SECONDS, SETTLED_SECONDS = 30.0, 600.0
 
 
@@ -122,6 +124,21 @@ class Queries:
                 self._cache.put(asker.project_id, normal, kept, seconds)
         said |= {"elapsedMs": round((self._clock() - began) * 1000), "requestId": asker.request_id}
         return Answer(query.type, kept.results, kept.meta | said)
+
+    async def event_schema(self, project_id: str, days: int, event: str | None) -> bytes:
+        """Of the events of so many days, as JSON. Raises TooManyQueries, QueryTimeout, QueryOverLimit, StoreDown."""
+        place = orjson.dumps(["schema", days, event])
+        if kept := self._cache.get(project_id, place):
+            return kept.results
+        forgotten, now_ms = self._forgotten[project_id], self._now_ms()
+        # The clocks of those who send may be ahead.
+        scope = SchemaScope(self._table, project_id, now_ms - days * _DAY_MS, now_ms + _DAY_MS, event)
+        async with self._at_once.one(project_id):
+            schema = await schema_of(scope, LimitedStore(self._store, self._clock, self._most_memory))
+        kept = Kept(orjson.dumps({"days": days, **schema}), {}, now_ms)
+        if forgotten == self._forgotten[project_id]:
+            self._cache.put(project_id, place, kept, FRESH_SECONDS)
+        return kept.results
 
     def forget(self, project_id: str) -> None:
         """Events of the project were deleted: what was answered, or is being asked, is given to nobody later."""

@@ -84,6 +84,7 @@ class Filled:
 def row(project_id: str, event: Happened) -> dict[str, Any]:
     return {
         "project_id": project_id,
+        "event_id": uuid.uuid4().hex,
         "event": event.event,
         "ts": f"{event.ms // 1000}.{event.ms % 1000:03d}",
         "distinct_id": event.distinct_id,

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadgate/v1/query_service.proto\x12\x0bheadgate.v1\"C\n\x0cQueryRequest\x12!\n\x0crequest_json\x18\x01 \x01(\x0cR\x0brequestJson\x12\x10\n\x03\x63sv\x18\x02 \x01(\x08R\x03\x63sv\"B\n\rQueryResponse\x12\x1f\n\x0b\x61nswer_json\x18\x01 \x01(\x0cR\nanswerJson\x12\x10\n\x03\x63sv\x18\x02 \x01(\tR\x03\x63sv2N\n\x0cQueryService\x12>\n\x05Query\x12\x19.headgate.v1.QueryRequest\x1a\x1a.headgate.v1.QueryResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadgate/v1/query_service.proto\x12\x0bheadgate.v1\"C\n\x0cQueryRequest\x12!\n\x0crequest_json\x18\x01 \x01(\x0cR\x0brequestJson\x12\x10\n\x03\x63sv\x18\x02 \x01(\x08R\x03\x63sv\"[\n\x15GetEventSchemaRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04\x64\x61ys\x18\x02 \x01(\x05R\x04\x64\x61ys\x12\x14\n\x05\x65vent\x18\x03 \x01(\tR\x05\x65vent\"9\n\x16GetEventSchemaResponse\x12\x1f\n\x0bschema_json\x18\x01 \x01(\x0cR\nschemaJson\"B\n\rQueryResponse\x12\x1f\n\x0b\x61nswer_json\x18\x01 \x01(\x0cR\nanswerJson\x12\x10\n\x03\x63sv\x18\x02 \x01(\tR\x03\x63sv2\xa9\x01\n\x0cQueryService\x12>\n\x05Query\x12\x19.headgate.v1.QueryRequest\x1a\x1a.headgate.v1.QueryResponse\x12Y\n\x0eGetEventSchema\x12\".headgate.v1.GetEventSchemaRequest\x1a#.headgate.v1.GetEventSchemaResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_QUERYREQUEST']._serialized_start=48
   _globals['_QUERYREQUEST']._serialized_end=115
-  _globals['_QUERYRESPONSE']._serialized_start=117
-  _globals['_QUERYRESPONSE']._serialized_end=183
-  _globals['_QUERYSERVICE']._serialized_start=185
-  _globals['_QUERYSERVICE']._serialized_end=263
+  _globals['_GETEVENTSCHEMAREQUEST']._serialized_start=117
+  _globals['_GETEVENTSCHEMAREQUEST']._serialized_end=208
+  _globals['_GETEVENTSCHEMARESPONSE']._serialized_start=210
+  _globals['_GETEVENTSCHEMARESPONSE']._serialized_end=267
+  _globals['_QUERYRESPONSE']._serialized_start=269
+  _globals['_QUERYRESPONSE']._serialized_end=335
+  _globals['_QUERYSERVICE']._serialized_start=338
+  _globals['_QUERYSERVICE']._serialized_end=507
 # @@protoc_insertion_point(module_scope)

@@ -12,6 +12,22 @@ class QueryRequest(_message.Message):
     csv: bool
     def __init__(self, request_json: _Optional[bytes] = ..., csv: _Optional[bool] = ...) -> None: ...
 
+class GetEventSchemaRequest(_message.Message):
+    __slots__ = ("project", "days", "event")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    DAYS_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    days: int
+    event: str
+    def __init__(self, project: _Optional[str] = ..., days: _Optional[int] = ..., event: _Optional[str] = ...) -> None: ...
+
+class GetEventSchemaResponse(_message.Message):
+    __slots__ = ("schema_json",)
+    SCHEMA_JSON_FIELD_NUMBER: _ClassVar[int]
+    schema_json: bytes
+    def __init__(self, schema_json: _Optional[bytes] = ...) -> None: ...
+
 class QueryResponse(_message.Message):
     __slots__ = ("answer_json", "csv")
     ANSWER_JSON_FIELD_NUMBER: _ClassVar[int]

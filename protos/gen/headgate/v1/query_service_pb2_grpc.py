@@ -40,6 +40,11 @@ class QueryServiceStub:
                 request_serializer=headgate_dot_v1_dot_query__service__pb2.QueryRequest.SerializeToString,
                 response_deserializer=headgate_dot_v1_dot_query__service__pb2.QueryResponse.FromString,
                 _registered_method=True)
+        self.GetEventSchema = channel.unary_unary(
+                '/headgate.v1.QueryService/GetEventSchema',
+                request_serializer=headgate_dot_v1_dot_query__service__pb2.GetEventSchemaRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_query__service__pb2.GetEventSchemaResponse.FromString,
+                _registered_method=True)
 
 
 class QueryServiceServicer:
@@ -61,6 +66,13 @@ class QueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetEventSchema(self, request, context):
+        """Tells which events a project has and which properties they hold. For whom Query is, and refused as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QueryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -68,6 +80,11 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.Query,
                     request_deserializer=headgate_dot_v1_dot_query__service__pb2.QueryRequest.FromString,
                     response_serializer=headgate_dot_v1_dot_query__service__pb2.QueryResponse.SerializeToString,
+            ),
+            'GetEventSchema': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEventSchema,
+                    request_deserializer=headgate_dot_v1_dot_query__service__pb2.GetEventSchemaRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_query__service__pb2.GetEventSchemaResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -98,6 +115,33 @@ class QueryService:
             '/headgate.v1.QueryService/Query',
             headgate_dot_v1_dot_query__service__pb2.QueryRequest.SerializeToString,
             headgate_dot_v1_dot_query__service__pb2.QueryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEventSchema(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.QueryService/GetEventSchema',
+            headgate_dot_v1_dot_query__service__pb2.GetEventSchemaRequest.SerializeToString,
+            headgate_dot_v1_dot_query__service__pb2.GetEventSchemaResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,6 +44,8 @@ class QueryServiceStub:
     or a query may read. DEADLINE_EXCEEDED: it took more than 10 s. RESOURCE_EXHAUSTED: 5 queries of the project run
     already; retry after what RetryInfo says. UNAVAILABLE: the store or the control DB does not answer; retry.
     """
+    GetEventSchema: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetEventSchemaRequest, _query_service_pb2.GetEventSchemaResponse]
+    """Tells which events a project has and which properties they hold. For whom Query is, and refused as it is."""
 
 @_typing.type_check_only
 class QueryServiceAsyncStub(QueryServiceStub):
@@ -61,6 +63,8 @@ class QueryServiceAsyncStub(QueryServiceStub):
     or a query may read. DEADLINE_EXCEEDED: it took more than 10 s. RESOURCE_EXHAUSTED: 5 queries of the project run
     already; retry after what RetryInfo says. UNAVAILABLE: the store or the control DB does not answer; retry.
     """
+    GetEventSchema: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetEventSchemaRequest, _query_service_pb2.GetEventSchemaResponse]  # type: ignore[assignment]
+    """Tells which events a project has and which properties they hold. For whom Query is, and refused as it is."""
 
 class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Questions about a project's events."""
@@ -81,5 +85,13 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         or a query may read. DEADLINE_EXCEEDED: it took more than 10 s. RESOURCE_EXHAUSTED: 5 queries of the project run
         already; retry after what RetryInfo says. UNAVAILABLE: the store or the control DB does not answer; retry.
         """
+
+    @_abc_1.abstractmethod
+    def GetEventSchema(
+        self,
+        request: _query_service_pb2.GetEventSchemaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.GetEventSchemaResponse, _abc.Awaitable[_query_service_pb2.GetEventSchemaResponse]]:
+        """Tells which events a project has and which properties they hold. For whom Query is, and refused as it is."""
 
 def add_QueryServiceServicer_to_server(servicer: QueryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
