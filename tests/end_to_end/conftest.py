@@ -173,3 +173,50 @@ def headgate(request: pytest.FixtureRequest) -> Iterator[Headgate]:
 def client(headgate: Headgate) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=headgate.http, timeout=20) as client:
         yield client
+
+
+@dataclass
+class SdkRun:
+    """A Headgate that a vendor's SDK sends a hundred events to, past a killed gateway and a limit of four requests in
+    two seconds."""
+
+    headgate: Headgate
+    wait_until: Callable[..., None]
+
+    @property
+    def key(self) -> str:
+        return self.headgate.keys["public"]
+
+    @property
+    def url(self) -> str:
+        return self.headgate.http
+
+    def kill_gateway(self) -> None:
+        """And do not wait for the next one: the SDK is to get over it."""
+        self.headgate.kill("gateway")
+
+    def metric(self, dialect: str, status: int) -> float:
+        """Requests that this gateway answered so."""
+        with contextlib.suppress(httpx.HTTPError):
+            text = httpx.get(f"{self.url}/metrics", timeout=5).text
+            name = f'headgate_gateway_requests_total{{dialect="{dialect}",status="{status}"}} '
+            found = [float(line.removeprefix(name)) for line in text.splitlines() if line.startswith(name)]
+            return sum(found)
+        return 0
+
+    def check(self, dialect: str, numbers: int = 100) -> list[dict[str, Any]]:
+        """Each event, told by its property `n`, is once in the file and once in the books; the file's events."""
+        self.wait_until(lambda: len(self.headgate.written()) >= numbers, "every event is written", 60)
+        assert self.metric(dialect, 429), "the limit refused none of the requests"
+        books = next(row for row in self.headgate.json("sinks", "status")["sinks"] if row["name"] == "jsonl")
+        assert (books["accepted"], books["delivered"], books["difference"]) == (numbers, numbers, 0)
+        written = self.headgate.written()
+        assert sorted(event["properties"]["n"] for event in written) == list(range(numbers))
+        assert len({event["eventId"] for event in written}) == numbers
+        assert {event["dialect"] for event in written} == {f"DIALECT_{dialect.upper()}"}
+        return written
+
+
+@pytest.fixture
+def sdk_run(make_headgate: Callable[..., Headgate], wait_until: Callable[..., None]) -> SdkRun:
+    return SdkRun(make_headgate('[limits]\nrate = "4/2s"\n').start(), wait_until)

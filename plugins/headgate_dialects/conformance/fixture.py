@@ -26,7 +26,9 @@ def check_fixture(dialect: Dialect, path: Path) -> None:
     else:
         parsed = dialect.parse(inbound)
         events = [_written(event) for event in parsed.events]
-        assert events == fixture["events"], f"{path.name}: the events are {json.dumps(events)}"
+        assert events == fixture["events"], (
+            f"{path.name}: the events are {json.dumps(events)}, not {json.dumps(fixture['events'])}"
+        )
         told = (parsed.credential, parsed.project, parsed.refused)
         assert told == (fixture.get("credential", ""), fixture.get("project", ""), fixture.get("refused", 0)), path.name
         answer = _answer(dialect, parsed, fixture.get("service", {}))

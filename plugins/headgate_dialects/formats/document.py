@@ -12,6 +12,8 @@ from headgate_dialects.formats.json_structure import elements
 from headgate_dialects.sdk.dialect import Fault, Unparsable
 from headgate_dialects.sdk.rejection import Rejection
 
+MAX_TEXT_BYTES = strict_json.MAX_STRING_BYTES
+"""Of one text of an event."""
 MAX_EVENTS = 10_000
 """Events in one request, of the APIs that name no lower number themselves."""
 FEW_BYTES = 2 * MAX_EVENTS
