@@ -75,6 +75,7 @@ from headgate_service.query.limited_store import MAX_MEMORY
 from headgate_service.query.queries import Queries
 from headgate_service.redis.durability import warn_of_shortfalls
 from headgate_service.sink_control.dead_letters import DeadLetters
+from headgate_service.sink_control.event_search import EventSearch
 from headgate_service.sink_control.receipt_lookup import ReceiptLookup
 from headgate_service.sink_control.replays import Replays
 from headgate_service.sink_control.sinks import Sinks, SinkTests
@@ -208,7 +209,17 @@ def _services(parts: Parts, calls: Calls) -> Sequence[GrpcService]:
     operators = Callers(OperatorAccess(parts.projects), lambda context: UNKNOWN_ORIGIN)
 
     def project_delivery(let_in: Callers) -> ProjectDeliveryServicer:
-        return ProjectDeliveryServicer(let_in, parts.sinks, dead_letters, tail, _now_ms, parts.stopped, watchers)
+        return ProjectDeliveryServicer(
+            let_in,
+            parts.sinks,
+            dead_letters,
+            tail,
+            _now_ms,
+            parts.stopped,
+            watchers,
+            core.refused,
+            EventSearch(redis, core.receipts, lookup),
+        )
 
     def deploys(let_in: Callers) -> DeployServicer:
         return DeployServicer(let_in, parts.deploys, directory, previews)

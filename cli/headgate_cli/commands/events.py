@@ -3,10 +3,11 @@
 import json
 from typing import Annotated
 
+import orjson
 import typer
 from headgate.v1 import admin_service_pb2 as admin
 from headgate.v1.admin_service_pb2_grpc import AdminServiceStub
-from headgate_gateway.app_api.delivery import TAIL_EVENTS
+from headgate_gateway.app_api.delivery import SEARCH_EVENTS, TAIL_EVENTS
 
 from headgate_cli.api.admin_socket import AsJson, admin_channel, fail
 from headgate_cli.api.http_api import HttpApi
@@ -33,6 +34,9 @@ def tail(
     follow: Annotated[
         bool, typer.Option("--follow/--no-follow", help="Keep waiting for events until interrupted.")
     ] = True,
+    refused: Annotated[
+        bool, typer.Option("--refused", help="Refused requests too, with their reason; not for the operator.")
+    ] = False,
     data_dir: OperatorDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -42,10 +46,27 @@ def tail(
         if isinstance(way, SocketApi):
             _tail_as_operator(way, project or [], last, follow)
         else:
-            _tail(way, project or [], last, follow)
+            _tail(way, project or [], last, follow, refused)
     except KeyboardInterrupt:
         # The way to end it.
         return
+
+
+@events_app.command()
+def search(
+    text: Annotated[str, typer.Argument(help="An event's id, a receipt, or the id of a user, visitor or session.")],
+    project: Annotated[str | None, typer.Option(help="Its project, by slug or id. Default: your only one.")] = None,
+    data_dir: OperatorDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find events among the latest 10,000 of a project, and where each is at every sink."""
+    way = reach(data_dir)
+    if isinstance(way, SocketApi) and project is None:
+        fail("name a --project", 2)
+    named = project if isinstance(way, SocketApi) else own_project(way, project)
+    found = way.call(SEARCH_EVENTS, {"project": named or ""}, {"text": text})
+    for one in [found] if as_json else found["events"]:
+        typer.echo(orjson.dumps(one))
 
 
 def _tail_as_operator(way: SocketApi, projects: list[str], last: int, follow: bool) -> None:
@@ -58,10 +79,12 @@ def _tail_as_operator(way: SocketApi, projects: list[str], last: int, follow: bo
             typer.echo(event_line(answer.event))
 
 
-def _tail(way: HttpApi, projects: list[str], last: int, follow: bool) -> None:
+def _tail(way: HttpApi, projects: list[str], last: int, follow: bool, refused: bool) -> None:
     if len(projects) > 1:
         fail("name one --project: only the operator watches several at once", 2)
     project = own_project(way, projects[0] if projects else None)
     query = {"last": last, "follow": "true" if follow else "false"}
+    if refused:
+        query["refused"] = "true"
     for event in way.stream(TAIL_EVENTS, {"project": project}, query):
         typer.echo(json.dumps(event, ensure_ascii=False, separators=(",", ":")))

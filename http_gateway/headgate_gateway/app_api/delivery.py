@@ -5,6 +5,8 @@ from typing import Any
 from headgate.v1 import delivery_service_pb2 as delivery
 from headgate.v1 import project_delivery_service_pb2 as wire
 from headgate.v1.project_delivery_service_pb2_grpc import ProjectDeliveryServiceStub
+from headgate.v1.receipt_service_pb2 import SinkProgress
+from headgate.v1.refused_request_pb2 import RefusedRequest
 
 from headgate_gateway.app_api.fields import Field, Kind
 from headgate_gateway.app_api.operation import Operation, rfc3339
@@ -116,6 +118,54 @@ PURGE_DEAD_LETTERS = Operation(
     body=(_SINK, _IDS),
     seconds=LONG_SECONDS,
 )
+
+
+def refused_json(refused: RefusedRequest) -> dict[str, Any]:
+    """A refused request."""
+    return {
+        "id": refused.id,
+        "at": rfc3339(refused.time),
+        "api": refused.api,
+        "reason": refused.reason,
+        "message": refused.message,
+        "faults": [
+            {"index": one.index if one.HasField("index") else None, "field": one.field, "message": one.message}
+            for one in refused.faults
+        ],
+        "events": refused.events,
+        "payload": refused.payload,
+        "payloadCut": refused.payload_cut,
+        "payloadHidden": refused.payload_hidden,
+    }
+
+
+def _came(came: wire.TailProjectEventsResponse) -> dict[str, Any] | None:
+    if came.HasField("refused"):
+        return {"refused": refused_json(came.refused)}
+    return event_json(came.event) if came.HasField("event") else None
+
+
+def _place(progress: SinkProgress) -> dict[str, str]:
+    states = ("pending", "delivered", "filtered", "dead")
+    return {"sink": progress.sink, "state": next((one for one in states if getattr(progress, one)), "unknown")}
+
+
+SEARCH_EVENTS = Operation(
+    "GET",
+    f"{PROJECT}/events/search",
+    "Events among the latest 10,000 by event id, receipt, user, visitor or session, and where each is at every sink",
+    lambda channel: ProjectDeliveryServiceStub(channel).SearchProjectEvents,
+    lambda asked: wire.SearchProjectEventsRequest(project=asked.path["project"], text=asked.query["text"]),
+    lambda found: {
+        "events": [
+            {"event": event_json(one.event), "sinks": [_place(progress) for progress in one.sinks]}
+            for one in found.events
+        ],
+        "searched": found.searched,
+        "complete": found.complete,
+    },
+    query=(Field("text", required=True, description="What is looked for, whole."),),
+)
 TAIL_EVENTS = Operation(
     "GET",
     f"{PROJECT}/events",
@@ -125,11 +175,13 @@ TAIL_EVENTS = Operation(
         project=asked.path["project"],
         last=asked.query.get("last", 0),
         no_follow=not asked.query.get("follow", True),
+        refused=asked.query.get("refused", False),
     ),
-    lambda came: event_json(came.event) if came.HasField("event") else None,
+    _came,
     query=(
         Field("last", Kind.INTEGER, description="So many of the latest events first.", bounds=(0, 1000)),
         Field("follow", Kind.FLAG, description="False: end after these instead of waiting for more."),
+        Field("refused", Kind.FLAG, description='Refused requests too, each as {"refused": {...}}.'),
     ),
     seconds=3600.0,
     streams=True,
@@ -141,5 +193,6 @@ OPERATIONS = (
     GET_DEAD_LETTER,
     RETRY_DEAD_LETTERS,
     PURGE_DEAD_LETTERS,
+    SEARCH_EVENTS,
     TAIL_EVENTS,
 )

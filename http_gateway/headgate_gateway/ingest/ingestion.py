@@ -88,6 +88,8 @@ def _with_report(answer: Answer, report: dict[str, Any]) -> Answer:
 
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}")
+# Of a refused request, for people who ask why it did not arrive.
+_SAMPLE_BYTES, _SAMPLE_FAULTS = 2_048, 10
 _MUST_WAIT = frozenset({429, 503})
 NOT_CONFIRMED = outcome_pb2.Refusal(
     cause=outcome_pb2.CAUSE_UNAVAILABLE,
@@ -178,7 +180,11 @@ class Ingestion:
     def _read(self, caller: _Caller, body: bytes) -> tuple[Parsed, ingest_service_pb2.GatheredRequest, int]:
         """What the body says, what the service is asked and how many lone surrogates were replaced; raises Unparsable.
         It may run beside the event loop."""
-        parsed = self.dialect.parse(Inbound(caller.headers, body, self.route.path, caller.method, caller.query))
+        try:
+            parsed = self.dialect.parse(Inbound(caller.headers, body, self.route.path, caller.method, caller.query))
+        except Unparsable as unparsable:
+            unparsable.sample = body[:_SAMPLE_BYTES]
+            raise
         replaced = lone_surrogates(body) if b"\\ud" in body or b"\\uD" in body else 0
         try:
             return parsed, self._gathered(parsed, caller, body), replaced
@@ -203,6 +209,8 @@ class Ingestion:
         if parsed.refused:
             request.refused = parsed.refused
             request.refused_reason = parsed.refused_reason
+            request.refused_sample = body[:_SAMPLE_BYTES]
+            request.refused_faults.extend(_event_faults(parsed.faults))
         return request
 
     def _hash(self, caller: _Caller, body: bytes) -> bytes:
@@ -279,6 +287,8 @@ class Ingestion:
         request.origin, request.client_address = caller.headers.get("origin", ""), caller.address
         request.refused = unparsable.refused
         request.refused_reason = outcome_pb2.REASON_TOO_LARGE if too_large else outcome_pb2.REASON_INVALID
+        request.refused_sample = unparsable.sample
+        request.refused_faults.extend(_event_faults(unparsable.faults))
         with contextlib.suppress(Unparsable):
             request.dry_run = asks_dry_run(caller.headers.get("headgate-dry-run", ""))
         try:
@@ -313,6 +323,13 @@ class Ingestion:
         except Exception:  # noqa: BLE001 - a plugin that cannot even word a refusal: the client hears the same of it
             headers = {"Retry-After": retry_after(NOT_CONFIRMED.retry_after)}
             return Reply(Answer(503, {"error": "Service unavailable"}), headers)
+
+
+def _event_faults(faults: Sequence[Fault]) -> list[outcome_pb2.EventFault]:
+    return [
+        outcome_pb2.EventFault(index=fault.index, field=fault.field, message=fault.message)
+        for fault in faults[:_SAMPLE_FAULTS]
+    ]
 
 
 def _idempotency_key(value: str) -> str:

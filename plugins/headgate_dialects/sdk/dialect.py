@@ -72,8 +72,8 @@ class Unparsable(Exception):
     `refused` counts its events as far as they could be counted. `credential` is what could be read of it, so that the
     service can say first whether it opens the door at all; None where the dialect takes none, empty where it takes one
     and the request bears none. `limit` is what a TOO_LARGE request is over, where that is not the dialect's
-    `max_body_bytes`. `note` is for the dialect itself: what `rejected` is to know of the request. (Not frozen: Python
-    itself writes to exceptions on their way up.)
+    `max_body_bytes`. `note` is for the dialect itself: what `rejected` is to know of the request. `sample` is for the
+    gateway. (Not frozen: Python itself writes to exceptions on their way up.)
     """
 
     cause: Rejection
@@ -83,6 +83,7 @@ class Unparsable(Exception):
     refused: int = 0
     limit: int | None = None
     note: str = ""
+    sample: bytes = b""
 
 
 class Answer(msgspec.Struct, frozen=True):

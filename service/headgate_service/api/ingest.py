@@ -60,6 +60,8 @@ class GatheredRequests:
                 dry_run=request.dry_run,
                 refused=request.refused,
                 refused_reason=request.refused_reason,
+                faults=request.refused_faults,
+                sample=request.refused_sample,
                 each=request.each,
                 all_or_nothing=request.all_or_nothing,
                 experiments=request.experiments if request.HasField("experiments") else None,

@@ -9,22 +9,27 @@ import grpc
 from headgate.v1 import delivery_service_pb2 as delivery
 from headgate.v1 import project_delivery_service_pb2 as wire
 from headgate.v1 import project_delivery_service_pb2_grpc
+from headgate.v1.event_pb2 import Event
+from headgate.v1.refused_request_pb2 import RefusedRequest
 
 from headgate_service.api.callers import Callers
 from headgate_service.api.rpc_status import answered
 from headgate_service.api.sinks import LETTERS, MAX_LETTERS, dead_letter, sink_rows
 from headgate_service.directory.project import Project
 from headgate_service.errors import InvalidArgument, SinkUnknown
+from headgate_service.ingest.refused_requests import RefusedRequests
 from headgate_service.log.tail import Tail, Watchers
 from headgate_service.model.principal import Role
 from headgate_service.model.sink import SinkSpec
 from headgate_service.project_sinks.serving import project_sink_name
 from headgate_service.sink_control.dead_letters import DeadLetters
+from headgate_service.sink_control.event_search import EventSearch
 from headgate_service.sink_control.sinks import Sinks, SinkView
 
 # What a JWT's scopes must hold.
 READ, WRITE = "logs:read", "projects:write"
 MAX_LAST = 1_000
+MAX_SEARCHED_CHARACTERS = 300
 # How long one whose membership ended may go on watching.
 CHECK_SECONDS = 4.0
 
@@ -43,6 +48,8 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
         now_ms: Callable[[], int],
         stopped: asyncio.Event,
         watchers: Watchers,
+        refused: RefusedRequests,
+        search: EventSearch,
         check_seconds: float = CHECK_SECONDS,
     ) -> None:
         self._callers = callers
@@ -52,6 +59,8 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
         self._now_ms = now_ms
         self._stopped = stopped
         self._watchers = watchers
+        self._refused = refused
+        self._search = search
         self._check_seconds = check_seconds
 
     @answered
@@ -121,31 +130,51 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
             if request.no_follow:
                 async for event in self._tail.latest([project], request.last):
                     yield wire.TailProjectEventsResponse(event=event)
+                for refused in await self._refused.latest(project, request.last if request.refused else 0):
+                    yield wire.TailProjectEventsResponse(refused=refused)
                 return
-            async for response in self._watch(context, project, request.last):
+            async for response in self._watch(context, project, request):
                 yield response
 
+    @answered
+    async def SearchProjectEvents(
+        self, request: wire.SearchProjectEventsRequest, context: _Context
+    ) -> wire.SearchProjectEventsResponse:
+        _, project = await self._callers.enter(context, request.project, Role.VIEWER, READ)
+        if not 1 <= len(request.text) <= MAX_SEARCHED_CHARACTERS:
+            raise InvalidArgument("text", f"must have 1 to {MAX_SEARCHED_CHARACTERS} characters")
+        search = await self._search.search(project, request.text)
+        return wire.SearchProjectEventsResponse(
+            events=[wire.FoundEvent(event=event, sinks=sinks) for event, sinks in search.found],
+            searched=search.searched,
+            complete=search.complete,
+        )
+
     async def _watch(
-        self, context: _Context, project: Project, last: int
+        self, context: _Context, project: Project, request: wire.TailProjectEventsRequest
     ) -> AsyncIterator[wire.TailProjectEventsResponse]:
-        loop, events = asyncio.get_running_loop(), self._tail.events(lambda: [project], last)
-        checked, coming = loop.time(), asyncio.ensure_future(anext(events))
-        stopping = asyncio.ensure_future(self._stopped.wait())
+        loop = asyncio.get_running_loop()
+        sources: list[AsyncIterator[Any]] = [self._tail.events(lambda: [project], request.last)]
+        if request.refused:
+            sources.append(self._refused.events(project, request.last))
+        coming = {asyncio.ensure_future(anext(source)): source for source in sources}
+        checked, stopping = loop.time(), asyncio.ensure_future(self._stopped.wait())
         try:
             while not self._stopped.is_set():
-                due = checked + self._check_seconds
-                await asyncio.wait({coming, stopping}, timeout=max(due - loop.time(), 0), return_when=FIRST_COMPLETED)
+                due = max(checked + self._check_seconds - loop.time(), 0)
+                await asyncio.wait({*coming, stopping}, timeout=due, return_when=FIRST_COMPLETED)
                 if loop.time() - checked >= self._check_seconds:
                     # Who was let in may have been shut out since.
                     await self._callers.check(context, project.id, Role.VIEWER, READ)
                     checked = loop.time()
                     yield wire.TailProjectEventsResponse()
-                if coming.done():
-                    yield wire.TailProjectEventsResponse(event=coming.result())
-                    coming = asyncio.ensure_future(anext(events))
+                for done in [one for one in coming if one.done()]:
+                    source = coming.pop(done)
+                    yield _shown(done.result())
+                    coming[asyncio.ensure_future(anext(source))] = source
         finally:
-            coming.cancel()
-            stopping.cancel()
+            for one in (*coming, stopping):
+                one.cancel()
 
     def _rules(self, project: Project) -> Sequence[SinkSpec]:
         return self._sinks.rules_of(project)
@@ -157,6 +186,12 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
                 return rule
         known = ", ".join(rule.name for rule in rules) or "none"
         raise SinkUnknown(f"the project has no sink called {name!r}; it has: {known}")
+
+
+def _shown(came: Event | RefusedRequest) -> wire.TailProjectEventsResponse:
+    if isinstance(came, RefusedRequest):
+        return wire.TailProjectEventsResponse(refused=came)
+    return wire.TailProjectEventsResponse(event=came)
 
 
 def _discreet(row: delivery.SinkRow, view: SinkView, project: Project) -> delivery.SinkRow:

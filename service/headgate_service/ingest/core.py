@@ -25,6 +25,7 @@ from headgate_service.errors import DirectoryUnavailable
 from headgate_service.ingest.authentication import Authentication
 from headgate_service.ingest.pipeline import Ingest
 from headgate_service.ingest.refusal_ledger import RefusalLedger
+from headgate_service.ingest.refused_requests import RefusedRequests
 from headgate_service.ingest.sessions import SessionCache
 from headgate_service.log.append import Appender
 from headgate_service.model.receipt import ReceiptMaker
@@ -42,6 +43,7 @@ class IngestCore:
     sinks_of: SinksOf
     ingest: Ingest
     refusals: RefusalLedger
+    refused: RefusedRequests
     sessions: Sessions
     access: Access
     epochs: Epochs
@@ -58,6 +60,7 @@ class IngestCore:
         pipeline = RedisPipeline(config.redis_url)
         epochs = Epochs(pipeline, SavedCounters(database))
         refusals = RefusalLedger(pipeline, _now, epochs)
+        refused = RefusedRequests(pipeline)
         enabled = tuple(rule for rule in config.sinks if rule.enabled)
         own = ActiveProjectSinks.under(config.project_sink_rules)
         refusing = SinksOf(directory, enabled, own, refusing=True)
@@ -71,8 +74,9 @@ class IngestCore:
             refusals,
             config.limits,
             sinks_of.reached,
+            refused,
         )
-        return cls(pipeline, directory, receipts, sinks_of, ingest, refusals, sessions, access, epochs)
+        return cls(pipeline, directory, receipts, sinks_of, ingest, refusals, refused, sessions, access, epochs)
 
     async def prepare(self) -> None:
         """Learns what the first callers ask for; where that fails they hear that nothing is known yet."""
@@ -85,6 +89,7 @@ class IngestCore:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.directory.run(), name="directory")
             tasks.create_task(self.refusals.run(), name="refusal-ledger")
+            tasks.create_task(self.refused.run(), name="refused-requests")
             tasks.create_task(self.epochs.run(), name="epochs")
 
     async def close(self) -> None:

@@ -16,6 +16,7 @@ from headgate_service.ingest.authentication import Authentication, Caller
 from headgate_service.ingest.limits import RETRY_FULL, refuse, tell_limits
 from headgate_service.ingest.refusal import Refused
 from headgate_service.ingest.refusal_ledger import RefusalLedger
+from headgate_service.ingest.refused_requests import MAX_FAULTS, RefusedRequests
 from headgate_service.ingest.sessions import Known
 from headgate_service.log.append import (
     Append,
@@ -64,7 +65,8 @@ class Submission(msgspec.Struct, frozen=True):
     `refused` events stood beside them and were not, for `refused_reason`. `request_hash` is SHA-256 of what a repeat
     under `idempotency_key` must equal. `each` asks for a result per event, else only what the project's policy says of
     some is told. `all_or_nothing`: where the policy refuses one event, it refuses the request. `experiments` asks for
-    some of the project's.
+    some of the project's. `faults` and `sample` tell what was wrong with the refused events, and how what was sent
+    began: for people, who see it for a day.
     """
 
     api: Api
@@ -81,6 +83,8 @@ class Submission(msgspec.Struct, frozen=True):
     each: bool = False
     all_or_nothing: bool = False
     experiments: ExperimentsWanted | None = None
+    faults: Sequence[outcome_pb2.EventFault] = ()
+    sample: bytes = b""
 
     @property
     def events(self) -> Sequence[event_pb2.Event]:
@@ -98,6 +102,7 @@ class Ingest:
         refusals: RefusalLedger,
         limits: RateLimits,
         reached: Callable[[str, Sequence[event_pb2.Event]], Awaitable[Sequence[str]]],
+        kept: RefusedRequests | None = None,
     ) -> None:
         self._entrance = entrance
         self._appender = appender
@@ -105,6 +110,7 @@ class Ingest:
         self._refusals = refusals
         self._limits = limits
         self._reached = reached
+        self._kept = kept
 
     async def admit(self, api: Api, credential: str, project: str) -> None:
         """Whether a caller may send anything at all. Raises Refused."""
@@ -126,7 +132,7 @@ class Ingest:
             answer = await self._append(submission, caller)
         except Refused as refused:
             why = reason_name(refused.event_reason) if refused.event_reason else refused.reason
-            self._count_refused(submission, caller, why, len(submission.events) + submission.refused)
+            self._count_refused(submission, caller, why, len(submission.events) + submission.refused, refused.refusal)
             raise
         if submission.refused and not answer.response.replayed:
             self._count_beside(submission, caller)
@@ -135,9 +141,49 @@ class Ingest:
     def _count_beside(self, submission: Submission, caller: Caller) -> None:
         self._count_refused(submission, caller, reason_name(submission.refused_reason), submission.refused)
 
-    def _count_refused(self, submission: Submission, caller: Caller, reason: str, events: int) -> None:
-        if events and not submission.dry_run:
+    def _count_refused(
+        self,
+        submission: Submission,
+        caller: Caller,
+        reason: str,
+        events: int,
+        refusal: outcome_pb2.Refusal | None = None,
+    ) -> None:
+        if submission.dry_run or not (events or submission.faults):
+            return
+        if events:
             self._refusals.count(caller.project.id, caller.project.shard, reason, events)
+        if self._kept is not None:
+            self._kept.note(
+                caller.project,
+                submission.api.shown,
+                reason,
+                events,
+                message=refusal.message if refusal is not None else "",
+                faults=refusal.faults if refusal is not None and refusal.faults else submission.faults,
+                sample=submission.sample,
+                refused=submission.events,
+            )
+
+    def _note_unfit(self, submission: Submission, caller: Caller, decision: Decision) -> None:
+        """Notes the events that the policy refused of a request."""
+        if self._kept is None or submission.dry_run or not decision.refused:
+            return
+        places = sorted(decision.refused)
+        first = decision.refused[places[0]]
+        self._kept.note(
+            caller.project,
+            submission.api.shown,
+            reason_name(first.reason),
+            len(places),
+            faults=[
+                outcome_pb2.EventFault(
+                    index=place, field=decision.refused[place].field, message=decision.refused[place].message
+                )
+                for place in places[:MAX_FAULTS]
+            ],
+            refused=[submission.events[places[0]]],
+        )
 
     def _check(self, policy: Policy, submission: Submission, caller: Caller) -> None:
         if not policy.readable:
@@ -147,7 +193,9 @@ class Ingest:
         if not submission.origin or policy.allows(submission.origin):
             return
         refused = Refused.because(outcome_pb2.CAUSE_ORIGIN_FORBIDDEN, "the project does not allow this origin")
-        self._count_refused(submission, caller, refused.reason, len(submission.events) + submission.refused)
+        self._count_refused(
+            submission, caller, refused.reason, len(submission.events) + submission.refused, refused.refusal
+        )
         raise refused
 
     async def _append(self, submission: Submission, caller: Caller) -> GatheredAnswer:
@@ -188,6 +236,8 @@ class Ingest:
             decision = Decision.of_note(verdict.note, len(events))
         elif unfit:
             return self._unfit(submission, caller, decision)
+        elif decision.refused:
+            self._note_unfit(submission, caller, decision)
         answer = IngestAnswer(events, decision, project, verdict)
         return await self._answer(submission, caller, answer, rate)
 
@@ -217,8 +267,11 @@ class Ingest:
         """The answer to a request of which the policy takes nothing: it is not a success, and not remembered as one."""
         if submission.all_or_nothing:
             raise unfit_request(decision)
-        for counted, events in decision.counts.items():
-            self._count_refused(submission, caller, counted.removeprefix("refused:"), events)
+        if not submission.dry_run:
+            for counted, events in decision.counts.items():
+                reason = counted.removeprefix("refused:")
+                self._refusals.count(caller.project.id, caller.project.shard, reason, events)
+            self._note_unfit(submission, caller, decision)
         answer = GatheredAnswer(response={})
         add_refusals(answer.response, submission.events, decision)
         return answer

@@ -33,6 +33,11 @@ class Api(msgspec.Struct, frozen=True):
     internal: bool = False
 
     @property
+    def shown(self) -> str:
+        """What people see it called."""
+        return self.dialect_name or event_pb2.Dialect.Name(self.dialect)
+
+    @property
     def scope(self) -> str:
         """What tells its idempotency keys from those of other APIs."""
         return self.dialect_name or str(int(self.dialect))

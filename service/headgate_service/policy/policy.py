@@ -248,6 +248,16 @@ class Policy:
         self._pii.apply(event, properties)
         return judgement
 
+    @property
+    def hides(self) -> bool:
+        """Whether it changes personal data of events at all."""
+        return not self._pii.idle
+
+    def redact(self, event: event_pb2.Event) -> None:
+        """Changes an event's personal data, in place, whatever becomes of the event."""
+        properties = orjson.loads(event.properties_json) if event.properties_json else {}
+        self._pii.apply(event, properties)
+
     def experiments(self, ids: Collection[str], *, test: bool) -> list[dict[str, Any]]:
         """The experiments of these ids (none: all), as they were deployed; those marked `test` only where asked."""
         return [

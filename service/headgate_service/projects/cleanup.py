@@ -151,7 +151,17 @@ class Cleanup:
         blocks = range(int(accepted or 0) // BLOCK_EVENTS + 1)
         names = [
             *(shard.projects, shard.ready, shard.changed, shard.remembered, shard.letters),
-            *(keys.use, keys.cursors, keys.log, keys.dead, keys.letters, keys.remembered, *keys.dedup, *keys.records),
+            *(
+                keys.use,
+                keys.cursors,
+                keys.log,
+                keys.dead,
+                keys.refused,
+                keys.letters,
+                keys.remembered,
+                *keys.dedup,
+                *keys.records,
+            ),
             *(key for sink in own for key in (shard.seals(sink), shard.retries(sink))),
             *(keys.dead_ranges(sink) for sink in known),
             *(keys.filtered(sink, block) for sink in known for block in blocks),

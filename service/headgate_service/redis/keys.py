@@ -110,6 +110,11 @@ class ProjectKeys:
     def rate(self, key: str) -> str:
         return f"{self.prefix}:r:{key}"
 
+    @property
+    def refused(self) -> str:
+        """List of RefusedRequest, the latest first."""
+        return f"{self.prefix}:refused"
+
     def dead_ranges(self, sink: str) -> str:
         return f"{self.prefix}:dx:{sink}"
 

@@ -29,14 +29,18 @@ from headgate_service.directory.directory import Directory
 from headgate_service.directory.project import Project
 from headgate_service.directory.snapshot import ControlChanges
 from headgate_service.errors import CredentialInvalid, LogUnreachable
+from headgate_service.ingest.refused_requests import RefusedRequests
 from headgate_service.log.tail import Watchers
 from headgate_service.model.key import KeyKind, parse_key
 from headgate_service.model.rate_limit import RateLimit
+from headgate_service.model.receipt import ReceiptMaker
 from headgate_service.model.sink import SinkSpec
 from headgate_service.projects.keyring import Keyring
 from headgate_service.projects.projects import Projects
 from headgate_service.redis.pipeline import RedisPipeline
 from headgate_service.sink_control.dead_letters import DeadLetters
+from headgate_service.sink_control.event_search import EventSearch
+from headgate_service.sink_control.receipt_lookup import ReceiptLookup
 from headgate_service.sink_control.sinks import Sinks
 from typer.testing import CliRunner
 
@@ -96,7 +100,15 @@ async def directory(short_dir: Path, redis_url: str) -> AsyncIterator[Directory]
     )
     add_ProjectServiceServicer_to_server(service, server)
     delivery = ProjectDeliveryServicer(
-        callers, sinks, DeadLetters(redis), ShortTail(), now_ms, asyncio.Event(), Watchers()
+        callers,
+        sinks,
+        DeadLetters(redis),
+        ShortTail(),
+        now_ms,
+        asyncio.Event(),
+        Watchers(),
+        RefusedRequests(redis),
+        EventSearch(redis, ReceiptMaker(b"x" * 32), ReceiptLookup(redis, lambda _: [], lambda _: None)),
     )
     add_ProjectDeliveryServiceServicer_to_server(delivery, server)
     add_ReceiptServiceServicer_to_server(OneReceipt(), server)

@@ -70,7 +70,7 @@ class IngestGatheredResponse(_message.Message):
     def __init__(self, answers: _Optional[_Iterable[_Union[GatheredAnswer, _Mapping]]] = ..., contract: _Optional[int] = ...) -> None: ...
 
 class GatheredRequest(_message.Message):
-    __slots__ = ("dialect", "access", "credential", "project", "origin", "entry", "idempotency_key", "body_hash", "dry_run", "refused", "refused_reason", "client_address", "all_or_nothing", "experiments", "each")
+    __slots__ = ("dialect", "access", "credential", "project", "origin", "entry", "idempotency_key", "body_hash", "dry_run", "refused", "refused_reason", "client_address", "all_or_nothing", "experiments", "each", "refused_faults", "refused_sample")
     DIALECT_FIELD_NUMBER: _ClassVar[int]
     ACCESS_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +86,8 @@ class GatheredRequest(_message.Message):
     ALL_OR_NOTHING_FIELD_NUMBER: _ClassVar[int]
     EXPERIMENTS_FIELD_NUMBER: _ClassVar[int]
     EACH_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FAULTS_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_SAMPLE_FIELD_NUMBER: _ClassVar[int]
     dialect: _event_pb2.Dialect
     access: ApiAccess
     credential: str
@@ -101,7 +103,9 @@ class GatheredRequest(_message.Message):
     all_or_nothing: bool
     experiments: ExperimentsWanted
     each: bool
-    def __init__(self, dialect: _Optional[_Union[_event_pb2.Dialect, str]] = ..., access: _Optional[_Union[ApiAccess, _Mapping]] = ..., credential: _Optional[str] = ..., project: _Optional[str] = ..., origin: _Optional[str] = ..., entry: _Optional[_Union[_log_pb2.LogEntry, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., body_hash: _Optional[bytes] = ..., dry_run: _Optional[bool] = ..., refused: _Optional[int] = ..., refused_reason: _Optional[_Union[_outcome_pb2.Reason, str]] = ..., client_address: _Optional[str] = ..., all_or_nothing: _Optional[bool] = ..., experiments: _Optional[_Union[ExperimentsWanted, _Mapping]] = ..., each: _Optional[bool] = ...) -> None: ...
+    refused_faults: _containers.RepeatedCompositeFieldContainer[_outcome_pb2.EventFault]
+    refused_sample: bytes
+    def __init__(self, dialect: _Optional[_Union[_event_pb2.Dialect, str]] = ..., access: _Optional[_Union[ApiAccess, _Mapping]] = ..., credential: _Optional[str] = ..., project: _Optional[str] = ..., origin: _Optional[str] = ..., entry: _Optional[_Union[_log_pb2.LogEntry, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., body_hash: _Optional[bytes] = ..., dry_run: _Optional[bool] = ..., refused: _Optional[int] = ..., refused_reason: _Optional[_Union[_outcome_pb2.Reason, str]] = ..., client_address: _Optional[str] = ..., all_or_nothing: _Optional[bool] = ..., experiments: _Optional[_Union[ExperimentsWanted, _Mapping]] = ..., each: _Optional[bool] = ..., refused_faults: _Optional[_Iterable[_Union[_outcome_pb2.EventFault, _Mapping]]] = ..., refused_sample: _Optional[bytes] = ...) -> None: ...
 
 class ApiAccess(_message.Message):
     __slots__ = ("name", "key_kinds", "people", "event_ids")

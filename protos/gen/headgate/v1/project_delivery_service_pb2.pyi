@@ -1,5 +1,7 @@
 from headgate.v1 import delivery_service_pb2 as _delivery_service_pb2
 from headgate.v1 import event_pb2 as _event_pb2
+from headgate.v1 import receipt_service_pb2 as _receipt_service_pb2
+from headgate.v1 import refused_request_pb2 as _refused_request_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -87,17 +89,47 @@ class PurgeProjectDeadLettersResponse(_message.Message):
     def __init__(self, purged: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class TailProjectEventsRequest(_message.Message):
-    __slots__ = ("project", "last", "no_follow")
+    __slots__ = ("project", "last", "no_follow", "refused")
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     NO_FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
     project: str
     last: int
     no_follow: bool
-    def __init__(self, project: _Optional[str] = ..., last: _Optional[int] = ..., no_follow: _Optional[bool] = ...) -> None: ...
+    refused: bool
+    def __init__(self, project: _Optional[str] = ..., last: _Optional[int] = ..., no_follow: _Optional[bool] = ..., refused: _Optional[bool] = ...) -> None: ...
 
 class TailProjectEventsResponse(_message.Message):
-    __slots__ = ("event",)
+    __slots__ = ("event", "refused")
     EVENT_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
     event: _event_pb2.Event
-    def __init__(self, event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ...) -> None: ...
+    refused: _refused_request_pb2.RefusedRequest
+    def __init__(self, event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ..., refused: _Optional[_Union[_refused_request_pb2.RefusedRequest, _Mapping]] = ...) -> None: ...
+
+class SearchProjectEventsRequest(_message.Message):
+    __slots__ = ("project", "text")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    text: str
+    def __init__(self, project: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
+class FoundEvent(_message.Message):
+    __slots__ = ("event", "sinks")
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    SINKS_FIELD_NUMBER: _ClassVar[int]
+    event: _event_pb2.Event
+    sinks: _containers.RepeatedCompositeFieldContainer[_receipt_service_pb2.SinkProgress]
+    def __init__(self, event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ..., sinks: _Optional[_Iterable[_Union[_receipt_service_pb2.SinkProgress, _Mapping]]] = ...) -> None: ...
+
+class SearchProjectEventsResponse(_message.Message):
+    __slots__ = ("events", "searched", "complete")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    SEARCHED_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[FoundEvent]
+    searched: int
+    complete: bool
+    def __init__(self, events: _Optional[_Iterable[_Union[FoundEvent, _Mapping]]] = ..., searched: _Optional[int] = ..., complete: _Optional[bool] = ...) -> None: ...

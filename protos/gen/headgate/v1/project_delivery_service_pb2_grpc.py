@@ -66,6 +66,11 @@ class ProjectDeliveryServiceStub:
                 request_serializer=headgate_dot_v1_dot_project__delivery__service__pb2.TailProjectEventsRequest.SerializeToString,
                 response_deserializer=headgate_dot_v1_dot_project__delivery__service__pb2.TailProjectEventsResponse.FromString,
                 _registered_method=True)
+        self.SearchProjectEvents = channel.unary_unary(
+                '/headgate.v1.ProjectDeliveryService/SearchProjectEvents',
+                request_serializer=headgate_dot_v1_dot_project__delivery__service__pb2.SearchProjectEventsRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_project__delivery__service__pb2.SearchProjectEventsResponse.FromString,
+                _registered_method=True)
 
 
 class ProjectDeliveryServiceServicer:
@@ -116,6 +121,14 @@ class ProjectDeliveryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchProjectEvents(self, request, context):
+        """Finds events among the latest 10,000 of the project, and says where each is at every sink. For viewers.
+        INVALID_ARGUMENT: says which field. UNAVAILABLE: Redis does not answer; ask again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProjectDeliveryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -148,6 +161,11 @@ def add_ProjectDeliveryServiceServicer_to_server(servicer, server):
                     servicer.TailProjectEvents,
                     request_deserializer=headgate_dot_v1_dot_project__delivery__service__pb2.TailProjectEventsRequest.FromString,
                     response_serializer=headgate_dot_v1_dot_project__delivery__service__pb2.TailProjectEventsResponse.SerializeToString,
+            ),
+            'SearchProjectEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchProjectEvents,
+                    request_deserializer=headgate_dot_v1_dot_project__delivery__service__pb2.SearchProjectEventsRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_project__delivery__service__pb2.SearchProjectEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -314,6 +332,33 @@ class ProjectDeliveryService:
             '/headgate.v1.ProjectDeliveryService/TailProjectEvents',
             headgate_dot_v1_dot_project__delivery__service__pb2.TailProjectEventsRequest.SerializeToString,
             headgate_dot_v1_dot_project__delivery__service__pb2.TailProjectEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchProjectEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.ProjectDeliveryService/SearchProjectEvents',
+            headgate_dot_v1_dot_project__delivery__service__pb2.SearchProjectEventsRequest.SerializeToString,
+            headgate_dot_v1_dot_project__delivery__service__pb2.SearchProjectEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,10 @@ class ProjectDeliveryServiceStub:
     """Events of the project as they become durable, until the caller hangs up or may no longer see them. For viewers.
     RESOURCE_EXHAUSTED: too many watch already.
     """
+    SearchProjectEvents: _grpc.UnaryUnaryMultiCallable[_project_delivery_service_pb2.SearchProjectEventsRequest, _project_delivery_service_pb2.SearchProjectEventsResponse]
+    """Finds events among the latest 10,000 of the project, and says where each is at every sink. For viewers.
+    INVALID_ARGUMENT: says which field. UNAVAILABLE: Redis does not answer; ask again.
+    """
 
 @_typing.type_check_only
 class ProjectDeliveryServiceAsyncStub(ProjectDeliveryServiceStub):
@@ -70,6 +74,10 @@ class ProjectDeliveryServiceAsyncStub(ProjectDeliveryServiceStub):
     TailProjectEvents: _aio.UnaryStreamMultiCallable[_project_delivery_service_pb2.TailProjectEventsRequest, _project_delivery_service_pb2.TailProjectEventsResponse]  # type: ignore[assignment]
     """Events of the project as they become durable, until the caller hangs up or may no longer see them. For viewers.
     RESOURCE_EXHAUSTED: too many watch already.
+    """
+    SearchProjectEvents: _aio.UnaryUnaryMultiCallable[_project_delivery_service_pb2.SearchProjectEventsRequest, _project_delivery_service_pb2.SearchProjectEventsResponse]  # type: ignore[assignment]
+    """Finds events among the latest 10,000 of the project, and says where each is at every sink. For viewers.
+    INVALID_ARGUMENT: says which field. UNAVAILABLE: Redis does not answer; ask again.
     """
 
 class ProjectDeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -125,6 +133,16 @@ class ProjectDeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_project_delivery_service_pb2.TailProjectEventsResponse], _abc.AsyncIterator[_project_delivery_service_pb2.TailProjectEventsResponse]]:
         """Events of the project as they become durable, until the caller hangs up or may no longer see them. For viewers.
         RESOURCE_EXHAUSTED: too many watch already.
+        """
+
+    @_abc_1.abstractmethod
+    def SearchProjectEvents(
+        self,
+        request: _project_delivery_service_pb2.SearchProjectEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_delivery_service_pb2.SearchProjectEventsResponse, _abc.Awaitable[_project_delivery_service_pb2.SearchProjectEventsResponse]]:
+        """Finds events among the latest 10,000 of the project, and says where each is at every sink. For viewers.
+        INVALID_ARGUMENT: says which field. UNAVAILABLE: Redis does not answer; ask again.
         """
 
 def add_ProjectDeliveryServiceServicer_to_server(servicer: ProjectDeliveryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
