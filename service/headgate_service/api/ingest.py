@@ -1,6 +1,7 @@
 """IngestService over gRPC: each call becomes submissions, each verdict an answer. No status code is chosen here."""
 
 import asyncio
+import contextlib
 import hmac
 from collections.abc import AsyncIterator
 from hashlib import sha256
@@ -23,6 +24,7 @@ from headgate.v1.ingest_service_pb2 import (
 
 from headgate_service.api.calls import Calls
 from headgate_service.api.ingest_message import IngestMessages, Unreadable
+from headgate_service.api.message_stream import MessageStream
 from headgate_service.api.rpc_status import abort, call_status, refusal_status
 from headgate_service.auth.contract import CONTRACT, check_contract
 from headgate_service.auth.metadata import bearer_key, metadata_value
@@ -90,6 +92,16 @@ def _not_understood() -> GatheredAnswer:
 
 _TAKEN = (outcome_pb2.OUTCOME_ACCEPTED, outcome_pb2.OUTCOME_DUPLICATE)
 
+# What no later message of the stream changes.
+_SHUT_OUT = (
+    outcome_pb2.CAUSE_CREDENTIAL_INVALID,
+    outcome_pb2.CAUSE_SCOPE_MISSING,
+    outcome_pb2.CAUSE_PROJECT_FORBIDDEN,
+    outcome_pb2.CAUSE_PROJECT_GONE,
+)
+CHECK_SECONDS = 5.0
+"""How often a quiet stream's credential is looked at."""
+
 MAX_IDEMPOTENCY_KEY = 255
 MAX_GATHERED_BYTES = 32 * 1024 * 1024
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
@@ -139,16 +151,36 @@ class IngestServicer:
         sender = _Sender.of(context)
         try:
             await self._ingest.admit(GRPC, sender.key, sender.project)
+            stream = MessageStream(lambda message: self._answer(message, sender), self._until_shut_out(sender))
+            async for answer in stream.answers(messages):
+                yield answer
         except Refused as refused:
             await context.abort_with_status(call_status(refusal_status(refused)))
-        async for message in self._calls.until_stopped(messages, context):
-            self._metrics.read_bytes.inc(len(message))
+        if self._calls.stopped.is_set():
+            await self._calls.end(context)
+
+    async def _answer(self, message: bytes, sender: _Sender) -> StreamEventsResponse:
+        """Raises Refused where the caller is shut out, which ends the stream."""
+        self._metrics.read_bytes.inc(len(message))
+        try:
+            return StreamEventsResponse(response=await self._take_streamed(message, sender))
+        except Refused as refused:
+            if refused.refusal.cause in _SHUT_OUT:
+                raise
+            return StreamEventsResponse(refusal=refused.refusal)
+
+    async def _until_shut_out(self, sender: _Sender) -> None:
+        """Returns when the service stops. Raises Refused when the caller may not enter any more."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await self._calls.stopped.wait()
+                    return
             try:
-                response = await self._take_streamed(message, sender)
+                await self._ingest.admit(GRPC, sender.key, sender.project)
             except Refused as refused:
-                yield StreamEventsResponse(refusal=refused.refusal)
-            else:
-                yield StreamEventsResponse(response=response)
+                if refused.refusal.cause in _SHUT_OUT:
+                    raise
 
     async def IngestGathered(self, messages: AsyncIterator[bytes], context: Any) -> IngestGatheredResponse:
         """A request of over 4 MiB comes in parts: no message of this port is larger."""

@@ -321,6 +321,30 @@ async def test_a_stream_answers_each_message_and_goes_on_after_a_refusal(service
     assert [e.name for e in await stored(redis, service.project_id)] == ["a", "b"]
 
 
+async def test_a_stream_has_many_messages_under_way_and_answers_them_in_order(service, redis):
+    async def messages():
+        for number in range(200):
+            # Those with an error are answered at once, the others when Redis has confirmed them.
+            one = events(str(number)) if number % 3 else []
+            yield StreamEventsRequest(request=IngestEventsRequest(events=one, idempotency_key=f"k{number}"))
+
+    answers = [answer async for answer in service.ingest.StreamEvents(messages(), metadata=service.bearer())]
+    assert [answer.WhichOneof("answer") == "response" for answer in answers] == [n % 3 > 0 for n in range(200)]
+    assert [event.name for event in await stored(redis, service.project_id)] == [str(n) for n in range(200) if n % 3]
+
+
+async def test_a_stream_ends_when_its_key_is_revoked_even_if_it_is_quiet(service, monkeypatch):
+    monkeypatch.setattr("headgate_service.api.ingest.CHECK_SECONDS", 0.1)
+    made = await service.projects.CreateKey(CreateKeyRequest(project="default", kind=admin.KEY_KIND_SECRET))
+    stream = service.ingest.StreamEvents(metadata=[("authorization", f"Bearer {made.key.key}")])
+    await stream.write(StreamEventsRequest(request=IngestEventsRequest(events=events("a"))))
+    assert (await stream.read()).HasField("response")
+    await service.projects.RevokeKey(RevokeKeyRequest(id=made.key.id))
+    async with asyncio.timeout(20):
+        code, info, _ = await refusal(stream.read())
+    assert (code, info.reason) == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_INVALID")
+
+
 async def test_a_refusal_in_a_stream_names_the_fields_at_fault(service):
     messages = [
         IngestEventsRequest(),

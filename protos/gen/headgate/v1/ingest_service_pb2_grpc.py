@@ -78,7 +78,9 @@ class IngestServiceServicer:
     def StreamEvents(self, request_iterator, context):
         """The same for a steady producer: one answer per message, in order, each with the message's own refusal,
         so that one refused message does not end the stream. The metadata and limits are those of IngestEvents,
-        a message at a time; without a valid credential the stream ends before a message is read.
+        a message at a time; without a valid credential the stream ends before a message is read, and within seconds
+        when the credential stops being valid. Up to 64 messages, or 8 MiB, are under way at once: who needs one stored
+        before the next waits for its answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

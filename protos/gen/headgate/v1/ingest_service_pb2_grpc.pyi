@@ -51,7 +51,9 @@ class IngestServiceStub:
     StreamEvents: _grpc.StreamStreamMultiCallable[_ingest_service_pb2.StreamEventsRequest, _ingest_service_pb2.StreamEventsResponse]
     """The same for a steady producer: one answer per message, in order, each with the message's own refusal,
     so that one refused message does not end the stream. The metadata and limits are those of IngestEvents,
-    a message at a time; without a valid credential the stream ends before a message is read.
+    a message at a time; without a valid credential the stream ends before a message is read, and within seconds
+    when the credential stops being valid. Up to 64 messages, or 8 MiB, are under way at once: who needs one stored
+    before the next waits for its answer.
     """
     IngestGathered: _grpc.UnaryUnaryMultiCallable[_ingest_service_pb2.IngestGatheredRequest, _ingest_service_pb2.IngestGatheredResponse]
     """Many HTTP requests in one call, for Headgate's own gateways: each has its credential and gets its own
@@ -84,7 +86,9 @@ class IngestServiceAsyncStub(IngestServiceStub):
     StreamEvents: _aio.StreamStreamMultiCallable[_ingest_service_pb2.StreamEventsRequest, _ingest_service_pb2.StreamEventsResponse]  # type: ignore[assignment]
     """The same for a steady producer: one answer per message, in order, each with the message's own refusal,
     so that one refused message does not end the stream. The metadata and limits are those of IngestEvents,
-    a message at a time; without a valid credential the stream ends before a message is read.
+    a message at a time; without a valid credential the stream ends before a message is read, and within seconds
+    when the credential stops being valid. Up to 64 messages, or 8 MiB, are under way at once: who needs one stored
+    before the next waits for its answer.
     """
     IngestGathered: _aio.UnaryUnaryMultiCallable[_ingest_service_pb2.IngestGatheredRequest, _ingest_service_pb2.IngestGatheredResponse]  # type: ignore[assignment]
     """Many HTTP requests in one call, for Headgate's own gateways: each has its credential and gets its own
@@ -126,7 +130,9 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_ingest_service_pb2.StreamEventsResponse], _abc.AsyncIterator[_ingest_service_pb2.StreamEventsResponse]]:
         """The same for a steady producer: one answer per message, in order, each with the message's own refusal,
         so that one refused message does not end the stream. The metadata and limits are those of IngestEvents,
-        a message at a time; without a valid credential the stream ends before a message is read.
+        a message at a time; without a valid credential the stream ends before a message is read, and within seconds
+        when the credential stops being valid. Up to 64 messages, or 8 MiB, are under way at once: who needs one stored
+        before the next waits for its answer.
         """
 
     @_abc_1.abstractmethod
