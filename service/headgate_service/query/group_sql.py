@@ -146,10 +146,8 @@ class Grouping:
         sql = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} {self.scope.source(binder, period)}{by})"
         if groups is not None:
             # Before the groups come the two rows that are none.
-            sql += (
-                f" ORDER BY all_labels DESC, label = '' DESC, {measured.order} DESC NULLS LAST, {KEY_ORDER}"
-                f" LIMIT {groups + 2}"
-            )
+            ranks = ", ".join(f"{rank} DESC NULLS LAST" for rank in measured.order)
+            sql += f" ORDER BY all_labels DESC, label = '' DESC, {ranks}, {KEY_ORDER} LIMIT {groups + 2}"
         return Statement(sql, binder, measured)
 
 

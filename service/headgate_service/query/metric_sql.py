@@ -16,15 +16,19 @@ USER, SESSION = ("distinct_hash", "0"), ("session_id", "''")
 # What is not finite is answered as null, and null comes last.
 _FINITE = "if(isFinite({0}), {0}, NULL)"
 
+# By how much an integer exceeds the float that is nearest to it: it ranks integers that are equal as floats.
+_REST = "v0 - toInt256(toFloat64(v0))"
+
 _USERS = {"unique_users": USER, "events_per_user": USER, "sessions": SESSION}
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """`columns` are aggregates, named v0, v1, ... in `order`, an expression; `value` reads their values."""
+    """`columns` are aggregates, named v0, v1, ... in `order`, expressions by which groups are ranked, largest first;
+    `value` reads their values."""
 
     columns: tuple[str, ...]
-    order: str
+    order: tuple[str, ...]
     value: Callable[[Sequence[Any]], Number | None]
 
 
@@ -36,28 +40,30 @@ def measure(metric: Metric, binder: Binder, assumed: Assumptions) -> Measure:
     if metric.name in QUANTILES:
         at = QUANTILES[metric.name]
         quantile = f"quantileExactInclusive({at})({reading.any_number()})"
-        return Measure((quantile,), _FINITE.format("v0"), _interpolated)
+        return Measure((quantile,), (_FINITE.format("v0"),), _interpolated)
     if metric.name in ("min", "max"):
         integers, reals = reading.any_integer(), reading.real()
         pick = min if metric.name == "min" else max
         extremes = (f"{metric.name}({integers})", f"{metric.name}({reals})")
         chosen = "least" if metric.name == "min" else "greatest"
-        order = f"{chosen}(ifNull(toFloat64(v0), v1), ifNull(v1, toFloat64(v0)))"
-        return Measure(extremes, order, lambda row: _picked(pick, row))
+        nearest = f"{chosen}(ifNull(toFloat64(v0), v1), ifNull(v1, toFloat64(v0)))"
+        # Of an integer and a real that are as near as floats can say, the exact one decides.
+        rest = f"if(isNull(v1), {_REST}, if(toFloat64(v0) = v1, {chosen}({_REST}, 0), if({nearest} = v1, 0, {_REST})))"
+        return Measure(extremes, (nearest, f"ifNull({rest}, 0)"), lambda row: _picked(pick, row))
     if metric.name == "count_distinct":
-        return Measure((_different(reading.group(texts_only=assumed.texts_only), "''"),), "v0", _first)
+        return Measure((_different(reading.group(texts_only=assumed.texts_only), "''"),), ("v0",), _first)
     return _of_numbers(metric.name, reading, weighted=bool(weights))
 
 
 def _of_events(name: str, binder: Binder, weights: Sequence[float]) -> Measure:
     if name == "count":
-        return Measure(("sum(weight)" if weights else "count()",), "v0", _first)
+        return Measure(("sum(weight)" if weights else "count()",), ("v0",), _first)
     who, nobody = _USERS[name]
     users = _users(who, nobody, binder, weights)
     if name != "events_per_user":
-        return Measure((users,), "v0", _first)
+        return Measure((users,), ("v0",), _first)
     events = f"sumIf(weight, {who} != {nobody})" if weights else f"countIf({who} != {nobody})"
-    return Measure((events, users), "v0 / nullIf(v1, 0)", lambda row: row[0] / row[1] if row[1] else None)
+    return Measure((events, users), ("v0 / nullIf(v1, 0)",), lambda row: row[0] / row[1] if row[1] else None)
 
 
 def _users(who: str, nobody: str, binder: Binder, weights: Sequence[float]) -> str:
@@ -93,9 +99,10 @@ def _of_numbers(name: str, reading: Reading, *, weighted: bool) -> Measure:
         )
     total = "(ifNull(toFloat64(v0), 0) + ifNull(v1, 0))"
     if name == "sum":
-        return Measure(columns, _FINITE.format(total), lambda row: _number(_sum(row)))
+        rest = f"if(ifNull(v1, 0) = 0, ifNull({_REST}, 0), 0)"
+        return Measure(columns, (_FINITE.format(total), rest), lambda row: _number(_sum(row)))
     return Measure(
-        columns, _FINITE.format(f"({total} / nullIf(v2, 0))"), lambda row: _sum(row) / row[2] if row[2] else None
+        columns, (_FINITE.format(f"({total} / nullIf(v2, 0))"),), lambda row: _sum(row) / row[2] if row[2] else None
     )
 
 

@@ -116,3 +116,31 @@ def test_the_last_bar_is_longer(filled, zone, start, end, interval, bars):
     (found,) = results(filled, query, [Happened(ms) for ms in (query.period.start, *ends)])
     assert [bar["value"] for bar in found["data"]] == bars
     assert found["total"] == 5
+
+
+@pytest.mark.parametrize(
+    ("agg", "smaller", "larger"),
+    [
+        ("sum", [2**64 - 1, 2], [2**63, 2**63, 2]),
+        ("max", [2**53], [2**53 + 1]),
+        ("max", [2.0**53], [2**53 + 1]),
+        ("min", [2**63], [2**63 + 1]),
+    ],
+)
+def test_groups_are_ranked_by_exact_integers(filled, agg, smaller, larger):
+    """Their values are equal as floats. The names would put the smaller group first."""
+    request = {
+        "type": "timeseries",
+        "projectId": "p",
+        "event": "*",
+        "metric": {"agg": agg, "property": "n"},
+        "dateRange": {"start": "2026-03-31", "end": "2026-03-31"},
+        "breakdown": {"key": "plan", "limit": 1},
+    }
+    query = parse(request)
+    events = [
+        Happened(query.period.start, properties={"n": number, "plan": plan})
+        for plan, numbers in (("a", smaller), ("b", larger))
+        for number in numbers
+    ]
+    assert results(filled, query, events)[0]["key"] == "b"
