@@ -22,6 +22,7 @@ from headgate_service.delivery.metrics import DeliveryMetrics
 from headgate_service.log.client_memory import ClientMemoryMetrics
 from headgate_service.policy.headgate_yaml import HeadgateYaml, compiled_schema, yaml_schema
 from headgate_service.projects.store_watch import StoreWatchMetrics
+from headgate_service.redis.readiness import RedisMetrics
 from headgate_service.store.metrics import StoreMetrics
 from headgate_sinks import Config
 from headgate_sinks.sdk import host
@@ -185,6 +186,7 @@ def metrics_page() -> str:
     CounterMetrics(service)
     ClientMemoryMetrics(service)
     StoreWatchMetrics(service)
+    RedisMetrics(service)
     store = CollectorRegistry()
     StoreMetrics(store)
     lines = [

@@ -25,7 +25,6 @@ from headgate.v1.receipt_service_pb2_grpc import add_ReceiptServiceServicer_to_s
 from headgate.v1.store_service_pb2_grpc import add_StoreServiceServicer_to_server as add_store
 from headgate.v1.user_service_pb2_grpc import add_UserServiceServicer_to_server as add_users
 from prometheus_client import CollectorRegistry, start_http_server
-from redis.exceptions import ResponseError
 
 from headgate_service.api.accounts import AccountServicer, UserServicer
 from headgate_service.api.admin import AdminServicer
@@ -57,7 +56,6 @@ from headgate_service.control_db.secret_box import PROJECT_SINK_HASHING, SecretB
 from headgate_service.counters.keeper import Keeper
 from headgate_service.deploys.deploys import Deploys
 from headgate_service.deploys.preview import Previews
-from headgate_service.errors import RedisUnavailable
 from headgate_service.ingest.core import IngestCore
 from headgate_service.log.client_memory import ClientMemory
 from headgate_service.log.tail import LogTail, Watchers
@@ -74,6 +72,7 @@ from headgate_service.query.at_once import AtOnce
 from headgate_service.query.limited_store import MAX_MEMORY
 from headgate_service.query.queries import Queries
 from headgate_service.redis.durability import warn_of_shortfalls
+from headgate_service.redis.readiness import RedisReadiness
 from headgate_service.sink_control.dead_letters import DeadLetters
 from headgate_service.sink_control.event_search import EventSearch
 from headgate_service.sink_control.receipt_lookup import ReceiptLookup
@@ -284,12 +283,8 @@ def _accounts(parts: Parts, limits: CallLimits) -> AccountServicer:
     return AccountServicer(accounts, sessions, cli_tokens, CallOrigins(config.gateway_token), limits)
 
 
-def _health(core: IngestCore, watch: StoreWatch | None) -> Health:
-    async def redis_answers() -> bool:
-        try:
-            return bool(await core.pipeline.execute("PING") == b"PONG")
-        except (RedisUnavailable, ResponseError):
-            return False
+def _health(core: IngestCore, watch: StoreWatch | None, registry: CollectorRegistry) -> Health:
+    readiness = RedisReadiness(core.pipeline, registry)
 
     async def counters_complete() -> bool:
         return not core.epochs.missing
@@ -300,7 +295,7 @@ def _health(core: IngestCore, watch: StoreWatch | None) -> Health:
     async def store_whole() -> bool:
         return watch is None or watch.state.whole
 
-    probes = {REDIS: redis_answers, COUNTERS: counters_complete, CONTROL_DB: directory_healthy}
+    probes = {REDIS: readiness.ready, COUNTERS: counters_complete, CONTROL_DB: directory_healthy}
     if watch is not None:
         probes[STORE] = store_whole
     return Health(probes, frozenset({REDIS, COUNTERS}))
@@ -314,7 +309,7 @@ async def _run(parts: Parts) -> None:
         core.pipeline, parts.database, core.epochs, core.sinks_of, new_epoch, _now_ms, config.copy_seconds, registry
     )
     client_memory = ClientMemory(core.pipeline, config.remembered_total_bytes, registry)
-    health = _health(core, parts.watch)
+    health = _health(core, parts.watch, registry)
     calls = Calls(CallMetrics(registry), stopped)
     servers = Servers(config, _services(parts, calls), health, calls)
     store, deleted = parts.store, core.directory.deleted

@@ -93,7 +93,7 @@ class RedisSettings(Section):
     """`redis://`, `rediss://` or `unix://` URL of your own server. It must be durable (`appendonly yes`, `appendfsync always`) and must not evict (`maxmemory-policy noeviction`). Absent: `headgate up` runs one in its data directory."""  # noqa: E501
 
     max_memory: ByteSize = ByteSize(2 * 1024**3)
-    """Memory the embedded Redis may use. When it is full, events are answered 503 until sinks have caught up."""
+    """Memory the embedded Redis may use. From 80 % on, fewer settled events are kept for replay; when it is full of events that sinks have yet to get, events are answered 503."""  # noqa: E501
 
 
 class ControlSettings(Section):

@@ -25,6 +25,7 @@ from headgate_service.delivery.config import Config
 from headgate_service.delivery.dead_letter_bounds import DeadLetterTotal
 from headgate_service.delivery.forwarder import Forwarder, ProjectCount
 from headgate_service.delivery.lane_context import LaneContext
+from headgate_service.delivery.memory_pressure import MemoryPressure
 from headgate_service.delivery.metrics import DeliveryMetrics
 from headgate_service.delivery.observers import Observers
 from headgate_service.delivery.plugin_worker.isolated_sink import IsolatedSink
@@ -74,6 +75,7 @@ async def serve(
     runners = SinkRunners(sinks.runners)
     shards: dict[str, Shard] = {}
     project_count = ProjectCount(log, config.scan)
+    pressure = MemoryPressure(log, shards, metrics)
     commands = Commands(log, runners, shards, clock)
     project_sinks = ProjectSinks(source or NoProjectSinks(), shards)
     board = StatusBoard(log, runners)
@@ -84,6 +86,7 @@ async def serve(
         observers=sinks.observers,
         resolvers=resolvers,
         project_count=project_count,
+        pressure=pressure,
         commands=commands,
         project_sinks=project_sinks,
         board=board,
@@ -97,7 +100,7 @@ async def serve(
         sinks.start()
         freeze_gc()
         _log.info("forwarder runs", sinks=[runner.name for runner in sinks.runners], owner=owner)
-        tasks: list[_Task] = [project_count, wakeup, commands, audit, project_sinks, letters]
+        tasks: list[_Task] = [project_count, pressure, wakeup, commands, audit, project_sinks, letters]
         await _run(stop, board, forwarder, config.drain, tasks)
     finally:
         await sinks.close()

@@ -37,6 +37,11 @@ class DeliveryMetrics:
             "Bytes of Redis's memory that the dead letters of all projects take.",
             registry=registry,
         )
+        self.kept = Gauge(
+            "headgate_log_kept_ratio",
+            "Part of log.keep_bytes that settled events may take now. Below 1: Redis's memory is over 80 % full.",
+            registry=registry,
+        )
         self.retries = counter("headgate_sink_retries", "Writes that did not succeed and come again.")
         self.pending = gauge(
             "headgate_sink_pending_events",

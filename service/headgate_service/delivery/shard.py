@@ -71,6 +71,10 @@ class Shard:
         for lane in (*self._lanes, *self._deployed.values()):
             lane.scan_soon()
 
+    def trim_soon(self) -> None:
+        """Memory is short."""
+        self._trimmer.trim_soon()
+
     def retry_soon(self) -> None:
         """An operator may have asked for dead letters to be sent again."""
         for lane in self._retry_lanes:

@@ -13,6 +13,7 @@ from headgate_service.delivery.idle_lanes import ExpiringLane, WaitingLane
 from headgate_service.delivery.lane import Lane
 from headgate_service.delivery.lane_context import LaneContext
 from headgate_service.delivery.lease import Lease
+from headgate_service.delivery.memory_pressure import MemoryPressure
 from headgate_service.delivery.metrics import DeliveryMetrics
 from headgate_service.delivery.observers import Observers
 from headgate_service.delivery.project_sink import ProjectSink
@@ -44,6 +45,7 @@ class ShardFactory:
         observers: Observers,
         resolvers: ProjectSinkResolvers,
         project_count: ProjectCount,
+        pressure: MemoryPressure,
         commands: Commands,
         project_sinks: ProjectSinks,
         board: StatusBoard,
@@ -57,6 +59,7 @@ class ShardFactory:
         self._observers = observers
         self._resolvers = resolvers
         self._project_count = project_count
+        self._pressure = pressure
         self._commands = commands
         self._project_sinks = project_sinks
         self._board = board
@@ -71,7 +74,7 @@ class ShardFactory:
             self._readers_of,
             self._config.trim,
             int(self._config.keep_seconds * 1000),
-            lambda: self._config.keep_bytes // self._project_count.projects,
+            self._keep_bytes,
             self._context.on_step,
         )
         runners = self._runners.configured
@@ -84,6 +87,10 @@ class ShardFactory:
             functools.partial(self._make_replay, lease, trimmer),
             functools.partial(self._make_running_sink, lease, trimmer),
         )
+
+    def _keep_bytes(self) -> int:
+        """How many settled payload bytes a project may keep now."""
+        return self._pressure.of(self._config.keep_bytes) // self._project_count.projects
 
     def _make_lane(self, runner: SinkRunner, log: ShardLog, lease: Lease, trimmer: Trimmer) -> Lane | WaitingLane:
         metrics = self._sink_metrics[runner.name]

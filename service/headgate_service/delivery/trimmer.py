@@ -129,6 +129,7 @@ class Trimmer:
         self._moved: set[str] = set()
         self._batches = 0
         self._wake = asyncio.Event()
+        self._everything = False
         self._stopping = False
 
     def moved(self, settled: Mapping[str, int]) -> None:
@@ -148,6 +149,11 @@ class Trimmer:
             self._batches = 0
             self._wake.set()
 
+    def trim_soon(self) -> None:
+        """Less may be kept of all projects now."""
+        self._everything = True
+        self._wake.set()
+
     def stop(self) -> None:
         self._stopping = True
         self._wake.set()
@@ -155,18 +161,18 @@ class Trimmer:
     async def run(self) -> None:
         """Until `stop`, or raises Fenced."""
         while not self._stopping:
-            everything = False
             try:
                 async with asyncio.timeout(self._seconds):
                     await self._wake.wait()
             except TimeoutError:
-                everything = True
+                self._everything = True
             self._wake.clear()
             if self._stopping:
                 return
             try:
                 project_ids = list(self._moved)
-                if everything:
+                if self._everything:
+                    self._everything = False
                     project_ids = await self._log.projects()
                     self._known = {one: self._known[one] for one in project_ids if one in self._known}
                 await self._trim(project_ids)

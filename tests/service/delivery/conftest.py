@@ -36,7 +36,7 @@ class Producer:
         self.pipeline = RedisPipeline(url)
         self.refusing: tuple[str, ...] = ()
         self.bound = 1 << 40
-        self._appender = Appender(self.pipeline, lambda _: self.refusing, 1 << 40, lambda: datetime.now(UTC), epochs)
+        self.appender = Appender(self.pipeline, lambda _: self.refusing, 1 << 40, lambda: datetime.now(UTC), epochs)
         self.sent: dict[str, list[str]] = defaultdict(list)
 
     async def append(self, project: str, count: int = 1, padding: int = 0, shard: int | None = None) -> None:
@@ -46,7 +46,7 @@ class Producer:
         properties = json.dumps({"padding": "x" * padding}).encode()
         events = [event_pb2.Event(name=name, properties_json=properties) for name in names]
         where = shard_of(project) if shard is None else shard
-        verdict = await self._appender.append(
+        verdict = await self.appender.append(
             LogProject(project, where, None), Append(encode(event_pb2.DIALECT_GRPC, events), {})
         )
         assert verdict.status == "ok"
