@@ -12,12 +12,14 @@ import structlog
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from headgate_service.errors import RedisUnavailable
 
 # A deadline may come early by such a part of itself.
 _TIMER_STEP = 0.05
+# Before the address is asked again for a primary.
+_READ_ONLY_SECONDS = 0.1
 
 _log = structlog.get_logger()
 
@@ -73,6 +75,9 @@ class RedisPipeline:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._write(connection))
                     tasks.create_task(self._read(connection))
+            except* _ReadOnly:
+                self._fail(RedisUnavailable("Redis is a read-only replica: its address must lead to a primary"))
+                await asyncio.sleep(_READ_ONLY_SECONDS)
             except* (RedisError, OSError, TimeoutError) as errors:
                 self._fail(RedisUnavailable(f"Redis does not answer: {_first(errors)}"))
             # A defect here must not leave the callers waiting, nor those after them.
@@ -105,6 +110,9 @@ class RedisPipeline:
                     try:
                         reply = await connection.read_response(disconnect_on_error=False)
                     except ResponseError as error:
+                        if _is_read_only(error):
+                            # The address leads to a primary again at some time, or at once to another one.
+                            raise _ReadOnly from error
                         reply = error
                     # Replies that came together need no timer each.
                     if (now := loop.time()) - began > self._deadline * _TIMER_STEP:
@@ -126,6 +134,15 @@ class RedisPipeline:
             future = self._waiting.popleft()
             if not future.done():
                 future.set_exception(error)
+
+
+class _ReadOnly(Exception):
+    """The other end was a primary, or never was one."""
+
+
+def _is_read_only(error: ResponseError) -> bool:
+    # Of a script, versions differ in how they say it.
+    return isinstance(error, ReadOnlyError) or "READONLY" in str(error)
 
 
 def _first(errors: BaseExceptionGroup[Any]) -> BaseException:
