@@ -1,6 +1,7 @@
 """Receipts, probes, metrics and the OpenAPI document."""
 
 import gzip
+import re
 
 import grpc
 import httpx
@@ -200,6 +201,27 @@ class TestOpenApi:
             "/metrics",
             "/openapi.json",
         }
+
+    async def test_what_a_field_may_hold_is_in_its_schema(self, document):
+        def body(path, method):
+            content = document["paths"][path][method]["requestBody"]["content"]
+            return content["application/json"]["schema"]["properties"]
+
+        made = body("/api/projects", "post")
+        assert (made["name"]["minLength"], made["name"]["maxLength"]) == (1, 100)
+        assert [bool(re.search(made["slug"]["pattern"], slug)) for slug in ("a-1", "a", "-a", "a-", "A")] == [
+            True,
+            True,
+            False,
+            False,
+            False,
+        ]
+        kinds = body("/api/projects/{project}/keys", "post")["kind"]["enum"]
+        assert kinds == ["public", "test", "secret", "organisation"]
+        roles = body("/api/projects/{project}/members/{user}", "put")["role"]["enum"]
+        assert roles == ["viewer", "member", "admin", "owner"]
+        (by, *_) = document["paths"]["/api/projects/{project}/usage"]["get"]["parameters"][1:]
+        assert (by["name"], by["schema"]["enum"]) == ("by", ["hour", "day"])
 
     async def test_every_ingestion_route_tells_of_the_shared_headers(self, document):
         for path in ("/", "/api/analytics", "/api/v1/analytics", "/api/v1/analytics/events", "/plain"):

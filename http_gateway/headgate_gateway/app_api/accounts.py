@@ -95,7 +95,12 @@ CHANGE_PASSWORD = Operation(
     lambda done: {"ok": True},
     body=(
         Field("oldPassword", required=True),
-        Field("newPassword", required=True, description="10 to 1000 characters."),
+        Field(
+            "newPassword",
+            required=True,
+            description="10 to 1000 characters.",
+            rules={"minLength": 10, "maxLength": 1000},
+        ),
     ),
 )
 CREATE_CLI_TOKEN = Operation(

@@ -1,5 +1,6 @@
 """What a request of the app API may hold, read strictly: nothing unknown, nothing of another type."""
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any
 
 MAX_TEXT_CHARACTERS = 4_096
 MAX_TEXTS = 10_000
+MAX_PART_CHARACTERS = 300
+"""Of a part of a path."""
 # What both protobuf and JSON hold exactly.
 MAX_INTEGER = 2**53 - 1
 
@@ -40,20 +43,31 @@ class Kind(Enum):
         schema: dict[str, Any] = {"type": name}
         if form:
             schema["format"] = form[0]
+        if self is Kind.TEXT:
+            schema["maxLength"] = MAX_TEXT_CHARACTERS
         if self is Kind.TEXTS:
-            schema["items"] = {"type": "string"}
+            schema |= {"items": {"type": "string", "maxLength": MAX_TEXT_CHARACTERS}, "maxItems": MAX_TEXTS}
         return schema
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a body, or a parameter of a query. A null is an absence. `bounds` are those of an integer."""
+    """A field of a body, or a parameter of a query. A null is an absence. `bounds` are those of an integer,
+    `rules` what else is asked of it, as JSON Schema."""
 
     name: str
     kind: Kind = Kind.TEXT
     required: bool = False
     description: str = ""
     bounds: tuple[int, int] = (0, MAX_INTEGER)
+    rules: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        schema = self.kind.schema
+        if self.kind is Kind.INTEGER:
+            schema |= {"minimum": self.bounds[0], "maximum": self.bounds[1]}
+        return schema | dict(self.rules)
 
 
 def read_body(fields: Sequence[Field], body: object) -> dict[str, Any]:

@@ -69,7 +69,7 @@ CREATE_KEY = Operation(
     _create,
     lambda made: new_key_json(made.key),
     body=(
-        Field("kind", required=True, description="public, test, secret or organisation."),
+        Field("kind", required=True, description="What it opens.", rules={"enum": list(KEY_KINDS)}),
         Field("scopes", Kind.TEXTS, description="What an organisation key may do. Absent: events:write."),
         Field("allProjects", Kind.FLAG, description=_ALL_PROJECTS),
     ),

@@ -45,7 +45,7 @@ SET_MEMBER = Operation(
     lambda channel: ProjectServiceStub(channel).SetMember,
     _set,
     lambda changed: {"member": member_json(changed.member)},
-    body=(Field("role", required=True, description="viewer, member, admin or owner."),),
+    body=(Field("role", required=True, description="What they may do.", rules={"enum": list(ROLES)}),),
 )
 REMOVE_MEMBER = Operation(
     "DELETE",

@@ -3,10 +3,11 @@
 import re
 from typing import Any
 
-from headgate_gateway.app_api.fields import Field, Kind
+from headgate_gateway.app_api.fields import MAX_PART_CHARACTERS, Field
 from headgate_gateway.app_api.operation import Operation
 
 _PART = re.compile(r"{(\w+)}")
+_PATH_PART = {"type": "string", "minLength": 1, "maxLength": MAX_PART_CHARACTERS}
 
 
 def described(operation: Operation) -> dict[str, Any]:
@@ -20,10 +21,7 @@ def described(operation: Operation) -> dict[str, Any]:
         "summary": operation.summary,
         "tags": ["App API"],
         "parameters": [
-            *(
-                {"name": part, "in": "path", "required": True, "schema": {"type": "string"}}
-                for part in _parts(operation)
-            ),
+            *({"name": part, "in": "path", "required": True, "schema": _PATH_PART} for part in _parts(operation)),
             *({"name": one.name, "in": "query", **_schema(one), "required": one.required} for one in operation.query),
         ],
         "security": _security(operation),
@@ -52,10 +50,7 @@ def _security(operation: Operation) -> list[dict[str, list[str]]]:
 
 
 def _schema(field: Field) -> dict[str, Any]:
-    schema = field.kind.schema
-    if field.kind is Kind.INTEGER:
-        schema |= {"minimum": field.bounds[0], "maximum": field.bounds[1]}
-    return {"schema": schema, "description": field.description}
+    return {"schema": field.schema, "description": field.description}
 
 
 def _parts(operation: Operation) -> list[str]:

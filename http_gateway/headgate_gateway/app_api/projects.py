@@ -12,6 +12,8 @@ from headgate_gateway.app_api.operation import KEY_KIND_NAMES, ROLE_NAMES, Opera
 PROJECTS = "/api/projects"
 PROJECT = f"{PROJECTS}/{{project}}"
 _NAME = "The project's name, for people: 1 to 100 characters."
+_NAME_RULES = {"minLength": 1, "maxLength": 100}
+_SLUG_RULES = {"maxLength": 63, "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"}
 _ZONE = "Where its days begin: a name of the IANA time zone database."
 
 
@@ -52,8 +54,8 @@ CREATE_PROJECT = Operation(
         "keys": {KEY_KIND_NAMES[key.kind]: key.key for key in made.keys},
     },
     body=(
-        Field("name", required=True, description=_NAME),
-        Field("slug", description="Its name in addresses: 1 to 63 of a-z, 0-9 and inner hyphens."),
+        Field("name", required=True, description=_NAME, rules=_NAME_RULES),
+        Field("slug", description="Its name in addresses: 1 to 63 of a-z, 0-9 and inner hyphens.", rules=_SLUG_RULES),
     ),
     status=201,
 )
@@ -82,7 +84,7 @@ UPDATE_PROJECT = Operation(
         project=asked.path["project"], name=asked.body.get("name"), time_zone=asked.body.get("timezone")
     ),
     lambda changed: {"project": project_json(changed.project)},
-    body=(Field("name", description=_NAME), Field("timezone", description=_ZONE)),
+    body=(Field("name", description=_NAME, rules=_NAME_RULES), Field("timezone", description=_ZONE)),
 )
 DELETE_PROJECT = Operation(
     "DELETE",

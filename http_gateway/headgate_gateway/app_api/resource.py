@@ -11,7 +11,7 @@ from headgate_dialects.formats.strict_json import Malformed, loads_unambiguous
 from headgate_dialects.sdk.rejection import Rejection
 
 from headgate_gateway.app_api.caller import Failure, Metadata, caller_of, check_origin, failure_of
-from headgate_gateway.app_api.fields import FieldInvalid, read_query
+from headgate_gateway.app_api.fields import MAX_PART_CHARACTERS, FieldInvalid, read_query
 from headgate_gateway.app_api.openapi import described
 from headgate_gateway.app_api.operation import Asked, Operation
 from headgate_gateway.app_api.streaming import NDJSON, SSE, Streams
@@ -30,7 +30,6 @@ _BODY_FAULTS: dict[Rejection, tuple[int, str]] = {
     Rejection.MEDIA_TYPE: (415, "unsupported_media_type"),
     Rejection.SLOW: (408, "timeout"),
 }
-_MAX_PART_CHARACTERS = 300
 _NOT_JSON = (400, "bad_request")
 
 
@@ -101,7 +100,7 @@ class OperationsResource:
         headers = request_headers(req.scope)
         caller = caller_of(headers, by_key=operation.by_key)
         check_origin(caller, headers, changes=operation.changes_something, takes_credential=not operation.open)
-        if any(len(part) > _MAX_PART_CHARACTERS or not part.isprintable() for part in path.values()):
+        if any(len(part) > MAX_PART_CHARACTERS or not part.isprintable() for part in path.values()):
             raise Failure(404, "not_found", "There is nothing at this path.")
         query = read_query(operation.query, _single(req))
         body = await self._body(operation, headers, req)

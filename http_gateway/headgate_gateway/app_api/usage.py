@@ -78,7 +78,11 @@ GET_USAGE = Operation(
     _usage,
     usage_json,
     query=(
-        Field("by", description="The length of the ledger's rows: hour, or day of the project's time zone (default)."),
+        Field(
+            "by",
+            description="The length of the ledger's rows: hour, or day of the project's time zone (default).",
+            rules={"enum": list(STEPS)},
+        ),
         Field("from", Kind.TIME, description="Rows that begin then or later. Default: 30 days ago, by hour 48 hours."),
         Field("to", Kind.TIME, description="Rows that begin before. Default: now."),
     ),
