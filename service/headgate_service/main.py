@@ -58,7 +58,7 @@ from headgate_service.deploys.deploys import Deploys
 from headgate_service.deploys.preview import Previews
 from headgate_service.ingest.core import IngestCore
 from headgate_service.log.client_memory import ClientMemory
-from headgate_service.log.tail import LogTail, Watchers
+from headgate_service.log.tail import CONNECTIONS, LogTail, Watchers
 from headgate_service.owner_file import write_owner_file
 from headgate_service.process import freeze_gc
 from headgate_service.project_sinks.secrets import ProjectSecrets, encrypt_anew
@@ -170,7 +170,7 @@ class Parts:
                 project=core.directory.project,
                 own=ActiveProjectSinks.under(config.project_sink_rules),
             ),
-            tail_redis=redis_asyncio.Redis.from_url(config.redis_url),
+            tail_redis=redis_asyncio.Redis.from_url(config.redis_url, max_connections=CONNECTIONS),
             store=store,
             queries=_queries(config, store, core) if store else None,
             registry=registry,
@@ -244,7 +244,7 @@ def _services(parts: Parts, calls: Calls) -> Sequence[GrpcService]:
         GrpcService("AccountService", add_accounts, _accounts(parts, limits)),
         GrpcService("QueryService", add_queries, QueryServicer(callers, queries)),
         GrpcService("DeployService", add_deploys, deploys(callers), deploys(operators)),
-        GrpcService("AdminService", add_admin, operator=AdminServicer(parts.projects, directory, tail)),
+        GrpcService("AdminService", add_admin, operator=AdminServicer(parts.projects, directory, tail, watchers)),
         GrpcService("UserService", add_users, operator=UserServicer(parts.users)),
         GrpcService("DeliveryService", add_delivery, operator=delivery),
         GrpcService(

@@ -13,7 +13,7 @@ from headgate_service.api.wire import wire_new_key, wire_project
 from headgate_service.directory.directory import Directory
 from headgate_service.directory.project import Project
 from headgate_service.errors import DirectoryUnavailable, InvalidArgument, ProjectUnknown
-from headgate_service.log.tail import Tail
+from headgate_service.log.tail import Tail, Watchers
 from headgate_service.model.rate_limit import RateLimit
 from headgate_service.projects.projects import Kept, Projects
 
@@ -26,10 +26,11 @@ Made = TypeVar("Made")
 class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     """AdminService over the admin socket, whose mode is the only credential."""
 
-    def __init__(self, projects: Projects, directory: Directory, tail: Tail) -> None:
+    def __init__(self, projects: Projects, directory: Directory, tail: Tail, watchers: Watchers) -> None:
         self._projects = projects
         self._directory = directory
         self._tail = tail
+        self._watchers = watchers
 
     async def CreateProject(
         self, request: admin.CreateProjectRequest, context: _Context
@@ -63,8 +64,9 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             chosen = self._choice(request.projects)
             # Each event waits until the watcher has room for it.
             latest, last = request.no_follow, request.last
-            async for event in self._tail.latest(chosen(), last) if latest else self._tail.events(chosen, last):
-                yield admin.TailEventsResponse(event=event)
+            with self._watchers.operator():
+                async for event in self._tail.latest(chosen(), last) if latest else self._tail.events(chosen, last):
+                    yield admin.TailEventsResponse(event=event)
         except REFUSALS as error:
             await abort(context, error)
 

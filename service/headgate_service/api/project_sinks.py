@@ -124,7 +124,7 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
         author, project = await self._callers.enter(context, request.project, Role.VIEWER, READ)
         if not 0 <= request.last <= MAX_LAST:
             raise InvalidArgument("last", f"must be 0 to {MAX_LAST}")
-        with self._watchers.one_more(author.principal):
+        with self._watchers.one_more(author.principal, project.id):
             # So that the caller hears at once that they are let in.
             yield wire.TailProjectEventsResponse()
             if request.no_follow:

@@ -146,30 +146,58 @@ def _flat(reply: Any) -> Iterator[tuple[str, bytes, dict[bytes, bytes]]]:
             yield log.decode(), entry_id, fields
 
 
-MOST = 200
 MAX_EACH = 10
+MAX_PROJECT = 25
+MAX_CALLERS = 100
+MAX_OPERATORS = 20
+# Each of those who watch holds one; a few more end late.
+CONNECTIONS = MAX_CALLERS + MAX_OPERATORS + 20
 
 
 class Watchers:
-    """Of one service."""
+    """Those who watch events at one service: so many in all, of each person or key, and of each project. The operator
+    has places apart, so that nobody keeps them from looking."""
 
-    def __init__(self, most: int = MOST, most_each: int = MAX_EACH) -> None:
+    def __init__(
+        self,
+        most: int = MAX_CALLERS,
+        most_each: int = MAX_EACH,
+        most_project: int = MAX_PROJECT,
+        most_operators: int = MAX_OPERATORS,
+    ) -> None:
         self._most = most
         self._most_each = most_each
-        self._watching: Counter[str] = Counter()
+        self._most_project = most_project
+        self._most_operators = most_operators
+        self._people: Counter[str] = Counter()
+        self._projects: Counter[str] = Counter()
+        self._operators = 0
 
     @contextmanager
-    def one_more(self, principal: Principal) -> Iterator[None]:
+    def one_more(self, principal: Principal, project_id: str) -> Iterator[None]:
         """Counts one for as long as they watch. Raises TooManyTails."""
         who = principal.user_id or principal.credential_id
-        if self._watching[who] >= self._most_each:
+        if self._people[who] >= self._most_each:
             raise TooManyTails(f"you watch {self._most_each} times already: end one of them first")
-        if self._watching.total() >= self._most:
-            raise TooManyTails("as many watch events as may: try again later")
-        self._watching[who] += 1
+        if self._projects[project_id] >= self._most_project:
+            raise TooManyTails(f"{self._most_project} watch the project's events already: try again later")
+        if self._people.total() >= self._most:
+            raise TooManyTails(f"{self._most} watch events at this service already: try again later")
+        self._people[who] += 1
+        self._projects[project_id] += 1
         try:
             yield
         finally:
-            self._watching[who] -= 1
-            if not self._watching[who]:
-                del self._watching[who]
+            self._people -= Counter({who: 1})
+            self._projects -= Counter({project_id: 1})
+
+    @contextmanager
+    def operator(self) -> Iterator[None]:
+        """Counts one of the operator's. Raises TooManyTails."""
+        if self._operators >= self._most_operators:
+            raise TooManyTails(f"operators watch {self._most_operators} times already: end one of them first")
+        self._operators += 1
+        try:
+            yield
+        finally:
+            self._operators -= 1

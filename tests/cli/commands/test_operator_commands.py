@@ -81,7 +81,7 @@ async def directory(short_dir: Path, redis_url: str) -> AsyncIterator[Directory]
     keyring = Keyring(database, random=secrets.token_bytes, now_ms=lambda: 1)
     made = Directory(ControlChanges(database), clock=time.monotonic)
     server = grpc.aio.server()
-    add_AdminServiceServicer_to_server(AdminServicer(projects, made, ShortTail()), server)
+    add_AdminServiceServicer_to_server(AdminServicer(projects, made, ShortTail(), Watchers()), server)
     redis = RedisPipeline(redis_url)
     sinks = Sinks(redis, [SinkSpec(name="jsonl", when_full="expire")])
     callers = Callers(OperatorAccess(projects), lambda context: UNKNOWN_ORIGIN)

@@ -16,6 +16,7 @@ from headgate_service.control_db.database import ControlDb
 from headgate_service.directory.directory import Directory
 from headgate_service.directory.project import Project
 from headgate_service.directory.snapshot import ControlChanges
+from headgate_service.log.tail import Watchers
 from headgate_service.projects.projects import Projects
 
 ON_SQLITE = pytest.mark.parametrize("control_url", ["sqlite"], indirect=True)
@@ -53,7 +54,7 @@ async def stub(
     projects: Projects, directory: Directory, tail: EndlessTail, short_dir: Path
 ) -> AsyncIterator[AdminServiceStub]:
     server = grpc.aio.server()
-    add_AdminServiceServicer_to_server(AdminServicer(projects, directory, tail), server)
+    add_AdminServiceServicer_to_server(AdminServicer(projects, directory, tail, Watchers(most_operators=2)), server)
     server.add_insecure_port(f"unix:{short_dir}/admin.sock")
     await server.start()
     async with grpc.aio.insecure_channel(f"unix:{short_dir}/admin.sock") as channel:
@@ -169,3 +170,23 @@ async def test_a_slow_watcher_stops_the_reading(stub: AdminServiceStub, tail: En
         await watching.read()
     assert tail.made > made
     watching.cancel()
+
+
+async def test_so_many_operators_watch_at_once(stub) -> None:
+    request = admin.TailEventsRequest()
+    watching = [stub.TailEvents(request) for _ in range(2)]
+    for call in watching:
+        await call.read()
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stub.TailEvents(request).read()
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "operators watch 2 times" in refused.value.details()
+    watching[0].cancel()
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await stub.TailEvents(request).read()
+            except grpc.aio.AioRpcError:
+                await asyncio.sleep(0.02)
+            else:
+                break
