@@ -161,8 +161,8 @@ def test_rows_of_a_broken_part_come_back_from_the_log(make_headgate, wait_until,
     headgate = make_headgate()
     fill_and_break(headgate, wait_until)
     headgate.start()
-    wait_until(lambda: readiness(headgate) == (200, "damaged"), "the damage is told")
-    wait_until(lambda: readiness(headgate) == (200, "ok"), "the damage is mended")
+    wait_until(lambda: "the store holds all again" in headgate.log_file.read_text(), "the damage is mended")
+    wait_until(lambda: readiness(headgate) == (200, "ok"), "it is told")
     log = headgate.log_file.read_text()
     assert "parts of the store are damaged" in log
     assert "the store is filled again from the log" in log
@@ -189,4 +189,26 @@ def test_rows_that_the_log_holds_no_more_are_named_until_they_are_given_up(make_
     # The rows are missing all the same; only the part is not told of any more.
     assert "count as settled" in headgate.run("store", "check", "--accept", check=False).stdout
     wait_until(lambda: readiness(headgate) == (200, "ok"), "the damage is settled")
+    assert headgate.stop() == 0
+
+
+def test_a_project_reads_its_own_rows_over_tcp(make_headgate, wait_until, monkeypatch):
+    monkeypatch.setenv("HEADGATE_STORE_ENABLED", "true")
+    headgate = make_headgate('[store]\naddress = "127.0.0.1:0"\n').start()
+    other = headgate.json("project", "create", "Shop")
+    send(headgate, "u1", "u2")
+    headgate.keys = other["keys"]
+    send(headgate, "v1")
+    counted = "SELECT count() FROM events"
+    rows = "SELECT count() AS n FROM events"
+    wait_until(lambda: [int(row["n"]) for row in asked(headgate, rows)] == [3], "the events are there")
+    address = json.loads((headgate.data_dir / "run/store.ready").read_text())["address"]
+
+    def read(*chosen: str) -> str:
+        who = headgate.json("store", "credential", *chosen)
+        headers = {"X-ClickHouse-User": who["user"], "X-ClickHouse-Key": who["password"]}
+        return httpx.post(f"http://{address}/", content=counted, headers=headers).text
+
+    assert (read(), read("--project", "default"), read("--project", "shop")) == ("3\n", "2\n", "1\n")
+    assert headgate.run("store", "credential", "--project", "nope", check=False).returncode != 0
     assert headgate.stop() == 0

@@ -4,11 +4,14 @@ import json
 from typing import Annotated, Any, Literal
 
 import typer
+from headgate.v1 import project_service_pb2 as project_wire
 from headgate.v1 import store_service_pb2 as wire
+from headgate.v1.project_service_pb2_grpc import ProjectServiceStub
 from headgate.v1.store_service_pb2_grpc import StoreServiceStub
 
-from headgate_cli.api.admin_socket import CALL_SECONDS, DEFAULT_DATA_DIR, AsJson, DataDir, admin_channel
+from headgate_cli.api.admin_socket import CALL_SECONDS, DEFAULT_DATA_DIR, AsJson, DataDir, admin_channel, fail
 from headgate_cli.output import columns
+from headgate_cli.run.data_dir import DataDir as Files
 
 # Deleting rewrites what the store holds.
 DELETION_SECONDS = 630.0
@@ -61,6 +64,31 @@ def keep(
     with admin_channel(data_dir) as channel:
         StoreServiceStub(channel).SetRetention(request, timeout=30.0)
     typer.echo(f"{project}: " + (f"events are kept for {days} days" if days else "events are kept forever"))
+
+
+@store_app.command()
+def credential(
+    project: Annotated[
+        str | None,
+        typer.Option(help="Only rows of this project, by slug or id. Default: all rows, as the user `reader`."),
+    ] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Print a user and password that only read, for clients that reach the store over `store.address`."""
+    from headgate_service.store.access import READER, reader_password
+
+    if not (data_dir / "store.key").exists():
+        fail("there is no store.key: set [store] address and start Headgate once")
+    user = READER
+    if project is not None:
+        with admin_channel(data_dir) as channel:
+            found: project_wire.GetProjectResponse = ProjectServiceStub(channel).GetProject(
+                project_wire.GetProjectRequest(project=project), timeout=CALL_SECONDS
+            )
+        user = found.project.id
+    shown = {"user": user, "password": reader_password(Files(data_dir.absolute()).store_key(), user)}
+    typer.echo(json.dumps(shown) if as_json else "\n".join(f"{name}: {text}" for name, text in shown.items()))
 
 
 CHECK_SECONDS = 600.0

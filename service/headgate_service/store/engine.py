@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +64,18 @@ class Engine:
         self._kept.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
 
     @contextlib.contextmanager
-    def session(self, database: str = DATABASE, settings: Mapping[str, str] | None = None) -> Iterator[Any]:
-        """A connection of the library with these settings. Raises EngineError."""
+    def session(
+        self, database: str = DATABASE, settings: Mapping[str, str] | None = None, before: Sequence[str] = ()
+    ) -> Iterator[Any]:
+        """A connection of the library with these settings, in which the statements `before` ran. Raises EngineError."""
         connection = self._library.connect(self._place)
         try:
             with engine_errors():
                 connection.query("USE " + quoted_name(database))
                 if settings:
                     connection.query("SET " + ", ".join(f"{_setting(k)} = {quoted(v)}" for k, v in settings.items()))
+                for statement in before:
+                    connection.query(statement)
             yield connection
         finally:
             connection.close()

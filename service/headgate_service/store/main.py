@@ -15,6 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from headgate_service.owner_file import write_owner_file
 from headgate_service.process import freeze_gc
+from headgate_service.store.access import write_access_files
 from headgate_service.store.config import MIB, Config
 from headgate_service.store.damage import DAMAGED_PARTS, damaged_parts
 from headgate_service.store.engine import Engine
@@ -41,7 +42,7 @@ async def serve(config: Config, stop: asyncio.Event | None = None) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _held(config):
-        engine = await asyncio.to_thread(Engine, config.folder / "data", _options(config))
+        engine = await asyncio.to_thread(Engine, config.folder / "data", await asyncio.to_thread(_options, config))
         applied = await asyncio.to_thread(migrate, engine.query)
         version = (await asyncio.to_thread(engine.query, "SELECT version()")).decode().strip()
         _log.info("store is open", engine=version, migrations=applied)
@@ -107,6 +108,7 @@ def _options(config: Config) -> dict[str, str]:
     """What the engine is started with: its own defaults are those of a large server."""
     cache = str(min(config.memory // 8, 512 * MIB))
     return {
+        **write_access_files(config.folder / "access"),
         "max_server_memory_usage": str(config.memory),
         "mark_cache_size": cache,
         "primary_index_cache_size": cache,

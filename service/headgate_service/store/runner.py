@@ -10,10 +10,14 @@ from typing import Any
 
 from headgate_sinks.transport.clickhouse import quoted
 
+from headgate_service.store.access import FIXED_SETTINGS, TRUSTED, Access, statements_before
+from headgate_service.store.client import written
 from headgate_service.store.config import MIB, Config
 from headgate_service.store.engine import Engine, EngineError, engine_errors, insert_rows
+from headgate_service.store.statement_guard import StatementGuard
 
 _PIECES = 4
+_OURS = frozenset(("additional_table_filters", "readonly", "log_comment"))
 
 
 class JobCancelled(Exception):
@@ -36,7 +40,7 @@ class Counts:
 class Job:
     """`text` is the statement; `rows` are an insert's, and `rest` is what it says after its columns. `form` is the
     format of the rows, or of the answer. `stream`: the answer may be handed on in pieces. `tag` names it within the
-    engine.
+    engine. `access` is what whoever sent it may do.
     """
 
     text: str
@@ -47,6 +51,7 @@ class Job:
     rows: bytes | memoryview | None = None
     rest: str = ""
     stream: bool = False
+    access: Access = TRUSTED
     tag: str = field(default_factory=lambda: f"headgate-{secrets.token_hex(12)}")
     counts: Counts = Counts()
     cancelled: bool = False
@@ -117,6 +122,9 @@ class Runner:
         self.queries = Lane("query", config.queries, config.waiting)
         self.inserts = Lane("insert", config.inserts, config.waiting)
         self._engine = engine
+        self._guard = StatementGuard(_names(engine, "table_functions"))
+        self._system_tables = _names(engine, "tables WHERE database = 'system'")
+        self._checked_settings = {"max_query_size": str(config.body_bytes)}
         self._killer = ThreadPoolExecutor(1, thread_name_prefix="kill")
         self._running: dict[str, Job] = {}
         common = {"max_memory_usage": str(config.query_memory)}
@@ -172,18 +180,38 @@ class Runner:
     def _run(self, job: Job) -> None:
         own = self._query_settings if job.rows is None else self._insert_settings
         given = {**own, **job.settings, "log_comment": job.tag}
-        with self._engine.session(job.database, given) as session, engine_errors():
+        streamed = job.rows is None and job.stream and job.form in STREAMED_FORMS
+        if streamed:
+            given["max_result_bytes"] = "0"
+        before = statements_before(job.access, self._system_tables)
+        if job.access.role:
+            self._check(job)
+        with self._engine.session(job.database, given, before) as session, engine_errors():
             if job.rows is not None:
                 job.counts = _counts(insert_rows(session, job.text, job.rest, job.form, job.rows))
-            elif job.stream and job.form in STREAMED_FORMS:
+            elif streamed:
                 self._stream(session, job)
             else:
                 result = session.query(job.text, job.form, params=dict(job.parameters))
                 job.counts = _counts(result)
                 job.put(result.bytes())
 
+    def _check(self, job: Job) -> None:
+        """Raises EngineError where the statement says what its sender must not."""
+        if unsafe := next((name for name in job.settings if name in FIXED_SETTINGS or name in _OURS), None):
+            said = f"Setting {unsafe} should not be changed"
+            raise EngineError(f"Code: 452. DB::Exception: {said}. (SETTING_CONSTRAINT_VIOLATION)")
+        text = job.text if job.rows is None else f"{job.text} {job.rest} FORMAT {job.form}"
+        formatted = self._engine.query(
+            "SELECT formatQuerySingleLine({statement:String})",
+            {"statement": written(text)},
+            self._checked_settings,
+            form="TSVRaw",
+        )
+        if fault := self._guard.fault(formatted.decode(), job.access):
+            raise EngineError(f"Code: 497. DB::Exception: Not enough privileges: {fault}. (ACCESS_DENIED)")
+
     def _stream(self, session: Any, job: Job) -> None:
-        session.query("SET max_result_bytes = 0")
         stream = session.send_query(job.text, job.form, params=dict(job.parameters))
         rows = 0
         try:
@@ -200,6 +228,10 @@ class Runner:
     def _kill(self, tag: str) -> None:
         with contextlib.suppress(EngineError):
             self._engine.query(f"KILL QUERY WHERE Settings['log_comment'] = {quoted(tag)} ASYNC")
+
+
+def _names(engine: Engine, what: str) -> list[str]:
+    return engine.query(f"SELECT name FROM system.{what}", form="TSVRaw").decode().split()  # noqa: S608 (a constant)
 
 
 def _counts(result: Any) -> Counts:

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import structlog
 from aiohttp import web
 from headgate_sinks.transport.clickhouse import DATABASE
 
+from headgate_service.store.access import TRUSTED, WRITERS, Access, access_of
 from headgate_service.store.config import Config
 from headgate_service.store.engine import EngineError
 from headgate_service.store.http_coding import (
@@ -27,8 +27,6 @@ from headgate_service.store.http_coding import (
 from headgate_service.store.metrics import StoreMetrics
 from headgate_service.store.runner import Busy, Counts, Job, Runner
 from headgate_service.store.statement import Statement, read_statement
-
-USERS = ("default", "headgate")
 
 # What stands beside settings in an address, and is none.
 _OWN = frozenset((
@@ -74,7 +72,7 @@ def read_asked(address: Mapping[str, str], headers: Mapping[str, str]) -> Asked:
 def credentials(address: Mapping[str, str], headers: Mapping[str, str]) -> tuple[str, str]:
     """User and password, as the request gives them."""
     if "X-ClickHouse-User" in headers or "X-ClickHouse-Key" in headers:
-        return headers.get("X-ClickHouse-User", USERS[0]), headers.get("X-ClickHouse-Key", "")
+        return headers.get("X-ClickHouse-User", WRITERS[0]), headers.get("X-ClickHouse-Key", "")
     kind, _, given = headers.get("Authorization", "").partition(" ")
     if kind.lower() == "basic":
         try:
@@ -82,7 +80,7 @@ def credentials(address: Mapping[str, str], headers: Mapping[str, str]) -> tuple
         except (binascii.Error, UnicodeDecodeError):
             return "", ""
         return user, password
-    return address.get("user", USERS[0]), address.get("password", "")
+    return address.get("user", WRITERS[0]), address.get("password", "")
 
 
 def _yes(value: str | None) -> bool:
@@ -174,7 +172,7 @@ class StoreServer:
 
     async def _answer(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
         address: Mapping[str, str] = request.query
-        self._admit(address, request.headers)
+        access = self._admit(address, request.headers)
         if request.method not in ("GET", "POST"):
             raise Refused(48, "NOT_IMPLEMENTED", f"Method {request.method} is not known here")
         inserting = read_statement(address.get("query", "").encode()).inserts
@@ -190,19 +188,24 @@ class StoreServer:
                     return await _ok(request)
                 raise Refused(62, "SYNTAX_ERROR", "Syntax error: Empty query")
             job = _job(asked, source, request.method == "GET")
+            job.access = access
+            if access.reads_only and job.rows is not None:
+                raise Refused(READONLY, "READONLY", "Cannot execute query in readonly mode: this user only reads")
             if (job.rows is not None) and not inserting:
                 # The statement came with its rows in the body: that is another lane's.
                 async with self._runner.inserts.turn():
                     return await self._run(request, response, asked, job)
             return await self._run(request, response, asked, job)
 
-    def _admit(self, address: Mapping[str, str], headers: Mapping[str, str]) -> None:
+    def _admit(self, address: Mapping[str, str], headers: Mapping[str, str]) -> Access:
         if self._trusted:
-            return
+            return TRUSTED
         user, password = credentials(address, headers)
-        if not hmac.compare_digest(password.encode(), self._config.password.encode()) or user not in USERS:
+        access = access_of(user, password, self._config.password)
+        if access is None:
             message = f"{user}: Authentication failed: password is incorrect, or there is no user with such name"
             raise Refused(516, "AUTHENTICATION_FAILED", message)
+        return access
 
     async def _source(self, request: web.Request, address: Any) -> tuple[Any, bytes]:
         """The parameters, and the body without its coding."""

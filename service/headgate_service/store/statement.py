@@ -45,9 +45,10 @@ def read_statement(source: bytes) -> Statement:
     if verb[0] == b"INSERT":
         return _read_insert(source, words)
     form, on_files = None, False
-    for word, _, _ in words:
+    for word, _, end in words:
         on_files = on_files or word == b"OUTFILE"
-        if word == b"FORMAT" and (name := next(words, None)) is not None:
+        # There is a function of that name, too.
+        if word == b"FORMAT" and source[end:].lstrip()[:1] != b"(" and (name := next(words, None)) is not None:
             form = source[name[1] : name[2]].decode("ascii")
     return Statement(source, selects=verb[0] in _STREAMED, form=form, on_files=on_files)
 
@@ -90,3 +91,28 @@ def _words(source: bytes) -> Iterator[tuple[bytes, int, int]]:
                 depth -= 1
             case "word" if depth == 0:
                 yield token[0].upper(), token.start(), token.end()
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word or a quoted name. `called`: a bracket follows. `assigned`: an equals sign follows."""
+
+    name: str
+    quoted: bool
+    called: bool
+    assigned: bool
+
+
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
+
+def words_and_calls(source: bytes) -> Iterator[Word]:
+    """All words and quoted names of a statement as the engine writes it, in brackets too, but no texts."""
+    tokens = [token for token in _TOKEN.finditer(source) if token.lastgroup != "gap"]
+    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        text = token[0].decode(errors="replace")
+        quoted = token.lastgroup == "quoted"
+        if token.lastgroup != "word" and (not quoted or text[0] == "'"):
+            continue
+        then = following[0] if following is not None else b""
+        yield Word(_ESCAPED.sub(r"\1", text[1:-1]) if quoted else text, quoted, then == b"(", then == b"=")
