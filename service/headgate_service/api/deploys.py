@@ -16,7 +16,6 @@ from headgate_service.directory.directory import Directory
 from headgate_service.directory.project import Project
 from headgate_service.errors import (
     CredentialInvalid,
-    Fault,
     InvalidArgument,
     PolicyInvalid,
     ProjectUnknown,
@@ -24,6 +23,7 @@ from headgate_service.errors import (
     SecretKeyInvalid,
     SecretKeyMissing,
 )
+from headgate_service.failure import Fault
 from headgate_service.log.reader import timestamp
 from headgate_service.model.key import KeyKind
 from headgate_service.model.principal import PrincipalKind, Role

@@ -24,11 +24,9 @@ from redis.exceptions import ResponseError
 
 from headgate_service import errors
 from headgate_service.errors import (
-    MAX_TOLD_BYTES,
     ControlDbUnavailable,
     DeadLetterUnknown,
     DirectoryUnavailable,
-    Failure,
     InvalidArgument,
     KeyRevoked,
     KeyUnknown,
@@ -51,6 +49,7 @@ from headgate_service.errors import (
     TooManyQueries,
     TooManyTails,
 )
+from headgate_service.failure import MAX_TOLD_BYTES, Failure
 from headgate_service.ingest.refusal import Refused
 
 DOMAIN = "headgate"

@@ -13,7 +13,8 @@ from headgate_service.config import ProjectSinkRules
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import DeployRow, ProjectRow
 from headgate_service.directory.project import Project, living_project
-from headgate_service.errors import DeployUnknown, Fault, PolicyInvalid
+from headgate_service.errors import DeployUnknown, PolicyInvalid
+from headgate_service.failure import Fault
 from headgate_service.policy.compiled_config import NO_CONFIG, CompiledConfig
 from headgate_service.policy.config_faults import pointer
 from headgate_service.policy.policy import Policy

@@ -9,7 +9,8 @@ from sqlalchemy import select, tuple_
 
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import DeployRow
-from headgate_service.errors import Fault, PolicyInvalid
+from headgate_service.errors import PolicyInvalid
+from headgate_service.failure import Fault
 from headgate_service.policy.policy import Policy
 
 # How many versions back one is looked for that this release can read.

@@ -9,13 +9,8 @@ from headgate_service.config import PublicRoute
 from headgate_service.directory.directory import Directory
 from headgate_service.directory.project import Project
 from headgate_service.directory.snapshot import Credential
-from headgate_service.errors import (
-    RETRY_SECONDS,
-    CredentialInvalid,
-    DirectoryUnavailable,
-    ProjectForbidden,
-    ProjectGone,
-)
+from headgate_service.errors import CredentialInvalid, DirectoryUnavailable, ProjectForbidden, ProjectGone
+from headgate_service.failure import RETRY_SECONDS
 from headgate_service.ingest.refusal import Refused
 from headgate_service.ingest.sessions import Known, SessionCache
 from headgate_service.model.api import Api

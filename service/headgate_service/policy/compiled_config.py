@@ -20,7 +20,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from headgate_service.errors import Fault, PolicyInvalid
+from headgate_service.errors import PolicyInvalid
+from headgate_service.failure import Fault
 from headgate_service.policy.config_faults import faults_of
 from headgate_service.policy.config_part import ConfigPart
 from headgate_service.policy.paths import valid_path

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from headgate_service.errors import Fault
+from headgate_service.failure import Fault
 
 
 def pointer(*steps: str | int) -> str:

@@ -9,7 +9,8 @@ import yaml
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
 
-from headgate_service.errors import Fault, PolicyInvalid
+from headgate_service.errors import PolicyInvalid
+from headgate_service.failure import Fault
 from headgate_service.policy.compiled_config import (
     FORMAT_VERSION,
     MAX_NAMES,

@@ -10,7 +10,8 @@ from typing import Any, Generic, TypeVar
 import orjson
 from headgate.v1 import event_pb2, outcome_pb2
 
-from headgate_service.errors import Fault, PolicyInvalid
+from headgate_service.errors import PolicyInvalid
+from headgate_service.failure import Fault
 from headgate_service.model.event_rules import complete_user
 from headgate_service.policy.compiled_config import CompiledConfig, EventRule, OriginPattern
 from headgate_service.policy.config_faults import pointer

@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from headgate_service.errors import Fault
+from headgate_service.failure import Fault
 from headgate_service.policy.config_faults import pointer
 from headgate_service.policy.schema_cost import SchemaCost, SchemaInvalid
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headgate_service.errors import Fault
+from headgate_service.failure import Fault
 from headgate_service.policy.config_faults import pointer
 
 MAX_STEPS = 2_000

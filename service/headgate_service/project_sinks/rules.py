@@ -19,7 +19,7 @@ from pydantic import SecretStr, ValidationError
 from yarl import URL
 
 from headgate_service.config import ProjectSinkRules
-from headgate_service.errors import Fault
+from headgate_service.failure import Fault
 from headgate_service.model.event_view import Fields, FieldsInvalid
 from headgate_service.model.project_route import project_route
 from headgate_service.model.route import RouteInvalid

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import ProjectSecretRow
 from headgate_service.control_db.secret_box import SecretBox, SecretUnreadable
-from headgate_service.errors import Fault, PolicyInvalid
+from headgate_service.errors import PolicyInvalid
+from headgate_service.failure import Fault
 from headgate_service.policy.config_faults import pointer
 from headgate_service.policy.project_sink import ProjectSinkConfig, Secret, StoredSecret
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from headgate_service.config import ProjectSinkRules
-from headgate_service.errors import Fault, PolicyInvalid
+from headgate_service.errors import PolicyInvalid
+from headgate_service.failure import Fault
 from headgate_service.policy.compiled_config import CompiledConfig
 from headgate_service.policy.headgate_yaml import compile_yaml
 from headgate_service.project_sinks.rules import project_sink_faults, running_settings
