@@ -21,7 +21,7 @@ def conformance_of(tested: Dialect, folder: Path) -> type[DialectConformance]:
         fixtures = folder
 
         def event(self, event_id: str, value: Any) -> dict[str, Any]:
-            filled: dict[str, Any] = _filled(sample["event"], {"$ID": event_id, "$VALUE": value})
+            filled: dict[str, Any] = _filled(sample["event"], {"$ID": event_id, "$VALUE": value, "$KEY": KEY})
             return filled
 
         def envelope(self, *events: Any) -> Any:
