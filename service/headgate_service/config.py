@@ -71,9 +71,14 @@ class SessionTerms:
 
 @dataclass(frozen=True, slots=True)
 class AttemptLimits:
-    """Failed attempts to sign in, in a window that starts with the first one."""
+    """Failed attempts to sign in, in a window that starts with the first one.
+
+    `account` is per account and address, `address` per address. After `anywhere` at an account, from wherever, each
+    one but from known addresses must wait, up to the window of `account`.
+    """
 
     account: RateLimit = field(default_factory=lambda: RateLimit(10, 15 * _MINUTE_MS))
+    anywhere: int = 30
     address: RateLimit = field(default_factory=lambda: RateLimit(50, 15 * _MINUTE_MS))
 
 

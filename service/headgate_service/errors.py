@@ -256,8 +256,9 @@ class TooManyAttempts(Failure):
 
     code, reason = Code.RESOURCE_EXHAUSTED, "rate_limited"
 
-    def __init__(self, message: str, retry_after: float) -> None:
+    def __init__(self, message: str, retry_after: float, limit: str = "") -> None:
         super().__init__(message, retry_after=retry_after)
+        self.limit = limit
 
 
 class TooManyCalls(Failure):

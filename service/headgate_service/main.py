@@ -47,6 +47,7 @@ from headgate_service.auth.audit import UNKNOWN_ORIGIN, CallOrigins
 from headgate_service.auth.call_limits import CallLimits
 from headgate_service.auth.cli_tokens import CliTokens
 from headgate_service.auth.passwords import Attempts, Passwords
+from headgate_service.auth.trail import Trail
 from headgate_service.auth.users import Users
 from headgate_service.config import Config
 from headgate_service.control_db.database import ControlDb
@@ -204,7 +205,9 @@ def _services(parts: Parts, calls: Calls) -> Sequence[GrpcService]:
     )
     previews = Previews(parts.deploys, redis)
     limits = CallLimits(parts.config.tenants, time.monotonic)
-    callers = Callers(core.access, CallOrigins(parts.config.gateway_token).of, limits)
+    trail = Trail(parts.database, _now_ms, parts.registry)
+    attempts = Attempts(redis, parts.config.attempts)
+    callers = Callers(core.access, CallOrigins(parts.config.gateway_token).of, limits, trail)
     operators = Callers(OperatorAccess(parts.projects), lambda context: UNKNOWN_ORIGIN)
 
     def project_delivery(let_in: Callers) -> ProjectDeliveryServicer:
@@ -241,11 +244,11 @@ def _services(parts: Parts, calls: Calls) -> Sequence[GrpcService]:
         GrpcService(
             "ProjectDeliveryService", add_project_delivery, project_delivery(callers), project_delivery(operators)
         ),
-        GrpcService("AccountService", add_accounts, _accounts(parts, limits)),
+        GrpcService("AccountService", add_accounts, _accounts(parts, attempts, trail, limits)),
         GrpcService("QueryService", add_queries, QueryServicer(callers, queries)),
         GrpcService("DeployService", add_deploys, deploys(callers), deploys(operators)),
         GrpcService("AdminService", add_admin, operator=AdminServicer(parts.projects, directory, tail, watchers)),
-        GrpcService("UserService", add_users, operator=UserServicer(parts.users)),
+        GrpcService("UserService", add_users, operator=UserServicer(parts.users, attempts, _now_ms)),
         GrpcService("DeliveryService", add_delivery, operator=delivery),
         GrpcService(
             "StoreService",
@@ -275,10 +278,9 @@ def _projects(parts: Parts, callers: Callers) -> ProjectServicer:
     )
 
 
-def _accounts(parts: Parts, limits: CallLimits) -> AccountServicer:
+def _accounts(parts: Parts, attempts: Attempts, trail: Trail, limits: CallLimits) -> AccountServicer:
     config, database, sessions = parts.config, parts.database, parts.core.sessions
-    attempts = Attempts(parts.core.pipeline, config.attempts)
-    accounts = Accounts(database, parts.users, sessions, parts.passwords, attempts, _now_ms)
+    accounts = Accounts(database, parts.users, sessions, parts.passwords, attempts, trail, _now_ms)
     cli_tokens = CliTokens(database, sessions, config.sessions, random=secrets.token_bytes, now_ms=_now_ms)
     return AccountServicer(accounts, sessions, cli_tokens, CallOrigins(config.gateway_token), limits)
 

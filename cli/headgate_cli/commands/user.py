@@ -55,6 +55,16 @@ def disable(email: Email, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson 
 
 
 @user_app.command()
+def unlock(email: Email, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
+    """Forget the failed attempts to sign in to a person's account, so that they need not wait."""
+    with admin_channel(data_dir) as channel:
+        answer: wire.UnlockUserResponse = UserServiceStub(channel).UnlockUser(
+            wire.UnlockUserRequest(user=email), timeout=CALL_SECONDS
+        )
+    _show(answer.user, f"{answer.user.email} may sign in again.", as_json)
+
+
+@user_app.command()
 def password(
     email: Email, password_stdin: FromStdin = False, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False
 ) -> None:

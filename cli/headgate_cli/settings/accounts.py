@@ -41,7 +41,10 @@ class AccountSettings(Section):
     """How long the access token of a command line lasts."""
 
     login_attempts: Annotated[RateSetting, To("service.attempts.account")] = Rate(requests=10, window_seconds=900)
-    """Failed attempts to sign in to one account, in a window that starts with the first."""
+    """Failed attempts to sign in to one account from one network address, in a window that starts with the first."""
+
+    anywhere_attempts: Annotated[int, To("service.attempts.anywhere")] = Field(default=30, gt=0)
+    """Failed attempts to sign in to one account from anywhere, after which each must wait: 1 second, then twice as long each time, up to the window of `login_attempts`. Addresses that have signed in to the account in 90 days do not wait."""  # noqa: E501
 
     address_attempts: Annotated[RateSetting, To("service.attempts.address")] = Rate(requests=50, window_seconds=900)
     """Failed attempts to sign in from one network address."""

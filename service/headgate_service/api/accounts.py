@@ -1,6 +1,7 @@
 """AccountService over gRPC."""
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -15,6 +16,7 @@ from headgate_service.auth.accounts import Accounts
 from headgate_service.auth.audit import CallOrigins
 from headgate_service.auth.call_limits import CallLimits
 from headgate_service.auth.cli_tokens import CliTokens
+from headgate_service.auth.passwords import Attempts
 from headgate_service.auth.sessions import HeldSession, Sessions
 from headgate_service.auth.users import User, Users
 from headgate_service.errors import CredentialInvalid, CredentialMissing, InvalidArgument, SessionRequired
@@ -142,8 +144,10 @@ def _shown(context: Any) -> str:
 class UserServicer(UserServiceServicer):
     """Translates between the wire and what acts."""
 
-    def __init__(self, users: Users) -> None:
+    def __init__(self, users: Users, attempts: Attempts, now_ms: Callable[[], int]) -> None:
         self._users = users
+        self._attempts = attempts
+        self._now_ms = now_ms
 
     @answered
     async def CreateUser(self, request: users_pb.CreateUserRequest, context: _Context) -> users_pb.CreateUserResponse:
@@ -164,6 +168,12 @@ class UserServicer(UserServiceServicer):
         return users_pb.SetPasswordResponse(
             user=wire_user(await self._users.set_password(request.user, request.password))
         )
+
+    @answered
+    async def UnlockUser(self, request: users_pb.UnlockUserRequest, context: _Context) -> users_pb.UnlockUserResponse:
+        user = await self._users.unlock(request.user)
+        await self._attempts.unlock(user.email, self._now_ms())
+        return users_pb.UnlockUserResponse(user=wire_user(user))
 
 
 def _role(membership: users_pb.CreateUserRequest.Membership) -> Role:

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from headgate_service.auth.access import bearer_text
 from headgate_service.auth.audit import Author, CallOrigin
 from headgate_service.auth.call_limits import CallLimits
+from headgate_service.auth.trail import Trail
 from headgate_service.directory.project import Project
-from headgate_service.errors import PersonRequired
+from headgate_service.errors import CredentialInvalid, PersonRequired
 from headgate_service.model.principal import OPERATOR, Principal, PrincipalKind, Role
 from headgate_service.projects.projects import Projects
 
@@ -34,16 +36,32 @@ class Access(Protocol):
 
 
 class Callers:
-    """Lets callers in. `origin` tells from a call's context where it comes from; without `limits` nobody is limited."""
+    """Lets callers in. `origin` tells from a call's context where it comes from.
 
-    def __init__(self, access: Access, origin: Callable[[Any], CallOrigin], limits: CallLimits | None = None) -> None:
+    Without `limits` nobody is limited, and without `trail` no refusal is recorded.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        origin: Callable[[Any], CallOrigin],
+        limits: CallLimits | None = None,
+        trail: Trail | None = None,
+    ) -> None:
         self._access = access
         self._origin = origin
         self._limits = limits
+        self._trail = trail
 
     async def author(self, context: Any) -> Author:
         """Whoever calls, let in nowhere yet. Raises TooManyCalls, too."""
-        principal = await self._access.principal(context.invocation_metadata())
+        metadata = context.invocation_metadata()
+        try:
+            principal = await self._access.principal(metadata)
+        except CredentialInvalid:
+            if self._trail is not None:
+                await self._trail.credential_refused(bearer_text(metadata), self._origin(context))
+            raise
         if self._limits is not None:
             self._limits.take(principal)
         return Author(principal, self._origin(context))

@@ -56,7 +56,7 @@ def _peer_address(peer: str) -> str:
     return rest.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else ""
 
 
-_MAX_TARGET_CHARACTERS = 320
+MAX_TARGET_CHARACTERS = 320
 
 
 def record(
@@ -77,12 +77,12 @@ def record(
         AuditRow(
             at=time.time_ns() // 1_000_000 if now_ms is None else now_ms,
             project_id=project_id,
-            actor=principal.label[:_MAX_TARGET_CHARACTERS],
+            actor=principal.label[:MAX_TARGET_CHARACTERS],
             user_id=principal.user_id,
             credential=principal.kind.value,
-            credential_id=principal.credential_id[:_MAX_TARGET_CHARACTERS],
+            credential_id=principal.credential_id[:MAX_TARGET_CHARACTERS],
             action=action,
-            target=target[:_MAX_TARGET_CHARACTERS],
+            target=target[:MAX_TARGET_CHARACTERS],
             address=origin.address,
             request_id=origin.request_id,
         )

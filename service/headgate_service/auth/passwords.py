@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from importlib.resources import files
+from ipaddress import ip_address, ip_network
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -15,42 +16,79 @@ from headgate_service.config import AttemptLimits
 from headgate_service.errors import HashingBusy, InvalidArgument, TooManyAttempts
 from headgate_service.redis.pipeline import RedisPipeline
 
+MAX_KNOWN_ADDRESSES = 20
+KNOWN_MS = 90 * 24 * 3600 * 1000
+
 
 class Attempts:
-    """Counts attempts in Redis, by account and by address; one that succeeds is given back.
+    """Counts attempts in Redis: from an address, from an address at an account, and at an account from anywhere.
 
-    Every call may raise RedisUnavailable and ResponseError: passwords that cannot be counted are not checked.
+    An address that tried too often is shut out, so that nobody locks an account for others. Too many attempts at an
+    account from anywhere make each wait, longer each time, but for addresses that have signed in before. Every call may
+    raise RedisUnavailable and ResponseError: passwords that cannot be counted are not checked.
     """
 
     def __init__(self, redis: RedisPipeline, limits: AttemptLimits) -> None:
         self._redis = redis
         self._limits = limits
-        self._script = files(__package__).joinpath("scripts", "attempt.lua").read_bytes()
+        scripts = files(__package__).joinpath("scripts")
+        self._take = scripts.joinpath("attempt.lua").read_bytes()
+        self._signed_in = scripts.joinpath("signed_in.lua").read_bytes()
 
     async def take(self, account: str, address: str) -> None:
-        """Counts an attempt before it is made, so that no burst gets past the limit. Raises TooManyAttempts."""
-        limits = self._limits
-        # The address first: one that tried too often must not use up the attempts of others' accounts.
-        for key, limit in ((_address(address), limits.address), (_account(account), limits.account)):
-            wait_ms = int(await self._redis.execute("EVAL", self._script, 1, key, limit.requests, limit.window_ms))
-            if wait_ms:
-                raise TooManyAttempts("too many failed attempts to sign in: wait, and try again", wait_ms / 1000)
+        """Counts an attempt before it is made, so that no burst gets past the limits. Raises TooManyAttempts."""
+        limits, place = self._limits, _network(address)
+        wait_ms, *which = await self._redis.execute(
+            "EVAL",
+            self._take,
+            5,
+            *_keys(account, place),
+            limits.address.requests,
+            limits.address.window_ms,
+            limits.account.requests,
+            limits.account.window_ms,
+            limits.anywhere,
+            place,
+        )
+        if int(wait_ms):
+            message = "too many failed attempts to sign in: wait, and try again"
+            raise TooManyAttempts(message, int(wait_ms) / 1000, which[0].decode())
 
     async def succeeded(self, account: str, address: str) -> None:
-        """Forgets the account's attempts, and gives the address its one back."""
-        await self._redis.execute("DEL", _account(account))
-        # An expired counter must not come back as a negative one that never expires.
-        if await self._redis.execute("EXISTS", _address(address)):
-            await self._redis.execute("DECR", _address(address))
+        """Gives the attempt back, forgets the others of the address at the account, and knows the address from now
+        on."""
+        place = _network(address)
+        keys = _keys(account, place)[:4]
+        await self._redis.execute("EVAL", self._signed_in, 4, *keys, place, MAX_KNOWN_ADDRESSES, KNOWN_MS)
+
+    async def unlock(self, account: str, now_ms: int) -> None:
+        """Forgets the attempts at an account, from wherever."""
+        _, _, anywhere, _, unlocked = _keys(account, "")
+        await self._redis.execute("SET", unlocked, now_ms, "PX", self._limits.account.window_ms)
+        await self._redis.execute("DEL", anywhere)
 
 
-def _account(email: str) -> str:
+def _keys(account: str, place: str) -> tuple[str, ...]:
     # Hashed: what is tried as an address may be a password in the wrong field.
-    return f"headgate:login:account:{sha256(email.encode(errors='surrogatepass')).hexdigest()[:32]}"
+    hashed = sha256(account.encode(errors="surrogatepass")).hexdigest()[:32]
+    return (
+        f"headgate:login:address:{place}",
+        f"headgate:login:pair:{hashed}:{place}",
+        f"headgate:login:account:{hashed}",
+        f"headgate:login:known:{hashed}",
+        f"headgate:login:unlocked:{hashed}",
+    )
 
 
-def _address(address: str) -> str:
-    return f"headgate:login:address:{address or 'unknown'}"
+def _network(address: str) -> str:
+    """The address, of IPv6 the /64 that one client has all of; `unknown` where there is none."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address or "unknown"
+    if parsed.version == 4:
+        return str(parsed)
+    return str(parsed.ipv4_mapped or ip_network((parsed, 64), strict=False))
 
 
 MIN_CHARACTERS, MAX_CHARACTERS = 10, 1_000

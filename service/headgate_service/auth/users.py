@@ -126,6 +126,13 @@ class Users:
             await self._end_all(session, row.id)
             return User.of(row)
 
+    async def unlock(self, email_or_id: str, by: Principal = OPERATOR) -> User:
+        """Records that the attempts at an account are to be forgotten. Raises UserUnknown."""
+        async with self._database.change() as (session, _):
+            row = await _known(session, email_or_id)
+            record(session, by, "user.unlock", row.email, now_ms=self._now_ms())
+            return User.of(row)
+
     async def set_password(self, email_or_id: str, password: str, by: Principal = OPERATOR) -> User:
         """Gives a person another password, enables the account, and ends its sessions. Raises UserUnknown."""
         kept = await self._passwords.hash(valid_password(password))

@@ -8,8 +8,11 @@ import pytest
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 from headgate.v1 import account_service_pb2 as wire
+from headgate.v1 import project_service_pb2 as project_service
 from headgate.v1 import role_pb2
 from headgate.v1 import user_service_pb2 as users
+from headgate.v1.project_service_pb2_grpc import ProjectServiceStub
+from headgate_service.config import AttemptLimits
 
 PASSWORD = "a password of the tests"
 
@@ -133,6 +136,69 @@ async def test_failed_attempts_are_limited_and_the_wait_is_said(service, person)
     assert 0 < retry.retry_delay.seconds <= 900
     # Others still can.
     await login(service, service.owner["email"], service.owner["password"])
+
+
+def from_address(service, address: str) -> tuple[tuple[str, str], ...]:
+    return (("headgate-gateway-token", service.config.gateway_token), ("headgate-client-address", address))
+
+
+async def sign_in_from(service, email: str, address: str, password: str = PASSWORD) -> str:
+    request = wire.LoginRequest(email=email, password=password)
+    return (await service.accounts.Login(request, metadata=from_address(service, address))).session
+
+
+async def test_nobody_locks_an_account_for_others(service, person):
+    for _ in range(service.config.attempts.account.requests):
+        await refused(sign_in_from(service, person, "192.0.2.66", "wrong"))
+    assert (await refused(sign_in_from(service, person, "192.0.2.66")))[1] == "rate_limited"
+    await sign_in_from(service, person, "192.0.2.7")
+    # What was locked is locked for one more address of the same network of IPv6, too.
+    for _ in range(service.config.attempts.account.requests):
+        await refused(sign_in_from(service, person, "2001:db8::1", "wrong"))
+    assert (await refused(sign_in_from(service, person, "2001:db8::2")))[1] == "rate_limited"
+
+
+async def test_attempts_from_many_addresses_make_each_wait_longer_but_for_known_ones(start_service):
+    service = await start_service(attempts=AttemptLimits(anywhere=3))
+    owner = service.owner["email"]
+    await sign_in_from(service, owner, "192.0.2.1", service.owner["password"])
+    for number in range(3):
+        await refused(sign_in_from(service, owner, f"198.51.100.{number}", "wrong"))
+    good = service.owner["password"]
+    assert (await refused(sign_in_from(service, owner, "203.0.113.1", good)))[1] == "rate_limited"
+    await sign_in_from(service, owner, "192.0.2.1", good)
+    assert (await refused(sign_in_from(service, owner, "203.0.113.1", good)))[1] == "rate_limited"
+    await service.users.UnlockUser(users.UnlockUserRequest(user=owner))
+    await sign_in_from(service, owner, "203.0.113.1", good)
+
+
+async def test_the_operator_unlocks_an_account(service, person):
+    for _ in range(service.config.attempts.account.requests):
+        await refused(login(service, person, "wrong"))
+    assert (await refused(login(service, person)))[1] == "rate_limited"
+    await service.users.UnlockUser(users.UnlockUserRequest(user=person))
+    await login(service, person)
+    unknown = service.users.UnlockUser(users.UnlockUserRequest(user="nobody@example.com"))
+    assert (await refused(unknown))[1] == "user_unknown"
+
+
+async def test_what_was_refused_is_in_the_audit_log_but_never_a_password(service, person):
+    for _ in range(service.config.attempts.account.requests + 5):
+        await refused(sign_in_from(service, person, "192.0.2.66", "wrong"))
+    await refused(sign_in_from(service, "my password is this", "192.0.2.66", "wrong"))
+    bad = [("authorization", "Bearer hgs_nothing"), *from_address(service, "192.0.2.66")]
+    listing = project_service.ListProjectsRequest()
+    await refused(ProjectServiceStub(service.channel).ListProjects(listing, metadata=bad))
+    audit = await ProjectServiceStub(service.operator).ListAudit(project_service.ListAuditRequest())
+    rows = [row for row in audit.entries if row.address == "192.0.2.66"]
+    assert {row.action for row in rows} == {"credential.refuse", "session.refuse", "session.lock"}
+    assert {row.target.partition(",")[0] for row in rows} == {
+        "session",
+        "an unknown account",
+        person,
+        f"{person} by pair",
+    }
+    assert {(row.actor, row.credential) for row in rows} == {("anonymous", "none")}
 
 
 async def test_an_address_that_tried_too_often_uses_up_no_accounts_attempts(service, person):

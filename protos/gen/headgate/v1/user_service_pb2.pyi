@@ -58,3 +58,15 @@ class SetPasswordResponse(_message.Message):
     USER_FIELD_NUMBER: _ClassVar[int]
     user: _account_service_pb2.User
     def __init__(self, user: _Optional[_Union[_account_service_pb2.User, _Mapping]] = ...) -> None: ...
+
+class UnlockUserRequest(_message.Message):
+    __slots__ = ("user",)
+    USER_FIELD_NUMBER: _ClassVar[int]
+    user: str
+    def __init__(self, user: _Optional[str] = ...) -> None: ...
+
+class UnlockUserResponse(_message.Message):
+    __slots__ = ("user",)
+    USER_FIELD_NUMBER: _ClassVar[int]
+    user: _account_service_pb2.User
+    def __init__(self, user: _Optional[_Union[_account_service_pb2.User, _Mapping]] = ...) -> None: ...

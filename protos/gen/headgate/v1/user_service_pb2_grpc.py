@@ -52,6 +52,11 @@ class UserServiceStub:
                 request_serializer=headgate_dot_v1_dot_user__service__pb2.SetPasswordRequest.SerializeToString,
                 response_deserializer=headgate_dot_v1_dot_user__service__pb2.SetPasswordResponse.FromString,
                 _registered_method=True)
+        self.UnlockUser = channel.unary_unary(
+                '/headgate.v1.UserService/UnlockUser',
+                request_serializer=headgate_dot_v1_dot_user__service__pb2.UnlockUserRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_user__service__pb2.UnlockUserResponse.FromString,
+                _registered_method=True)
 
 
 class UserServiceServicer:
@@ -81,6 +86,13 @@ class UserServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UnlockUser(self, request, context):
+        """Forgets the failed attempts to sign in to an account, so that nobody waits. Attempts are still limited by address.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UserServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -98,6 +110,11 @@ def add_UserServiceServicer_to_server(servicer, server):
                     servicer.SetPassword,
                     request_deserializer=headgate_dot_v1_dot_user__service__pb2.SetPasswordRequest.FromString,
                     response_serializer=headgate_dot_v1_dot_user__service__pb2.SetPasswordResponse.SerializeToString,
+            ),
+            'UnlockUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnlockUser,
+                    request_deserializer=headgate_dot_v1_dot_user__service__pb2.UnlockUserRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_user__service__pb2.UnlockUserResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -184,6 +201,33 @@ class UserService:
             '/headgate.v1.UserService/SetPassword',
             headgate_dot_v1_dot_user__service__pb2.SetPasswordRequest.SerializeToString,
             headgate_dot_v1_dot_user__service__pb2.SetPasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnlockUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.UserService/UnlockUser',
+            headgate_dot_v1_dot_user__service__pb2.UnlockUserRequest.SerializeToString,
+            headgate_dot_v1_dot_user__service__pb2.UnlockUserResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,6 +42,8 @@ class UserServiceStub:
     """Ends a person's account with all of its sessions and tokens. Twice is not an error."""
     SetPassword: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.SetPasswordRequest, _user_service_pb2.SetPasswordResponse]
     """Gives a person another password, enables the account, and ends its sessions and tokens."""
+    UnlockUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.UnlockUserRequest, _user_service_pb2.UnlockUserResponse]
+    """Forgets the failed attempts to sign in to an account, so that nobody waits. Attempts are still limited by address."""
 
 @_typing.type_check_only
 class UserServiceAsyncStub(UserServiceStub):
@@ -57,6 +59,8 @@ class UserServiceAsyncStub(UserServiceStub):
     """Ends a person's account with all of its sessions and tokens. Twice is not an error."""
     SetPassword: _aio.UnaryUnaryMultiCallable[_user_service_pb2.SetPasswordRequest, _user_service_pb2.SetPasswordResponse]  # type: ignore[assignment]
     """Gives a person another password, enables the account, and ends its sessions and tokens."""
+    UnlockUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.UnlockUserRequest, _user_service_pb2.UnlockUserResponse]  # type: ignore[assignment]
+    """Forgets the failed attempts to sign in to an account, so that nobody waits. Attempts are still limited by address."""
 
 class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     """What the operator does about people, over the admin socket.
@@ -87,5 +91,13 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_service_pb2.SetPasswordResponse, _abc.Awaitable[_user_service_pb2.SetPasswordResponse]]:
         """Gives a person another password, enables the account, and ends its sessions and tokens."""
+
+    @_abc_1.abstractmethod
+    def UnlockUser(
+        self,
+        request: _user_service_pb2.UnlockUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_service_pb2.UnlockUserResponse, _abc.Awaitable[_user_service_pb2.UnlockUserResponse]]:
+        """Forgets the failed attempts to sign in to an account, so that nobody waits. Attempts are still limited by address."""
 
 def add_UserServiceServicer_to_server(servicer: UserServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
