@@ -130,6 +130,27 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionTerms:
+    """Of the public gRPC port. Connections are closed `age_seconds` after they were made, so that clients come to
+    others behind a balancer, and calls have `grace_seconds` (None: as long again) to end. A connection has `calls` at
+    once, and a key `streams` of StreamEvents."""
+
+    age_seconds: float | None = None
+    grace_seconds: float | None = None
+    calls: int = 1_000
+    streams: int = 100
+
+    @property
+    def grace(self) -> float | None:
+        return self.age_seconds if self.grace_seconds is None else self.grace_seconds
+
+    @property
+    def stream_seconds(self) -> float | None:
+        """How long a stream may last, to end in time on whatever connection it was begun."""
+        return None if self.age_seconds is None else min(self.age_seconds, self.grace or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """`grpc_port` 0 takes a free port; `ready_file` then gets the address, as {"grpc": "HOST:PORT"}.
 
@@ -165,6 +186,7 @@ class Config:
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None
     drain_seconds: float = 10.0
+    connections: ConnectionTerms = field(default_factory=ConnectionTerms)
     store_url: str | None = field(default=None, repr=False)
     """Of the store that queries are asked; None: there is none."""
     sessions: SessionTerms = field(default_factory=SessionTerms)

@@ -279,6 +279,12 @@ class TooManyQueries(Failure):
     code, reason, retry_after = Code.RESOURCE_EXHAUSTED, "too_many_queries", 1.0
 
 
+class TooManyStreams(Failure):
+    """The key has as many streams open as it may."""
+
+    code, reason, retry_after = Code.RESOURCE_EXHAUSTED, "too_many_streams", RETRY_SECONDS
+
+
 class TooManyTails(Failure):
     """As many callers watch events as this service allows."""
 
@@ -354,6 +360,12 @@ class ServiceStopping(Unavailable):
     """The service stops: another one, or the next, takes the call."""
 
     reason = "service_stopping"
+
+
+class ConnectionOld(Unavailable):
+    """The connection came of age: the call goes on by another."""
+
+    reason = "connection_old"
 
 
 class HashingBusy(Unavailable):

@@ -232,7 +232,11 @@ def _services(parts: Parts, calls: Calls) -> Sequence[GrpcService]:
         return InvitationServicer(let_in, made)
 
     return [
-        GrpcService("IngestService", add_ingest, IngestServicer(core.ingest, parts.config.gateway_token, calls)),
+        GrpcService(
+            "IngestService",
+            add_ingest,
+            IngestServicer(core.ingest, parts.config.gateway_token, calls, parts.config.connections),
+        ),
         GrpcService(
             "ReceiptService",
             add_receipts,

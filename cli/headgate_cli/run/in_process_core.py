@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from headgate.v1.ingest_service_pb2 import GatheredAnswer, GatheredRequest
-from headgate_service.api.ingest import GatheredRequests
+from headgate_service.api.gathered_requests import GatheredRequests
 from headgate_service.config import Config
 from headgate_service.control_db.database import ControlDb
 from headgate_service.ingest.core import IngestCore

@@ -75,6 +75,18 @@ class ServiceSettings(Section):
     metrics: Annotated[AddressSetting | None, To("service.metrics")] = None
     """HOST:PORT of its Prometheus metrics. Absent: not served."""
 
+    connection_age: Annotated[SecondsSetting | None, To("service.connections.age_seconds")] = None
+    """How long a gRPC client keeps a connection before it has to make another, so that clients spread over several services behind a balancer. Absent: as long as it likes."""  # noqa: E501
+
+    connection_grace: Annotated[SecondsSetting | None, To("service.connections.grace_seconds")] = None
+    """How long calls on a connection that came of age may take to end. A stream of events ends by itself when it is as old as the shorter of the two. Absent: as long as `connection_age`."""  # noqa: E501
+
+    connection_calls: Annotated[int, To("service.connections.calls")] = Field(default=1000, gt=0)
+    """gRPC calls that one connection may have under way at once; a client waits with more."""
+
+    key_streams: Annotated[int, To("service.connections.streams")] = Field(default=100, gt=0)
+    """Streams of events that one key may have open at one service."""
+
 
 class ForwarderSettings(Section):
     """The process that writes events to sinks."""

@@ -4,13 +4,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 
 from headgate_service.api.call_metrics import CallMetrics
 from headgate_service.api.rpc_status import abort
 from headgate_service.errors import ServiceStopping
+
+STOPPING = "the service stops: repeat what it has not answered, on a new connection"
 
 _LOOK_SECONDS = 0.01
 _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
@@ -46,7 +48,7 @@ class Calls:
                 coming = asyncio.ensure_future(anext(messages, None))
                 await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if not coming.done():
-                    await self.end(context)
+                    await abort(context, ServiceStopping(STOPPING))
                 if (message := coming.result()) is None:
                     return
                 yield message
@@ -54,10 +56,6 @@ class Calls:
             stopping.cancel()
             if coming is not None:
                 coming.cancel()
-
-    async def end(self, context: Any) -> NoReturn:
-        """Ends a stream because the service stops."""
-        await abort(context, ServiceStopping("the service stops: repeat what it has not answered, on a new connection"))
 
     async def drained(self, seconds: float) -> None:
         """Returns when those that are under way now have ended, after `seconds` in any case; others may come."""

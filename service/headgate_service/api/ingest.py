@@ -3,18 +3,16 @@
 import asyncio
 import contextlib
 import hmac
-from collections.abc import AsyncIterator
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import grpc
-import structlog
 from google.protobuf.message import DecodeError
-from google.protobuf.unknown_fields import UnknownFieldSet
 from headgate.v1 import log_pb2, outcome_pb2
 from headgate.v1.ingest_service_pb2 import (
-    GatheredAnswer,
-    GatheredRequest,
     IngestEventsRequest,
     IngestEventsResponse,
     IngestGatheredRequest,
@@ -22,73 +20,28 @@ from headgate.v1.ingest_service_pb2 import (
     StreamEventsResponse,
 )
 
-from headgate_service.api.calls import Calls
+from headgate_service.api.calls import STOPPING, Calls
+from headgate_service.api.gathered_requests import GatheredRequests
 from headgate_service.api.ingest_message import IngestMessages, Unreadable
 from headgate_service.api.message_stream import MessageStream
 from headgate_service.api.rpc_status import abort, call_status, refusal_status
 from headgate_service.auth.contract import CONTRACT, check_contract
 from headgate_service.auth.metadata import bearer_key, metadata_value
-from headgate_service.errors import ContractUnserved, GatewayTokenInvalid, MessageInvalid, MessageTooLarge
+from headgate_service.config import ConnectionTerms
+from headgate_service.errors import (
+    ConnectionOld,
+    ContractUnserved,
+    GatewayTokenInvalid,
+    MessageInvalid,
+    MessageTooLarge,
+    ServiceStopping,
+    TooManyStreams,
+)
 from headgate_service.ingest.pipeline import Ingest, Submission
 from headgate_service.ingest.refusal import Refused
-from headgate_service.model.api import GRPC, access_before, api_of
+from headgate_service.model.api import GRPC
 from headgate_service.model.event_rules import MAX_EVENT_ID_BYTES, EventFault, clear_zero_times, stored_form
 from headgate_service.policy.decision import MAX_WARNED
-
-_log = structlog.get_logger()
-
-
-class GatheredRequests:
-    """Answers them one by one. Events are changed on their way: they are the callee's from the call on."""
-
-    def __init__(self, ingest: Ingest) -> None:
-        self._ingest = ingest
-
-    async def answer(self, request: GatheredRequest) -> GatheredAnswer:
-        """Its own answer, whatever becomes of others; never raises."""
-        events = len(request.entry.events)
-        if not events and _has_unread(request):
-            return _not_understood()
-        try:
-            submission = Submission(
-                api=api_of(request.access.SerializeToString() or access_before(request.dialect)),
-                entry=request.entry,
-                credential=request.credential,
-                project=request.project,
-                origin=request.origin,
-                client_address=request.client_address,
-                idempotency_key=request.idempotency_key,
-                request_hash=request.body_hash,
-                dry_run=request.dry_run,
-                refused=request.refused,
-                refused_reason=request.refused_reason,
-                faults=request.refused_faults,
-                sample=request.refused_sample,
-                each=request.each,
-                all_or_nothing=request.all_or_nothing,
-                experiments=request.experiments if request.HasField("experiments") else None,
-            )
-            answer = await self._ingest.take(submission)
-            answer.events = events
-            return answer
-        except Refused as refused:
-            return GatheredAnswer(refusal=refused.refusal, limits=refused.limits)
-        except Exception:  # noqa: BLE001 - the outermost edge of one request: a defect must not refuse its neighbours
-            _log.exception("a gathered request failed", dialect=request.access.name)
-            return GatheredAnswer(
-                refusal=outcome_pb2.Refusal(cause=outcome_pb2.CAUSE_UNAVAILABLE, message="not confirmed: retry")
-            )
-
-
-def _has_unread(request: GatheredRequest) -> bool:
-    """Whether there are fields in it of another revision, which may be its events."""
-    return len(UnknownFieldSet(request)) > 0 or len(UnknownFieldSet(request.entry)) > 0
-
-
-def _not_understood() -> GatheredAnswer:
-    message = "not accepted: the gateway and the service are of different revisions"
-    return GatheredAnswer(refusal=outcome_pb2.Refusal(cause=outcome_pb2.CAUSE_UNAVAILABLE, message=message))
-
 
 _TAKEN = (outcome_pb2.OUTCOME_ACCEPTED, outcome_pb2.OUTCOME_DUPLICATE)
 
@@ -125,11 +78,13 @@ class IngestServicer:
     """The methods take bytes, unread until the caller is known: see `add_ingest`. `gateway_token` is what Headgate's
     own gateways show."""
 
-    def __init__(self, ingest: Ingest, gateway_token: str, calls: Calls) -> None:
+    def __init__(self, ingest: Ingest, gateway_token: str, calls: Calls, terms: ConnectionTerms) -> None:
         self._ingest = ingest
         self._gathered = GatheredRequests(ingest)
         self._gateway_token = gateway_token.encode()
         self._calls = calls
+        self._terms = terms
+        self._streams: Counter[str] = Counter()
         self._metrics = metrics = calls.metrics
         self._messages = IngestMessages(metrics.corrupt.inc, metrics.mended.inc)
 
@@ -150,14 +105,27 @@ class IngestServicer:
     async def StreamEvents(self, messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[StreamEventsResponse]:
         sender = _Sender.of(context)
         try:
-            await self._ingest.admit(GRPC, sender.key, sender.project)
-            stream = MessageStream(lambda message: self._answer(message, sender), self._until_shut_out(sender))
-            async for answer in stream.answers(messages):
-                yield answer
+            caller = await self._ingest.admit(GRPC, sender.key, sender.project)
+            with self._one_more_stream(caller):
+                stream = MessageStream(lambda message: self._answer(message, sender), self._until_over(sender))
+                async for answer in stream.answers(messages):
+                    yield answer
         except Refused as refused:
             await context.abort_with_status(call_status(refusal_status(refused)))
-        if self._calls.stopped.is_set():
-            await self._calls.end(context)
+        except (TooManyStreams, ConnectionOld, ServiceStopping) as error:
+            await abort(context, error)
+
+    @contextlib.contextmanager
+    def _one_more_stream(self, caller: str) -> Iterator[None]:
+        if self._streams[caller] >= self._terms.streams:
+            raise TooManyStreams(f"the key has {self._terms.streams} streams open: use them, or close one")
+        self._streams[caller] += 1
+        try:
+            yield
+        finally:
+            self._streams[caller] -= 1
+            if not self._streams[caller]:
+                del self._streams[caller]
 
     async def _answer(self, message: bytes, sender: _Sender) -> StreamEventsResponse:
         """Raises Refused where the caller is shut out, which ends the stream."""
@@ -169,13 +137,17 @@ class IngestServicer:
                 raise
             return StreamEventsResponse(refusal=refused.refusal)
 
-    async def _until_shut_out(self, sender: _Sender) -> None:
-        """Returns when the service stops. Raises Refused when the caller may not enter any more."""
+    async def _until_over(self, sender: _Sender) -> None:
+        """Raises why a stream ends, when it does: the service stops, the connection is old, the caller is shut out."""
+        now, longest = asyncio.get_running_loop().time, self._terms.stream_seconds
+        ends = now() + longest if longest is not None else math.inf
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CHECK_SECONDS):
+                async with asyncio.timeout(min(CHECK_SECONDS, max(ends - now(), 0))):
                     await self._calls.stopped.wait()
-                    return
+                raise ServiceStopping(STOPPING)
+            if now() >= ends:
+                raise ConnectionOld("the connection is old: go on with another, by what was not answered")
             try:
                 await self._ingest.admit(GRPC, sender.key, sender.project)
             except Refused as refused:

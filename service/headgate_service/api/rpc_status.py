@@ -102,6 +102,8 @@ CAUSES: dict[type[Exception], tuple[int, str]] = {
     StoreFailed: (code_pb2.UNAVAILABLE, "store_unavailable"),
     TooManyTails: (code_pb2.RESOURCE_EXHAUSTED, "too_many_tails"),
     errors.KeysUnavailable: (code_pb2.UNAVAILABLE, "issuer_unavailable"),
+    errors.TooManyStreams: (code_pb2.RESOURCE_EXHAUSTED, "too_many_streams"),
+    errors.ConnectionOld: (code_pb2.UNAVAILABLE, "connection_old"),
     errors.ServiceStopping: (code_pb2.UNAVAILABLE, "service_stopping"),
     errors.HashingBusy: (code_pb2.UNAVAILABLE, "busy"),
     ControlDbUnavailable: (code_pb2.UNAVAILABLE, "control_db_unavailable"),

@@ -14,9 +14,9 @@ from headgate_service.api.calls import Calls
 from headgate_service.api.ingest import MAX_GATHERED_BYTES
 from headgate_service.api.registrar import MAX_BYTES, Registrar
 from headgate_service.api.serving import Health, add_reflection, listen, listen_on_socket
-from headgate_service.config import Config
+from headgate_service.config import Config, ConnectionTerms
 
-_OPTIONS = [
+_OPTIONS: list[tuple[str, int]] = [
     # Twice what a message may be, so that who is over hears more of it than the transport says.
     ("grpc.max_receive_message_length", 2 * MAX_BYTES),
     ("grpc.max_send_message_length", MAX_GATHERED_BYTES),
@@ -41,6 +41,16 @@ class GrpcService:
     operator: object | None = None
 
 
+def _connection_options(terms: ConnectionTerms) -> list[tuple[str, int]]:
+    options = [("grpc.max_concurrent_streams", terms.calls)]
+    if terms.age_seconds is not None and terms.grace is not None:
+        options += [
+            ("grpc.max_connection_age_ms", round(terms.age_seconds * 1000)),
+            ("grpc.max_connection_age_grace_ms", round(terms.grace * 1000)),
+        ]
+    return options
+
+
 class Servers:
     """The servers of the services, which listen at once. `address` is where everybody finds the public one. Raises
     SystemExit if they cannot listen."""
@@ -48,7 +58,8 @@ class Servers:
     def __init__(self, config: Config, services: Sequence[GrpcService], health: Health, calls: Calls) -> None:
         self._config = config
         self._calls = calls
-        self._public, self._operator = grpc.aio.server(options=_OPTIONS), grpc.aio.server()
+        self._public = grpc.aio.server(options=[*_OPTIONS, *_connection_options(config.connections)])
+        self._operator = grpc.aio.server()
         self._register(services, health)
         port = listen(self._public, f"{config.grpc_host}:{config.grpc_port}", config.tls)
         if config.gateway_socket is not None:

@@ -112,9 +112,10 @@ class Ingest:
         self._reached = reached
         self._kept = kept
 
-    async def admit(self, api: Api, credential: str, project: str) -> None:
-        """Whether a caller may send anything at all. Raises Refused."""
-        await self._entrance.enter(api, credential, project, "")
+    async def admit(self, api: Api, credential: str, project: str) -> str:
+        """Who sends, as limits tell senders apart. Raises Refused where the caller may send nothing at all."""
+        caller = await self._entrance.enter(api, credential, project, "")
+        return caller.sender
 
     async def take(self, submission: Submission) -> GatheredAnswer:
         """The answer, with a `response`. Raises Refused. What it calls accepted is durable and counted."""

@@ -14,7 +14,7 @@ import pytest
 from headgate.v1 import event_pb2, log_pb2
 from headgate.v1.ingest_service_pb2 import ApiAccess, GatheredAnswer, GatheredRequest
 from headgate_dialects.builtin.realanalytics import RealAnalytics
-from headgate_service.api.ingest import GatheredRequests
+from headgate_service.api.gathered_requests import GatheredRequests
 from headgate_service.config import PublicRoute, RateLimits
 from headgate_service.directory.directory import Directory
 from headgate_service.directory.project import Project
