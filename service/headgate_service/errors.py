@@ -211,6 +211,12 @@ class SinkUnknown(Failure):
     code, reason = Code.NOT_FOUND, "sink_unknown"
 
 
+class SinkShared(Failure):
+    """The sink serves other projects too, and only the operator may do this to it."""
+
+    code, reason = Code.PERMISSION_DENIED, "sink_shared"
+
+
 class DeadLetterUnknown(Failure):
     code, reason = Code.NOT_FOUND, "dead_letter_unknown"
 

@@ -43,7 +43,7 @@ from headgate_service.api.serving import CONTROL_DB, COUNTERS, REDIS, STORE, Hea
 from headgate_service.api.sinks import DeliveryServicer
 from headgate_service.api.store import StoreServicer
 from headgate_service.auth.accounts import Accounts
-from headgate_service.auth.audit import UNKNOWN_ORIGIN, CallOrigins
+from headgate_service.auth.audit import UNKNOWN_ORIGIN, AuditTrail, CallOrigins
 from headgate_service.auth.call_limits import CallLimits
 from headgate_service.auth.cli_tokens import CliTokens
 from headgate_service.auth.passwords import Attempts, Passwords
@@ -195,12 +195,13 @@ def _services(parts: Parts, calls: Calls) -> Sequence[GrpcService]:
     lookup = ReceiptLookup(redis, core.sinks_of, core.epochs.lost_ms)
     store, queries, tail = parts.store, parts.queries, LogTail(parts.tail_redis)
     dead_letters, watchers = DeadLetters(redis), Watchers()
+    tests = SinkTests(redis, lambda: str(uuid.uuid4()))
     delivery = DeliveryServicer(
         directory,
         parts.sinks,
         dead_letters,
         Replays(redis, partial(secrets.token_hex, 4)),
-        SinkTests(redis, lambda: str(uuid.uuid4())),
+        tests,
         _now_ms,
     )
     previews = Previews(parts.deploys, redis)
@@ -221,6 +222,8 @@ def _services(parts: Parts, calls: Calls) -> Sequence[GrpcService]:
             watchers,
             core.refused,
             EventSearch(redis, core.receipts, lookup),
+            tests,
+            AuditTrail(parts.database).record,
         )
 
     def deploys(let_in: Callers) -> DeployServicer:

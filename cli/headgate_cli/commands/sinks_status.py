@@ -6,11 +6,12 @@ from typing import Annotated, Any
 import typer
 from headgate.v1 import delivery_service_pb2 as wire
 from headgate.v1.delivery_service_pb2_grpc import DeliveryServiceStub
-from headgate_gateway.app_api.delivery import LIST_SINKS, sink_json
+from headgate_gateway.app_api.delivery import LIST_SINKS, PAUSE_SINK, RESUME_SINK, TEST_SINK, sink_json
 
-from headgate_cli.api.admin_socket import CALL_SECONDS, DEFAULT_DATA_DIR, AsJson, DataDir, admin_channel, fail
+from headgate_cli.api.admin_socket import CALL_SECONDS, AsJson, admin_channel, fail
+from headgate_cli.api.http_api import HttpApi
 from headgate_cli.api.reach import OperatorDir, SocketApi, reach
-from headgate_cli.commands.project import own_projects
+from headgate_cli.commands.project import own_project, own_projects
 from headgate_cli.output import columns
 
 SHOWN = ("name", "project", "state", "accepted", "delivered", "filtered", "dead", "pending", "difference", "lagSeconds")
@@ -41,35 +42,56 @@ def status(
     typer.echo(json.dumps({"sinks": rows}) if as_json else "\n".join(status_lines(rows)))
 
 
-def pause(sink: SinkName, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
+Of = Annotated[str | None, typer.Option("--project", help="Its project, where you are not the operator.")]
+
+
+def pause(sink: SinkName, project: Of = None, data_dir: OperatorDir = None, as_json: AsJson = False) -> None:
     """Pause a sink within a second. Its events wait, also over restarts, until `resume`."""
-    with admin_channel(data_dir) as channel:
-        DeliveryServiceStub(channel).PauseSink(wire.PauseSinkRequest(sink=sink), timeout=CALL_SECONDS)
+    way = reach(data_dir)
+    if isinstance(way, SocketApi):
+        with admin_channel(way.data_dir) as channel:
+            DeliveryServiceStub(channel).PauseSink(wire.PauseSinkRequest(sink=sink), timeout=CALL_SECONDS)
+    else:
+        way.call(PAUSE_SINK, _place(way, project, sink))
     typer.echo(json.dumps({"sink": sink, "paused": True}) if as_json else f"{sink} is paused")
 
 
-def resume(sink: SinkName, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
+def resume(sink: SinkName, project: Of = None, data_dir: OperatorDir = None, as_json: AsJson = False) -> None:
     """Resume a paused sink."""
-    with admin_channel(data_dir) as channel:
-        DeliveryServiceStub(channel).ResumeSink(wire.ResumeSinkRequest(sink=sink), timeout=CALL_SECONDS)
+    way = reach(data_dir)
+    if isinstance(way, SocketApi):
+        with admin_channel(way.data_dir) as channel:
+            DeliveryServiceStub(channel).ResumeSink(wire.ResumeSinkRequest(sink=sink), timeout=CALL_SECONDS)
+    else:
+        way.call(RESUME_SINK, _place(way, project, sink))
     typer.echo(json.dumps({"sink": sink, "paused": False}) if as_json else f"{sink} resumed")
 
 
-def try_sink(sink: SinkName, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
+def try_sink(sink: SinkName, project: Of = None, data_dir: OperatorDir = None, as_json: AsJson = False) -> None:
     """Send one test event, named headgate_test, through a sink. It is not counted."""
-    with admin_channel(data_dir) as channel:
-        answer: wire.TestSinkResponse = DeliveryServiceStub(channel).TestSink(
-            wire.TestSinkRequest(sink=sink), timeout=CALL_SECONDS
-        )
-    if as_json:
-        shown = {"sink": sink, "eventId": answer.event_id, "delivered": answer.delivered, "message": answer.message}
-        typer.echo(json.dumps(shown))
-        if not answer.delivered:
-            raise typer.Exit(1)
-    elif answer.delivered:
-        typer.echo(f"{sink} wrote the event {answer.event_id}")
+    way = reach(data_dir)
+    if isinstance(way, SocketApi):
+        with admin_channel(way.data_dir) as channel:
+            done: wire.TestSinkResponse = DeliveryServiceStub(channel).TestSink(
+                wire.TestSinkRequest(sink=sink), timeout=CALL_SECONDS
+            )
+        answer = {"eventId": done.event_id, "delivered": done.delivered, "message": done.message}
     else:
-        fail(f"{sink} did not write the event: {answer.message}")
+        answer = way.call(TEST_SINK, _place(way, project, sink))
+    if as_json:
+        typer.echo(json.dumps({"sink": sink, **answer}))
+        if not answer["delivered"]:
+            raise typer.Exit(1)
+    elif answer["delivered"]:
+        typer.echo(f"{sink} wrote the event {answer['eventId']}")
+    else:
+        fail(f"{sink} did not write the event: {answer['message']}")
+
+
+def _place(way: HttpApi, project: str | None, sink: str) -> dict[str, str]:
+    """A project's own sink is shown as PROJECT/NAME, and called NAME within its project."""
+    slug, slash, name = sink.partition("/")
+    return {"project": own_project(way, project or (slug if slash else None)), "sink": name if slash else sink}
 
 
 def status_lines(rows: list[dict[str, Any]]) -> list[str]:

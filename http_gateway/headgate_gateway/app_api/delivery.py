@@ -68,8 +68,33 @@ LIST_SINKS = Operation(
     "A project's sinks and their books",
     lambda channel: ProjectDeliveryServiceStub(channel).ListProjectSinks,
     lambda asked: wire.ListProjectSinksRequest(project=asked.path["project"]),
-    lambda found: {"sinks": [sink_json(row) for row in found.sinks]},
+    lambda found: {"sinks": [{**sink_json(row), "own": row.name in found.own} for row in found.sinks]},
     seconds=LONG_SECONDS,
+)
+SINK = f"{PROJECT}/sinks/{{sink}}"
+PAUSE_SINK = Operation(
+    "POST",
+    f"{SINK}/pause",
+    "Stop a sink that serves this project alone, until it is resumed; its events wait",
+    lambda channel: ProjectDeliveryServiceStub(channel).PauseProjectSink,
+    lambda asked: wire.PauseProjectSinkRequest(project=asked.path["project"], sink=asked.path["sink"]),
+    lambda done: {"paused": True},
+)
+RESUME_SINK = Operation(
+    "POST",
+    f"{SINK}/resume",
+    "Let a paused sink go on",
+    lambda channel: ProjectDeliveryServiceStub(channel).ResumeProjectSink,
+    lambda asked: wire.ResumeProjectSinkRequest(project=asked.path["project"], sink=asked.path["sink"]),
+    lambda done: {"paused": False},
+)
+TEST_SINK = Operation(
+    "POST",
+    f"{SINK}/test",
+    "Send one event, marked as a test, through a sink, and say what came of it",
+    lambda channel: ProjectDeliveryServiceStub(channel).TestProjectSink,
+    lambda asked: wire.TestProjectSinkRequest(project=asked.path["project"], sink=asked.path["sink"]),
+    lambda done: {"eventId": done.event_id, "delivered": done.delivered, "message": done.message},
 )
 LIST_DEAD_LETTERS = Operation(
     "GET",
@@ -189,6 +214,9 @@ TAIL_EVENTS = Operation(
 
 OPERATIONS = (
     LIST_SINKS,
+    PAUSE_SINK,
+    RESUME_SINK,
+    TEST_SINK,
     LIST_DEAD_LETTERS,
     GET_DEAD_LETTER,
     RETRY_DEAD_LETTERS,

@@ -15,7 +15,7 @@ NONE = "\N{EN DASH}"
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
-NAVIGATION = (("overview", "", "Overview"), ("live", "live", "Live"))
+NAVIGATION = (("overview", "", "Overview"), ("live", "live", "Live"), ("sinks", "sinks", "Sinks"))
 """The pages of a project: their names, places and titles."""
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from asyncio import FIRST_COMPLETED
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -15,8 +15,9 @@ from headgate.v1.refused_request_pb2 import RefusedRequest
 from headgate_service.api.callers import Callers
 from headgate_service.api.rpc_status import answered
 from headgate_service.api.sinks import LETTERS, MAX_LETTERS, dead_letter, sink_rows
+from headgate_service.auth.audit import Author
 from headgate_service.directory.project import Project
-from headgate_service.errors import InvalidArgument, SinkUnknown
+from headgate_service.errors import InvalidArgument, SinkShared, SinkUnknown
 from headgate_service.ingest.refused_requests import RefusedRequests
 from headgate_service.log.tail import Tail, Watchers
 from headgate_service.model.principal import Role
@@ -24,7 +25,7 @@ from headgate_service.model.sink import SinkSpec
 from headgate_service.project_sinks.serving import project_sink_name
 from headgate_service.sink_control.dead_letters import DeadLetters
 from headgate_service.sink_control.event_search import EventSearch
-from headgate_service.sink_control.sinks import Sinks, SinkView
+from headgate_service.sink_control.sinks import Sinks, SinkTests, SinkView
 
 # What a JWT's scopes must hold.
 READ, WRITE = "logs:read", "projects:write"
@@ -32,6 +33,9 @@ MAX_LAST = 1_000
 MAX_SEARCHED_CHARACTERS = 300
 # How long one whose membership ended may go on watching.
 CHECK_SECONDS = 4.0
+
+# Records what was done to what, as ("sink.pause", its name), in the audit log of a project.
+Audit = Callable[[Author, str, str, str], Awaitable[None]]
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -50,6 +54,8 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
         watchers: Watchers,
         refused: RefusedRequests,
         search: EventSearch,
+        tests: SinkTests,
+        audit: Audit,
         check_seconds: float = CHECK_SECONDS,
     ) -> None:
         self._callers = callers
@@ -61,6 +67,8 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
         self._watchers = watchers
         self._refused = refused
         self._search = search
+        self._tests = tests
+        self._audit = audit
         self._check_seconds = check_seconds
 
     @answered
@@ -71,8 +79,37 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
         views = [view for view in await self._sinks.view([project]) if view.books]
         now_ms = self._now_ms()
         return wire.ListProjectSinksResponse(
-            sinks=[_discreet(row, view, project) for view in views for row in sink_rows(view, now_ms)]
+            sinks=[_discreet(row, view, project) for view in views for row in sink_rows(view, now_ms)],
+            own=[view.rule.name for view in views if _is_own(view.rule, project)],
         )
+
+    @answered
+    async def PauseProjectSink(
+        self, request: wire.PauseProjectSinkRequest, context: _Context
+    ) -> wire.PauseProjectSinkResponse:
+        author, project = await self._callers.enter(context, request.project, Role.ADMIN, WRITE)
+        rule = self._own_rule(project, request.sink)
+        await self._sinks.pause(rule.name)
+        await self._audit(author, "sink.pause", rule.name, project.id)
+        return wire.PauseProjectSinkResponse()
+
+    @answered
+    async def ResumeProjectSink(
+        self, request: wire.ResumeProjectSinkRequest, context: _Context
+    ) -> wire.ResumeProjectSinkResponse:
+        author, project = await self._callers.enter(context, request.project, Role.ADMIN, WRITE)
+        rule = self._own_rule(project, request.sink)
+        await self._sinks.resume(rule.name)
+        await self._audit(author, "sink.resume", rule.name, project.id)
+        return wire.ResumeProjectSinkResponse()
+
+    @answered
+    async def TestProjectSink(
+        self, request: wire.TestProjectSinkRequest, context: _Context
+    ) -> wire.TestProjectSinkResponse:
+        _, project = await self._callers.enter(context, request.project, Role.MEMBER, WRITE)
+        event_id, fault = await self._tests.run(self._own_rule(project, request.sink).name)
+        return wire.TestProjectSinkResponse(event_id=event_id, delivered=not fault, message=fault)
 
     @answered
     async def ListProjectDeadLetters(
@@ -103,18 +140,20 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
     async def RetryProjectDeadLetters(
         self, request: wire.RetryProjectDeadLettersRequest, context: _Context
     ) -> wire.RetryProjectDeadLettersResponse:
-        _, project = await self._callers.enter(context, request.project, Role.MEMBER, WRITE)
+        author, project = await self._callers.enter(context, request.project, Role.MEMBER, WRITE)
         rule = self._rule(project, request.sink)
         queued, skipped = await self._dead_letters.retry(project, rule.name, frozenset(request.ids) or None)
+        await self._audit(author, "dead_letters.retry", rule.name, project.id)
         return wire.RetryProjectDeadLettersResponse(queued=queued, skipped=skipped)
 
     @answered
     async def PurgeProjectDeadLetters(
         self, request: wire.PurgeProjectDeadLettersRequest, context: _Context
     ) -> wire.PurgeProjectDeadLettersResponse:
-        _, project = await self._callers.enter(context, request.project, Role.ADMIN, WRITE)
+        author, project = await self._callers.enter(context, request.project, Role.ADMIN, WRITE)
         rule = self._rule(project, request.sink)
         purged, skipped = await self._dead_letters.purge(project, rule.name, frozenset(request.ids) or None)
+        await self._audit(author, "dead_letters.purge", rule.name, project.id)
         return wire.PurgeProjectDeadLettersResponse(purged=purged, skipped=skipped)
 
     @answered
@@ -176,6 +215,14 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
             for one in (*coming, stopping):
                 one.cancel()
 
+    def _own_rule(self, project: Project, name: str) -> SinkSpec:
+        rule = self._rule(project, name)
+        if not _is_own(rule, project):
+            raise SinkShared(
+                f"{rule.name} serves other projects too: its operator may pause, resume and test it (headgate sinks)"
+            )
+        return rule
+
     def _rules(self, project: Project) -> Sequence[SinkSpec]:
         return self._sinks.rules_of(project)
 
@@ -188,6 +235,10 @@ class ProjectDeliveryServicer(project_delivery_service_pb2_grpc.ProjectDeliveryS
         raise SinkUnknown(f"the project has no sink called {name!r}; it has: {known}")
 
 
+def _is_own(rule: SinkSpec, project: Project) -> bool:
+    return isinstance(rule.projects, frozenset) and rule.projects <= {project.id, project.slug}
+
+
 def _shown(came: Event | RefusedRequest) -> wire.TailProjectEventsResponse:
     if isinstance(came, RefusedRequest):
         return wire.TailProjectEventsResponse(refused=came)
@@ -196,7 +247,6 @@ def _shown(came: Event | RefusedRequest) -> wire.TailProjectEventsResponse:
 
 def _discreet(row: delivery.SinkRow, view: SinkView, project: Project) -> delivery.SinkRow:
     """The row without what a sink that other projects share may tell of them."""
-    projects = view.rule.projects
-    if not isinstance(projects, frozenset) or not projects <= {project.id, project.slug}:
+    if not _is_own(view.rule, project):
         row.last_error = ""
     return row

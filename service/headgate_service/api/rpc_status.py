@@ -87,6 +87,7 @@ CAUSES: dict[type[Exception], tuple[int, str]] = {
     errors.SecretKeyInvalid: (code_pb2.UNAUTHENTICATED, "secret_key_invalid"),
     errors.SecretKeyForbidden: (code_pb2.PERMISSION_DENIED, "secret_key_forbidden"),
     SinkUnknown: (code_pb2.NOT_FOUND, "sink_unknown"),
+    errors.SinkShared: (code_pb2.PERMISSION_DENIED, "sink_shared"),
     DeadLetterUnknown: (code_pb2.NOT_FOUND, "dead_letter_unknown"),
     ReplayUnknown: (code_pb2.NOT_FOUND, "replay_unknown"),
     TestUnanswered: (code_pb2.FAILED_PRECONDITION, "sink_test_unanswered"),

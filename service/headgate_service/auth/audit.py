@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from headgate_service.auth import audit
 from headgate_service.auth.contract import check_contract
 from headgate_service.auth.metadata import metadata_value
+from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.models import AuditRow
 from headgate_service.model.principal import OPERATOR, Principal
 
@@ -99,6 +100,18 @@ class Author:
     def record(self, session: AsyncSession, action: str, target: str, project_id: str | None = None) -> None:
         """Adds an entry to the transaction of the change, which the project's admins may read."""
         audit.record(session, self.principal, action, target, self.origin, project_id=project_id)
+
+
+class AuditTrail:
+    """Records what is done elsewhere than in the control DB, once it is done."""
+
+    def __init__(self, database: ControlDb) -> None:
+        self._database = database
+
+    async def record(self, author: Author, action: str, target: str, project_id: str) -> None:
+        """Raises ControlDbUnavailable."""
+        async with self._database.write() as session:
+            author.record(session, action, target, project_id)
 
 
 THE_OPERATOR = Author(OPERATOR)

@@ -22,7 +22,7 @@ from headgate_service.api.admin import AdminServicer
 from headgate_service.api.callers import Callers, OperatorAccess
 from headgate_service.api.project_sinks import ProjectDeliveryServicer
 from headgate_service.api.projects import ProjectServicer
-from headgate_service.auth.audit import UNKNOWN_ORIGIN
+from headgate_service.auth.audit import UNKNOWN_ORIGIN, AuditTrail
 from headgate_service.control_db.database import ControlDb
 from headgate_service.control_db.schema import migrate
 from headgate_service.directory.directory import Directory
@@ -41,7 +41,7 @@ from headgate_service.redis.pipeline import RedisPipeline
 from headgate_service.sink_control.dead_letters import DeadLetters
 from headgate_service.sink_control.event_search import EventSearch
 from headgate_service.sink_control.receipt_lookup import ReceiptLookup
-from headgate_service.sink_control.sinks import Sinks
+from headgate_service.sink_control.sinks import Sinks, SinkTests
 from typer.testing import CliRunner
 
 Run = Callable[..., Awaitable[Result]]
@@ -109,6 +109,8 @@ async def directory(short_dir: Path, redis_url: str) -> AsyncIterator[Directory]
         Watchers(),
         RefusedRequests(redis),
         EventSearch(redis, ReceiptMaker(b"x" * 32), ReceiptLookup(redis, lambda _: [], lambda _: None)),
+        SinkTests(redis, lambda: "e1"),
+        AuditTrail(database).record,
     )
     add_ProjectDeliveryServiceServicer_to_server(delivery, server)
     add_ReceiptServiceServicer_to_server(OneReceipt(), server)

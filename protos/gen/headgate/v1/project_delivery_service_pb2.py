@@ -28,7 +28,7 @@ from headgate.v1 import receipt_service_pb2 as headgate_dot_v1_dot_receipt__serv
 from headgate.v1 import refused_request_pb2 as headgate_dot_v1_dot_refused__request__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*headgate/v1/project_delivery_service.proto\x12\x0bheadgate.v1\x1a\"headgate/v1/delivery_service.proto\x1a\x17headgate/v1/event.proto\x1a!headgate/v1/receipt_service.proto\x1a!headgate/v1/refused_request.proto\"3\n\x17ListProjectSinksRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\"F\n\x18ListProjectSinksResponse\x12*\n\x05sinks\x18\x01 \x03(\x0b\x32\x14.headgate.v1.SinkRowR\x05sinks\"c\n\x1dListProjectDeadLettersRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04sink\x18\x02 \x01(\tR\x04sink\x12\x14\n\x05limit\x18\x03 \x01(\x05R\x05limit\"\\\n\x1eListProjectDeadLettersResponse\x12:\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x17.headgate.v1.DeadLetterR\x0b\x64\x65\x61\x64Letters\"G\n\x1bGetProjectDeadLetterRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x0e\n\x02id\x18\x02 \x01(\tR\x02id\"X\n\x1cGetProjectDeadLetterResponse\x12\x38\n\x0b\x64\x65\x61\x64_letter\x18\x01 \x01(\x0b\x32\x17.headgate.v1.DeadLetterR\ndeadLetter\"`\n\x1eRetryProjectDeadLettersRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04sink\x18\x02 \x01(\tR\x04sink\x12\x10\n\x03ids\x18\x03 \x03(\tR\x03ids\"S\n\x1fRetryProjectDeadLettersResponse\x12\x16\n\x06queued\x18\x01 \x01(\x03R\x06queued\x12\x18\n\x07skipped\x18\x02 \x01(\x03R\x07skipped\"`\n\x1ePurgeProjectDeadLettersRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04sink\x18\x02 \x01(\tR\x04sink\x12\x10\n\x03ids\x18\x03 \x03(\tR\x03ids\"S\n\x1fPurgeProjectDeadLettersResponse\x12\x16\n\x06purged\x18\x01 \x01(\x03R\x06purged\x12\x18\n\x07skipped\x18\x02 \x01(\x03R\x07skipped\"\x7f\n\x18TailProjectEventsRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04last\x18\x02 \x01(\x05R\x04last\x12\x1b\n\tno_follow\x18\x03 \x01(\x08R\x08noFollow\x12\x18\n\x07refused\x18\x04 \x01(\x08R\x07refused\"|\n\x19TailProjectEventsResponse\x12(\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.headgate.v1.EventR\x05\x65vent\x12\x35\n\x07refused\x18\x02 \x01(\x0b\x32\x1b.headgate.v1.RefusedRequestR\x07refused\"J\n\x1aSearchProjectEventsRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text\"g\n\nFoundEvent\x12(\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.headgate.v1.EventR\x05\x65vent\x12/\n\x05sinks\x18\x02 \x03(\x0b\x32\x19.headgate.v1.SinkProgressR\x05sinks\"\x86\x01\n\x1bSearchProjectEventsResponse\x12/\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.headgate.v1.FoundEventR\x06\x65vents\x12\x1a\n\x08searched\x18\x02 \x01(\x03R\x08searched\x12\x1a\n\x08\x63omplete\x18\x03 \x01(\x08R\x08\x63omplete2\x95\x06\n\x16ProjectDeliveryService\x12_\n\x10ListProjectSinks\x12$.headgate.v1.ListProjectSinksRequest\x1a%.headgate.v1.ListProjectSinksResponse\x12q\n\x16ListProjectDeadLetters\x12*.headgate.v1.ListProjectDeadLettersRequest\x1a+.headgate.v1.ListProjectDeadLettersResponse\x12k\n\x14GetProjectDeadLetter\x12(.headgate.v1.GetProjectDeadLetterRequest\x1a).headgate.v1.GetProjectDeadLetterResponse\x12t\n\x17RetryProjectDeadLetters\x12+.headgate.v1.RetryProjectDeadLettersRequest\x1a,.headgate.v1.RetryProjectDeadLettersResponse\x12t\n\x17PurgeProjectDeadLetters\x12+.headgate.v1.PurgeProjectDeadLettersRequest\x1a,.headgate.v1.PurgeProjectDeadLettersResponse\x12\x64\n\x11TailProjectEvents\x12%.headgate.v1.TailProjectEventsRequest\x1a&.headgate.v1.TailProjectEventsResponse0\x01\x12h\n\x13SearchProjectEvents\x12\'.headgate.v1.SearchProjectEventsRequest\x1a(.headgate.v1.SearchProjectEventsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*headgate/v1/project_delivery_service.proto\x12\x0bheadgate.v1\x1a\"headgate/v1/delivery_service.proto\x1a\x17headgate/v1/event.proto\x1a!headgate/v1/receipt_service.proto\x1a!headgate/v1/refused_request.proto\"3\n\x17ListProjectSinksRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\"X\n\x18ListProjectSinksResponse\x12*\n\x05sinks\x18\x01 \x03(\x0b\x32\x14.headgate.v1.SinkRowR\x05sinks\x12\x10\n\x03own\x18\x02 \x03(\tR\x03own\"G\n\x17PauseProjectSinkRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04sink\x18\x02 \x01(\tR\x04sink\"\x1a\n\x18PauseProjectSinkResponse\"H\n\x18ResumeProjectSinkRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04sink\x18\x02 \x01(\tR\x04sink\"\x1b\n\x19ResumeProjectSinkResponse\"F\n\x16TestProjectSinkRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04sink\x18\x02 \x01(\tR\x04sink\"l\n\x17TestProjectSinkResponse\x12\x19\n\x08\x65vent_id\x18\x01 \x01(\tR\x07\x65ventId\x12\x1c\n\tdelivered\x18\x02 \x01(\x08R\tdelivered\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\"c\n\x1dListProjectDeadLettersRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04sink\x18\x02 \x01(\tR\x04sink\x12\x14\n\x05limit\x18\x03 \x01(\x05R\x05limit\"\\\n\x1eListProjectDeadLettersResponse\x12:\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x17.headgate.v1.DeadLetterR\x0b\x64\x65\x61\x64Letters\"G\n\x1bGetProjectDeadLetterRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x0e\n\x02id\x18\x02 \x01(\tR\x02id\"X\n\x1cGetProjectDeadLetterResponse\x12\x38\n\x0b\x64\x65\x61\x64_letter\x18\x01 \x01(\x0b\x32\x17.headgate.v1.DeadLetterR\ndeadLetter\"`\n\x1eRetryProjectDeadLettersRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04sink\x18\x02 \x01(\tR\x04sink\x12\x10\n\x03ids\x18\x03 \x03(\tR\x03ids\"S\n\x1fRetryProjectDeadLettersResponse\x12\x16\n\x06queued\x18\x01 \x01(\x03R\x06queued\x12\x18\n\x07skipped\x18\x02 \x01(\x03R\x07skipped\"`\n\x1ePurgeProjectDeadLettersRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04sink\x18\x02 \x01(\tR\x04sink\x12\x10\n\x03ids\x18\x03 \x03(\tR\x03ids\"S\n\x1fPurgeProjectDeadLettersResponse\x12\x16\n\x06purged\x18\x01 \x01(\x03R\x06purged\x12\x18\n\x07skipped\x18\x02 \x01(\x03R\x07skipped\"\x7f\n\x18TailProjectEventsRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04last\x18\x02 \x01(\x05R\x04last\x12\x1b\n\tno_follow\x18\x03 \x01(\x08R\x08noFollow\x12\x18\n\x07refused\x18\x04 \x01(\x08R\x07refused\"|\n\x19TailProjectEventsResponse\x12(\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.headgate.v1.EventR\x05\x65vent\x12\x35\n\x07refused\x18\x02 \x01(\x0b\x32\x1b.headgate.v1.RefusedRequestR\x07refused\"J\n\x1aSearchProjectEventsRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text\"g\n\nFoundEvent\x12(\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.headgate.v1.EventR\x05\x65vent\x12/\n\x05sinks\x18\x02 \x03(\x0b\x32\x19.headgate.v1.SinkProgressR\x05sinks\"\x86\x01\n\x1bSearchProjectEventsResponse\x12/\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.headgate.v1.FoundEventR\x06\x65vents\x12\x1a\n\x08searched\x18\x02 \x01(\x03R\x08searched\x12\x1a\n\x08\x63omplete\x18\x03 \x01(\x08R\x08\x63omplete2\xb8\x08\n\x16ProjectDeliveryService\x12_\n\x10ListProjectSinks\x12$.headgate.v1.ListProjectSinksRequest\x1a%.headgate.v1.ListProjectSinksResponse\x12q\n\x16ListProjectDeadLetters\x12*.headgate.v1.ListProjectDeadLettersRequest\x1a+.headgate.v1.ListProjectDeadLettersResponse\x12k\n\x14GetProjectDeadLetter\x12(.headgate.v1.GetProjectDeadLetterRequest\x1a).headgate.v1.GetProjectDeadLetterResponse\x12t\n\x17RetryProjectDeadLetters\x12+.headgate.v1.RetryProjectDeadLettersRequest\x1a,.headgate.v1.RetryProjectDeadLettersResponse\x12t\n\x17PurgeProjectDeadLetters\x12+.headgate.v1.PurgeProjectDeadLettersRequest\x1a,.headgate.v1.PurgeProjectDeadLettersResponse\x12_\n\x10PauseProjectSink\x12$.headgate.v1.PauseProjectSinkRequest\x1a%.headgate.v1.PauseProjectSinkResponse\x12\x62\n\x11ResumeProjectSink\x12%.headgate.v1.ResumeProjectSinkRequest\x1a&.headgate.v1.ResumeProjectSinkResponse\x12\\\n\x0fTestProjectSink\x12#.headgate.v1.TestProjectSinkRequest\x1a$.headgate.v1.TestProjectSinkResponse\x12\x64\n\x11TailProjectEvents\x12%.headgate.v1.TailProjectEventsRequest\x1a&.headgate.v1.TailProjectEventsResponse0\x01\x12h\n\x13SearchProjectEvents\x12\'.headgate.v1.SearchProjectEventsRequest\x1a(.headgate.v1.SearchProjectEventsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,33 +38,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPROJECTSINKSREQUEST']._serialized_start=190
   _globals['_LISTPROJECTSINKSREQUEST']._serialized_end=241
   _globals['_LISTPROJECTSINKSRESPONSE']._serialized_start=243
-  _globals['_LISTPROJECTSINKSRESPONSE']._serialized_end=313
-  _globals['_LISTPROJECTDEADLETTERSREQUEST']._serialized_start=315
-  _globals['_LISTPROJECTDEADLETTERSREQUEST']._serialized_end=414
-  _globals['_LISTPROJECTDEADLETTERSRESPONSE']._serialized_start=416
-  _globals['_LISTPROJECTDEADLETTERSRESPONSE']._serialized_end=508
-  _globals['_GETPROJECTDEADLETTERREQUEST']._serialized_start=510
-  _globals['_GETPROJECTDEADLETTERREQUEST']._serialized_end=581
-  _globals['_GETPROJECTDEADLETTERRESPONSE']._serialized_start=583
-  _globals['_GETPROJECTDEADLETTERRESPONSE']._serialized_end=671
-  _globals['_RETRYPROJECTDEADLETTERSREQUEST']._serialized_start=673
-  _globals['_RETRYPROJECTDEADLETTERSREQUEST']._serialized_end=769
-  _globals['_RETRYPROJECTDEADLETTERSRESPONSE']._serialized_start=771
-  _globals['_RETRYPROJECTDEADLETTERSRESPONSE']._serialized_end=854
-  _globals['_PURGEPROJECTDEADLETTERSREQUEST']._serialized_start=856
-  _globals['_PURGEPROJECTDEADLETTERSREQUEST']._serialized_end=952
-  _globals['_PURGEPROJECTDEADLETTERSRESPONSE']._serialized_start=954
-  _globals['_PURGEPROJECTDEADLETTERSRESPONSE']._serialized_end=1037
-  _globals['_TAILPROJECTEVENTSREQUEST']._serialized_start=1039
-  _globals['_TAILPROJECTEVENTSREQUEST']._serialized_end=1166
-  _globals['_TAILPROJECTEVENTSRESPONSE']._serialized_start=1168
-  _globals['_TAILPROJECTEVENTSRESPONSE']._serialized_end=1292
-  _globals['_SEARCHPROJECTEVENTSREQUEST']._serialized_start=1294
-  _globals['_SEARCHPROJECTEVENTSREQUEST']._serialized_end=1368
-  _globals['_FOUNDEVENT']._serialized_start=1370
-  _globals['_FOUNDEVENT']._serialized_end=1473
-  _globals['_SEARCHPROJECTEVENTSRESPONSE']._serialized_start=1476
-  _globals['_SEARCHPROJECTEVENTSRESPONSE']._serialized_end=1610
-  _globals['_PROJECTDELIVERYSERVICE']._serialized_start=1613
-  _globals['_PROJECTDELIVERYSERVICE']._serialized_end=2402
+  _globals['_LISTPROJECTSINKSRESPONSE']._serialized_end=331
+  _globals['_PAUSEPROJECTSINKREQUEST']._serialized_start=333
+  _globals['_PAUSEPROJECTSINKREQUEST']._serialized_end=404
+  _globals['_PAUSEPROJECTSINKRESPONSE']._serialized_start=406
+  _globals['_PAUSEPROJECTSINKRESPONSE']._serialized_end=432
+  _globals['_RESUMEPROJECTSINKREQUEST']._serialized_start=434
+  _globals['_RESUMEPROJECTSINKREQUEST']._serialized_end=506
+  _globals['_RESUMEPROJECTSINKRESPONSE']._serialized_start=508
+  _globals['_RESUMEPROJECTSINKRESPONSE']._serialized_end=535
+  _globals['_TESTPROJECTSINKREQUEST']._serialized_start=537
+  _globals['_TESTPROJECTSINKREQUEST']._serialized_end=607
+  _globals['_TESTPROJECTSINKRESPONSE']._serialized_start=609
+  _globals['_TESTPROJECTSINKRESPONSE']._serialized_end=717
+  _globals['_LISTPROJECTDEADLETTERSREQUEST']._serialized_start=719
+  _globals['_LISTPROJECTDEADLETTERSREQUEST']._serialized_end=818
+  _globals['_LISTPROJECTDEADLETTERSRESPONSE']._serialized_start=820
+  _globals['_LISTPROJECTDEADLETTERSRESPONSE']._serialized_end=912
+  _globals['_GETPROJECTDEADLETTERREQUEST']._serialized_start=914
+  _globals['_GETPROJECTDEADLETTERREQUEST']._serialized_end=985
+  _globals['_GETPROJECTDEADLETTERRESPONSE']._serialized_start=987
+  _globals['_GETPROJECTDEADLETTERRESPONSE']._serialized_end=1075
+  _globals['_RETRYPROJECTDEADLETTERSREQUEST']._serialized_start=1077
+  _globals['_RETRYPROJECTDEADLETTERSREQUEST']._serialized_end=1173
+  _globals['_RETRYPROJECTDEADLETTERSRESPONSE']._serialized_start=1175
+  _globals['_RETRYPROJECTDEADLETTERSRESPONSE']._serialized_end=1258
+  _globals['_PURGEPROJECTDEADLETTERSREQUEST']._serialized_start=1260
+  _globals['_PURGEPROJECTDEADLETTERSREQUEST']._serialized_end=1356
+  _globals['_PURGEPROJECTDEADLETTERSRESPONSE']._serialized_start=1358
+  _globals['_PURGEPROJECTDEADLETTERSRESPONSE']._serialized_end=1441
+  _globals['_TAILPROJECTEVENTSREQUEST']._serialized_start=1443
+  _globals['_TAILPROJECTEVENTSREQUEST']._serialized_end=1570
+  _globals['_TAILPROJECTEVENTSRESPONSE']._serialized_start=1572
+  _globals['_TAILPROJECTEVENTSRESPONSE']._serialized_end=1696
+  _globals['_SEARCHPROJECTEVENTSREQUEST']._serialized_start=1698
+  _globals['_SEARCHPROJECTEVENTSREQUEST']._serialized_end=1772
+  _globals['_FOUNDEVENT']._serialized_start=1774
+  _globals['_FOUNDEVENT']._serialized_end=1877
+  _globals['_SEARCHPROJECTEVENTSRESPONSE']._serialized_start=1880
+  _globals['_SEARCHPROJECTEVENTSRESPONSE']._serialized_end=2014
+  _globals['_PROJECTDELIVERYSERVICE']._serialized_start=2017
+  _globals['_PROJECTDELIVERYSERVICE']._serialized_end=3097
 # @@protoc_insertion_point(module_scope)

@@ -17,10 +17,54 @@ class ListProjectSinksRequest(_message.Message):
     def __init__(self, project: _Optional[str] = ...) -> None: ...
 
 class ListProjectSinksResponse(_message.Message):
-    __slots__ = ("sinks",)
+    __slots__ = ("sinks", "own")
     SINKS_FIELD_NUMBER: _ClassVar[int]
+    OWN_FIELD_NUMBER: _ClassVar[int]
     sinks: _containers.RepeatedCompositeFieldContainer[_delivery_service_pb2.SinkRow]
-    def __init__(self, sinks: _Optional[_Iterable[_Union[_delivery_service_pb2.SinkRow, _Mapping]]] = ...) -> None: ...
+    own: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, sinks: _Optional[_Iterable[_Union[_delivery_service_pb2.SinkRow, _Mapping]]] = ..., own: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PauseProjectSinkRequest(_message.Message):
+    __slots__ = ("project", "sink")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    SINK_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    sink: str
+    def __init__(self, project: _Optional[str] = ..., sink: _Optional[str] = ...) -> None: ...
+
+class PauseProjectSinkResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ResumeProjectSinkRequest(_message.Message):
+    __slots__ = ("project", "sink")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    SINK_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    sink: str
+    def __init__(self, project: _Optional[str] = ..., sink: _Optional[str] = ...) -> None: ...
+
+class ResumeProjectSinkResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class TestProjectSinkRequest(_message.Message):
+    __slots__ = ("project", "sink")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    SINK_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    sink: str
+    def __init__(self, project: _Optional[str] = ..., sink: _Optional[str] = ...) -> None: ...
+
+class TestProjectSinkResponse(_message.Message):
+    __slots__ = ("event_id", "delivered", "message")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    DELIVERED_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    delivered: bool
+    message: str
+    def __init__(self, event_id: _Optional[str] = ..., delivered: _Optional[bool] = ..., message: _Optional[str] = ...) -> None: ...
 
 class ListProjectDeadLettersRequest(_message.Message):
     __slots__ = ("project", "sink", "limit")

@@ -61,6 +61,21 @@ class ProjectDeliveryServiceStub:
                 request_serializer=headgate_dot_v1_dot_project__delivery__service__pb2.PurgeProjectDeadLettersRequest.SerializeToString,
                 response_deserializer=headgate_dot_v1_dot_project__delivery__service__pb2.PurgeProjectDeadLettersResponse.FromString,
                 _registered_method=True)
+        self.PauseProjectSink = channel.unary_unary(
+                '/headgate.v1.ProjectDeliveryService/PauseProjectSink',
+                request_serializer=headgate_dot_v1_dot_project__delivery__service__pb2.PauseProjectSinkRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_project__delivery__service__pb2.PauseProjectSinkResponse.FromString,
+                _registered_method=True)
+        self.ResumeProjectSink = channel.unary_unary(
+                '/headgate.v1.ProjectDeliveryService/ResumeProjectSink',
+                request_serializer=headgate_dot_v1_dot_project__delivery__service__pb2.ResumeProjectSinkRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_project__delivery__service__pb2.ResumeProjectSinkResponse.FromString,
+                _registered_method=True)
+        self.TestProjectSink = channel.unary_unary(
+                '/headgate.v1.ProjectDeliveryService/TestProjectSink',
+                request_serializer=headgate_dot_v1_dot_project__delivery__service__pb2.TestProjectSinkRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_project__delivery__service__pb2.TestProjectSinkResponse.FromString,
+                _registered_method=True)
         self.TailProjectEvents = channel.unary_stream(
                 '/headgate.v1.ProjectDeliveryService/TailProjectEvents',
                 request_serializer=headgate_dot_v1_dot_project__delivery__service__pb2.TailProjectEventsRequest.SerializeToString,
@@ -113,6 +128,29 @@ class ProjectDeliveryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseProjectSink(self, request, context):
+        """Stops a sink that serves this project alone, within a second, until it is resumed; its events wait. For admins.
+        NOT_FOUND: no such sink. PERMISSION_DENIED: it serves other projects too, so that only the operator may stop it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeProjectSink(self, request, context):
+        """Lets such a sink go on. For admins. Resuming one that runs is no error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestProjectSink(self, request, context):
+        """Sends one event, marked as a test, through such a sink, and says what came of it. It is in no books. For members.
+        FAILED_PRECONDITION: no forwarder took it up in time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def TailProjectEvents(self, request, context):
         """Events of the project as they become durable, until the caller hangs up or may no longer see them. For viewers.
         RESOURCE_EXHAUSTED: too many watch already.
@@ -156,6 +194,21 @@ def add_ProjectDeliveryServiceServicer_to_server(servicer, server):
                     servicer.PurgeProjectDeadLetters,
                     request_deserializer=headgate_dot_v1_dot_project__delivery__service__pb2.PurgeProjectDeadLettersRequest.FromString,
                     response_serializer=headgate_dot_v1_dot_project__delivery__service__pb2.PurgeProjectDeadLettersResponse.SerializeToString,
+            ),
+            'PauseProjectSink': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseProjectSink,
+                    request_deserializer=headgate_dot_v1_dot_project__delivery__service__pb2.PauseProjectSinkRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_project__delivery__service__pb2.PauseProjectSinkResponse.SerializeToString,
+            ),
+            'ResumeProjectSink': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeProjectSink,
+                    request_deserializer=headgate_dot_v1_dot_project__delivery__service__pb2.ResumeProjectSinkRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_project__delivery__service__pb2.ResumeProjectSinkResponse.SerializeToString,
+            ),
+            'TestProjectSink': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestProjectSink,
+                    request_deserializer=headgate_dot_v1_dot_project__delivery__service__pb2.TestProjectSinkRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_project__delivery__service__pb2.TestProjectSinkResponse.SerializeToString,
             ),
             'TailProjectEvents': grpc.unary_stream_rpc_method_handler(
                     servicer.TailProjectEvents,
@@ -305,6 +358,87 @@ class ProjectDeliveryService:
             '/headgate.v1.ProjectDeliveryService/PurgeProjectDeadLetters',
             headgate_dot_v1_dot_project__delivery__service__pb2.PurgeProjectDeadLettersRequest.SerializeToString,
             headgate_dot_v1_dot_project__delivery__service__pb2.PurgeProjectDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseProjectSink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.ProjectDeliveryService/PauseProjectSink',
+            headgate_dot_v1_dot_project__delivery__service__pb2.PauseProjectSinkRequest.SerializeToString,
+            headgate_dot_v1_dot_project__delivery__service__pb2.PauseProjectSinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeProjectSink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.ProjectDeliveryService/ResumeProjectSink',
+            headgate_dot_v1_dot_project__delivery__service__pb2.ResumeProjectSinkRequest.SerializeToString,
+            headgate_dot_v1_dot_project__delivery__service__pb2.ResumeProjectSinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestProjectSink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.ProjectDeliveryService/TestProjectSink',
+            headgate_dot_v1_dot_project__delivery__service__pb2.TestProjectSinkRequest.SerializeToString,
+            headgate_dot_v1_dot_project__delivery__service__pb2.TestProjectSinkResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,16 @@ class ProjectDeliveryServiceStub:
     """Has dead letters' events sent again. For members. NOT_FOUND: no such sink."""
     PurgeProjectDeadLetters: _grpc.UnaryUnaryMultiCallable[_project_delivery_service_pb2.PurgeProjectDeadLettersRequest, _project_delivery_service_pb2.PurgeProjectDeadLettersResponse]
     """Deletes dead letters; their events stay counted as dead. For admins. NOT_FOUND: no such sink."""
+    PauseProjectSink: _grpc.UnaryUnaryMultiCallable[_project_delivery_service_pb2.PauseProjectSinkRequest, _project_delivery_service_pb2.PauseProjectSinkResponse]
+    """Stops a sink that serves this project alone, within a second, until it is resumed; its events wait. For admins.
+    NOT_FOUND: no such sink. PERMISSION_DENIED: it serves other projects too, so that only the operator may stop it.
+    """
+    ResumeProjectSink: _grpc.UnaryUnaryMultiCallable[_project_delivery_service_pb2.ResumeProjectSinkRequest, _project_delivery_service_pb2.ResumeProjectSinkResponse]
+    """Lets such a sink go on. For admins. Resuming one that runs is no error."""
+    TestProjectSink: _grpc.UnaryUnaryMultiCallable[_project_delivery_service_pb2.TestProjectSinkRequest, _project_delivery_service_pb2.TestProjectSinkResponse]
+    """Sends one event, marked as a test, through such a sink, and says what came of it. It is in no books. For members.
+    FAILED_PRECONDITION: no forwarder took it up in time.
+    """
     TailProjectEvents: _grpc.UnaryStreamMultiCallable[_project_delivery_service_pb2.TailProjectEventsRequest, _project_delivery_service_pb2.TailProjectEventsResponse]
     """Events of the project as they become durable, until the caller hangs up or may no longer see them. For viewers.
     RESOURCE_EXHAUSTED: too many watch already.
@@ -71,6 +81,16 @@ class ProjectDeliveryServiceAsyncStub(ProjectDeliveryServiceStub):
     """Has dead letters' events sent again. For members. NOT_FOUND: no such sink."""
     PurgeProjectDeadLetters: _aio.UnaryUnaryMultiCallable[_project_delivery_service_pb2.PurgeProjectDeadLettersRequest, _project_delivery_service_pb2.PurgeProjectDeadLettersResponse]  # type: ignore[assignment]
     """Deletes dead letters; their events stay counted as dead. For admins. NOT_FOUND: no such sink."""
+    PauseProjectSink: _aio.UnaryUnaryMultiCallable[_project_delivery_service_pb2.PauseProjectSinkRequest, _project_delivery_service_pb2.PauseProjectSinkResponse]  # type: ignore[assignment]
+    """Stops a sink that serves this project alone, within a second, until it is resumed; its events wait. For admins.
+    NOT_FOUND: no such sink. PERMISSION_DENIED: it serves other projects too, so that only the operator may stop it.
+    """
+    ResumeProjectSink: _aio.UnaryUnaryMultiCallable[_project_delivery_service_pb2.ResumeProjectSinkRequest, _project_delivery_service_pb2.ResumeProjectSinkResponse]  # type: ignore[assignment]
+    """Lets such a sink go on. For admins. Resuming one that runs is no error."""
+    TestProjectSink: _aio.UnaryUnaryMultiCallable[_project_delivery_service_pb2.TestProjectSinkRequest, _project_delivery_service_pb2.TestProjectSinkResponse]  # type: ignore[assignment]
+    """Sends one event, marked as a test, through such a sink, and says what came of it. It is in no books. For members.
+    FAILED_PRECONDITION: no forwarder took it up in time.
+    """
     TailProjectEvents: _aio.UnaryStreamMultiCallable[_project_delivery_service_pb2.TailProjectEventsRequest, _project_delivery_service_pb2.TailProjectEventsResponse]  # type: ignore[assignment]
     """Events of the project as they become durable, until the caller hangs up or may no longer see them. For viewers.
     RESOURCE_EXHAUSTED: too many watch already.
@@ -124,6 +144,34 @@ class ProjectDeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_project_delivery_service_pb2.PurgeProjectDeadLettersResponse, _abc.Awaitable[_project_delivery_service_pb2.PurgeProjectDeadLettersResponse]]:
         """Deletes dead letters; their events stay counted as dead. For admins. NOT_FOUND: no such sink."""
+
+    @_abc_1.abstractmethod
+    def PauseProjectSink(
+        self,
+        request: _project_delivery_service_pb2.PauseProjectSinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_delivery_service_pb2.PauseProjectSinkResponse, _abc.Awaitable[_project_delivery_service_pb2.PauseProjectSinkResponse]]:
+        """Stops a sink that serves this project alone, within a second, until it is resumed; its events wait. For admins.
+        NOT_FOUND: no such sink. PERMISSION_DENIED: it serves other projects too, so that only the operator may stop it.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeProjectSink(
+        self,
+        request: _project_delivery_service_pb2.ResumeProjectSinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_delivery_service_pb2.ResumeProjectSinkResponse, _abc.Awaitable[_project_delivery_service_pb2.ResumeProjectSinkResponse]]:
+        """Lets such a sink go on. For admins. Resuming one that runs is no error."""
+
+    @_abc_1.abstractmethod
+    def TestProjectSink(
+        self,
+        request: _project_delivery_service_pb2.TestProjectSinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_delivery_service_pb2.TestProjectSinkResponse, _abc.Awaitable[_project_delivery_service_pb2.TestProjectSinkResponse]]:
+        """Sends one event, marked as a test, through such a sink, and says what came of it. It is in no books. For members.
+        FAILED_PRECONDITION: no forwarder took it up in time.
+        """
 
     @_abc_1.abstractmethod
     def TailProjectEvents(
