@@ -22,6 +22,7 @@ from headgate_cli.commands.sinks import sinks_app
 from headgate_cli.commands.store import store_app
 from headgate_cli.commands.usage import audit, usage
 from headgate_cli.commands.user import user_app
+from headgate_cli.output import say
 from headgate_cli.run.data_dir import DataDir
 from headgate_cli.run.logs import write_logs
 from headgate_cli.run.processes import Place, run_forwarder, run_gateway, run_service, run_store
@@ -66,7 +67,7 @@ def headgate(
 ) -> None:
     """An event gateway whose books balance."""
     if show_version:
-        typer.echo(f"headgate {version('headgate')}")
+        say(f"headgate {version('headgate')}")
         raise typer.Exit
 
 

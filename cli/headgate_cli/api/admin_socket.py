@@ -10,6 +10,8 @@ from typing import Annotated, NoReturn
 import grpc
 import typer
 
+from headgate_cli.output import say
+
 CALL_SECONDS = 15.0
 # What an AF_UNIX address holds on the narrowest platform we run on.
 MAX_SOCKET_PATH = 103
@@ -48,7 +50,7 @@ def admin_channel(data_dir: Path) -> Iterator[grpc.Channel]:
 
 def fail(message: str, status: int = 1) -> NoReturn:
     """Ends the command with `message` on stderr."""
-    typer.echo(f"headgate: {message}", err=True)
+    say(f"headgate: {message}", err=True)
     raise typer.Exit(status)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from headgate_cli.api.admin_socket import DEFAULT_DATA_DIR, fail, serves, socket_path
+from headgate_cli.output import say
 from headgate_cli.run.data_dir import DataDir
 from headgate_cli.run.processes import database_url
 from headgate_cli.settings.reader import SettingsInvalid, read_settings
@@ -61,4 +62,4 @@ def copy(
     except (TargetInUse, ControlDbUnavailable) as error:
         fail(str(error))
     rows = sum(copied.values())
-    typer.echo(f"copied {rows} rows: now set control.database_url, or $HEADGATE_DATABASE_URL, for every process")
+    say(f"copied {rows} rows: now set control.database_url, or $HEADGATE_DATABASE_URL, for every process")

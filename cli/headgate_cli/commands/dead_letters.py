@@ -12,7 +12,7 @@ from headgate_cli.api.admin_socket import CALL_SECONDS, AsJson, admin_channel, f
 from headgate_cli.api.reach import OperatorDir, SocketApi, reach
 from headgate_cli.commands.project import own_project
 from headgate_cli.commands.sinks_status import SinkName
-from headgate_cli.output import columns
+from headgate_cli.output import columns, say
 
 # Of as many letters as there may be.
 ALL_SECONDS = 120.0
@@ -57,9 +57,9 @@ def list_letters(
         query = {"sink": sink, "limit": limit}
         rows = way.call(api.LIST_DEAD_LETTERS, {"project": own_project(way, project)}, query)["deadLetters"]
     if as_json:
-        typer.echo(json.dumps({"deadLetters": rows}))
+        say(json.dumps({"deadLetters": rows}))
     else:
-        typer.echo("\n".join(columns(SHOWN, rows)) if rows else f"{sink} has no dead letters")
+        say("\n".join(columns(SHOWN, rows)) if rows else f"{sink} has no dead letters")
 
 
 @dead_letters_app.command()
@@ -75,7 +75,7 @@ def show(
         shown = _shown(way, letter_id, project)
     else:
         shown = way.call(api.GET_DEAD_LETTER, {"project": project, "letter": letter_id})["deadLetter"]
-    typer.echo(json.dumps(shown) if as_json else json.dumps(shown, indent=2, ensure_ascii=False))
+    say(json.dumps(shown) if as_json else json.dumps(shown, indent=2, ensure_ascii=False))
 
 
 @dead_letters_app.command()
@@ -101,9 +101,9 @@ def retry(
         body = {"sink": sink, "ids": ids or []}
         done = way.call(api.RETRY_DEAD_LETTERS, {"project": own_project(way, project)}, body=body)
     if as_json:
-        typer.echo(json.dumps(done))
+        say(json.dumps(done))
     else:
-        typer.echo(f"{done['queued']} queued for retry, {done['skipped']} skipped (no event, or already gone)")
+        say(f"{done['queued']} queued for retry, {done['skipped']} skipped (no event, or already gone)")
 
 
 @dead_letters_app.command()
@@ -132,9 +132,9 @@ def purge(
         body = {"sink": sink, "ids": ids or []}
         done = way.call(api.PURGE_DEAD_LETTERS, {"project": own_project(way, project)}, body=body)
     if as_json:
-        typer.echo(json.dumps(done))
+        say(json.dumps(done))
     else:
-        typer.echo(f"{done['purged']} deleted, {done['skipped']} skipped (queued for retry, or already gone)")
+        say(f"{done['purged']} deleted, {done['skipped']} skipped (queued for retry, or already gone)")
 
 
 def _of_no_replay(replay: str | None) -> None:

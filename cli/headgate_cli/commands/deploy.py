@@ -16,7 +16,7 @@ from headgate_service.policy.policy import Policy
 
 from headgate_cli.api.admin_socket import AsJson, fail
 from headgate_cli.api.reach import OperatorDir, reach
-from headgate_cli.output import show_json, show_table
+from headgate_cli.output import say, show_json, show_table
 
 OUTCOME_COLUMNS = ("event", "before", "after", "events")
 PATH_COLUMNS = ("path", "events")
@@ -27,19 +27,19 @@ def show_preview(preview: Mapping[str, Any], asked: int) -> None:
     """Shows what would differ over stored events, and of how many that is true."""
     events = preview["events"]
     if not events:
-        typer.echo("No events are stored to judge.")
+        say("No events are stored to judge.")
         return
-    typer.echo(f"Over the latest {events} events, since {preview['from']}:")
+    say(f"Over the latest {events} events, since {preview['from']}:")
     if not preview["complete"]:
-        typer.echo(f"  ({asked} were asked for; these are as many as there was time for)")
+        say(f"  ({asked} were asked for; these are as many as there was time for)")
     _section("events treated otherwise", preview["outcomes"], OUTCOME_COLUMNS)
     _section("places stored otherwise", preview["paths"], PATH_COLUMNS)
     _section("sinks of the project's own", preview["sinks"], SINK_COLUMNS)
-    typer.echo("Stored events are past the policies of their time: what those dropped or refused is not among them.")
+    say("Stored events are past the policies of their time: what those dropped or refused is not among them.")
 
 
 def _section(title: str, rows: Any, columns: tuple[str, ...]) -> None:
-    typer.echo(f"\n{title}:")
+    say(f"\n{title}:")
     show_table(rows, columns, "  none")
 
 
@@ -138,9 +138,9 @@ def deploy(
     elif dry_run:
         if last is not None:
             show_preview(done, last)
-        typer.echo("Valid. Nothing was deployed.")
+        say("Valid. Nothing was deployed.")
     else:
-        typer.echo(f"Version {done['version']} is {'active' if changes else 'already active'}.")
+        say(f"Version {done['version']} is {'active' if changes else 'already active'}.")
 
 
 @deploy_app.command()
@@ -185,7 +185,7 @@ def activate(
     if as_json:
         show_json(done)
     else:
-        typer.echo(f"Version {done['version']} is active. Changed: {', '.join(done['changed']) or 'nothing'}")
+        say(f"Version {done['version']} is active. Changed: {', '.join(done['changed']) or 'nothing'}")
 
 
 def _named(project: str | None, key: str | None, compiled: Mapping[str, Any] | None = None) -> dict[str, str]:
@@ -203,11 +203,11 @@ def _compare(active: Mapping[str, Any] | None, compiled: Mapping[str, Any]) -> "
 
 
 def _show(version: int, changes: "Sequence[ConfigChange]") -> None:
-    typer.echo(f"Against version {version}:" if version else "Against no config:")
+    say(f"Against version {version}:" if version else "Against no config:")
     for change in changes:
-        typer.echo(f"  {change.path}: {_value(change.before)} -> {_value(change.after)}")
+        say(f"  {change.path}: {_value(change.before)} -> {_value(change.after)}")
     if not changes:
-        typer.echo("  nothing changes")
+        say("  nothing changes")
 
 
 def _value(value: Any) -> str:

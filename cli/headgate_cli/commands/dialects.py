@@ -10,6 +10,7 @@ import typer
 
 from headgate_cli.api.admin_socket import AsJson, fail
 from headgate_cli.commands.new_package import read_package, write_package
+from headgate_cli.output import say
 
 dialects_app = typer.Typer(help="Ingestion APIs.", no_args_is_help=True)
 
@@ -48,14 +49,14 @@ def list_dialects(as_json: AsJson = False) -> None:
     """Show the ingestion APIs that are installed, and why one cannot be served."""
     found = installed_dialects()
     if as_json:
-        typer.echo(json.dumps([asdict(dialect) for dialect in found], indent=2))
+        say(json.dumps([asdict(dialect) for dialect in found], indent=2))
         return
     name, package = (max(map(len, column)) for column in zip(*((d.name, d.package) for d in found), strict=True))
     for dialect in found:
         remark = dialect.reason or " ".join(dialect.paths)
-        typer.echo(f"{dialect.name:{name}}  {dialect.package:{package}}  {dialect.state:6}  {remark}".rstrip())
+        say(f"{dialect.name:{name}}  {dialect.package:{package}}  {dialect.state:6}  {remark}".rstrip())
         for line in dialect.traceback.splitlines():
-            typer.echo(f"    {line}")
+            say(f"    {line}")
 
 
 @dialects_app.command()
@@ -70,7 +71,7 @@ def new(
     if installed(name) or name.replace("-", "_") in {dialect.api.name for dialect in built_in()}:
         fail(f"there is a dialect {name!r} already: take another name", 2)
     write_package(name, package(name))
-    typer.echo(
+    say(
         f"Wrote ./{name}, a dialect that takes events at /{name}/events. Try its tests, which need pytest:\n"
         f"  cd {name} && python -m pytest\n"
         "Install it where the gateway is, and name it in headgate.toml:\n"

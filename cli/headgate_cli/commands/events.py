@@ -13,6 +13,7 @@ from headgate_cli.api.admin_socket import AsJson, admin_channel, fail
 from headgate_cli.api.http_api import HttpApi
 from headgate_cli.api.reach import OperatorDir, SocketApi, reach
 from headgate_cli.commands.project import own_project
+from headgate_cli.output import say
 
 events_app = typer.Typer(help="Watch events as they arrive.", no_args_is_help=True)
 
@@ -66,7 +67,7 @@ def search(
     named = project if isinstance(way, SocketApi) else own_project(way, project)
     found = way.call(SEARCH_EVENTS, {"project": named or ""}, {"text": text})
     for one in [found] if as_json else found["events"]:
-        typer.echo(orjson.dumps(one))
+        say(orjson.dumps(one).decode())
 
 
 def _tail_as_operator(way: SocketApi, projects: list[str], last: int, follow: bool) -> None:
@@ -76,7 +77,7 @@ def _tail_as_operator(way: SocketApi, projects: list[str], last: int, follow: bo
     request = admin.TailEventsRequest(projects=projects, last=last, no_follow=not follow)
     with admin_channel(way.data_dir) as channel:
         for answer in AdminServiceStub(channel).TailEvents(request):
-            typer.echo(event_line(answer.event))
+            say(event_line(answer.event).decode())
 
 
 def _tail(way: HttpApi, projects: list[str], last: int, follow: bool, refused: bool) -> None:
@@ -87,4 +88,4 @@ def _tail(way: HttpApi, projects: list[str], last: int, follow: bool, refused: b
     if refused:
         query["refused"] = "true"
     for event in way.stream(TAIL_EVENTS, {"project": project}, query):
-        typer.echo(json.dumps(event, ensure_ascii=False, separators=(",", ":")))
+        say(json.dumps(event, ensure_ascii=False, separators=(",", ":")))

@@ -8,7 +8,7 @@ from headgate_service.model.key import KeyKind
 
 from headgate_cli.api.admin_socket import AsJson
 from headgate_cli.api.reach import OperatorDir, reach
-from headgate_cli.output import show_json, show_table
+from headgate_cli.output import say, show_json, show_table
 
 COLUMNS = ("id", "kind", "scopes", "projects", "createdAt", "revokedAt")
 
@@ -63,7 +63,7 @@ def rotate(key_id: KeyId, data_dir: OperatorDir = None, as_json: AsJson = False)
         show_json({"key": made["key"], "id": made["id"], "replaces": key_id})
         return
     _show_new(made)
-    typer.echo(f"When all use it, end the old one: headgate key revoke {key_id}")
+    say(f"When all use it, end the old one: headgate key revoke {key_id}")
 
 
 @key_app.command()
@@ -80,7 +80,7 @@ def bind(
     if as_json:
         show_json(bound)
     else:
-        typer.echo(f"Key {key_id} opens {_opened(bound['key'])}.")
+        say(f"Key {key_id} opens {_opened(bound['key'])}.")
 
 
 @key_app.command()
@@ -90,13 +90,13 @@ def revoke(key_id: KeyId, data_dir: OperatorDir = None, as_json: AsJson = False)
     if as_json:
         show_json({"id": key_id, "revoked": True})
     else:
-        typer.echo(f"Key {key_id} is revoked.")
+        say(f"Key {key_id} is revoked.")
 
 
 def _show_new(made: dict[str, Any]) -> None:
     scopes = f", scopes {' '.join(made['scopes'])}" if made["scopes"] else ""
-    typer.echo(f"Key {made['id']} ({made['kind']}{scopes}) opens {_opened(made)}. It is shown this once:")
-    typer.echo(f"  {made['key']}")
+    say(f"Key {made['id']} ({made['kind']}{scopes}) opens {_opened(made)}. It is shown this once:")
+    say(f"  {made['key']}")
 
 
 def _opened(key: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from headgate_cli.api.http_api import (
     write_login,
 )
 from headgate_cli.api.reach import OperatorDir
-from headgate_cli.output import show_json
+from headgate_cli.output import say, show_json
 from headgate_cli.run.data_dir import DataDir
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -51,7 +51,7 @@ def login(
     before = _known()
     where = checked_url(url or _running(data_dir) or (before.url if before else DEFAULT_URL))
     if exposed(where):
-        typer.echo(f"headgate: {where} is reached without TLS: whoever listens on the way gets the token", err=True)
+        say(f"headgate: {where} is reached without TLS: whoever listens on the way gets the token", err=True)
     given = sys.stdin.readline().strip() if token == "-" else token  # noqa: S105 - a dash is no token
     answer = post(where, "/api/cli/validate", {"token": given})
     try:
@@ -65,7 +65,7 @@ def login(
     if as_json:
         show_json({"url": where, "user": {"email": made.email}, "expiresAt": made.expires_at})
     else:
-        typer.echo(f"Logged in to {where} as {made.email}, until {made.expires_at}.")
+        say(f"Logged in to {where} as {made.email}, until {made.expires_at}.")
 
 
 def logout(data_dir: AnyDir = None, as_json: AsJson = False) -> None:
@@ -76,9 +76,9 @@ def logout(data_dir: AnyDir = None, as_json: AsJson = False) -> None:
     if as_json:
         show_json({"loggedOut": login is not None, "ended": ended})
     elif login is None:
-        typer.echo("Nobody was logged in.")
+        say("Nobody was logged in.")
     else:
-        typer.echo("Logged out." if ended else "Logged out here; the Headgate ends the token in time.")
+        say("Logged out." if ended else "Logged out here; the Headgate ends the token in time.")
 
 
 def whoami(data_dir: OperatorDir = None, as_json: AsJson = False) -> None:
@@ -87,7 +87,7 @@ def whoami(data_dir: OperatorDir = None, as_json: AsJson = False) -> None:
         if as_json:
             show_json({"operator": True, "dataDir": str(data_dir)})
         else:
-            typer.echo(f"the operator of the Headgate on {data_dir}")
+            say(f"the operator of the Headgate on {data_dir}")
         return
     try:
         login = read_login(login_file(os.environ))
@@ -100,7 +100,7 @@ def whoami(data_dir: OperatorDir = None, as_json: AsJson = False) -> None:
     if as_json:
         show_json({"url": login.url, "user": user or {"email": email}, "expiresAt": login.expires_at})
     else:
-        typer.echo(f"{email} at {login.url}, until {login.expires_at}")
+        say(f"{email} at {login.url}, until {login.expires_at}")
 
 
 def _running(data_dir: Path | None) -> str:

@@ -10,7 +10,7 @@ from headgate_gateway.app_api.operation import Operation
 
 from headgate_cli.api.admin_socket import AsJson
 from headgate_cli.api.reach import OperatorDir, reach
-from headgate_cli.output import show_json, show_table
+from headgate_cli.output import say, show_json, show_table
 
 INVITATION_COLUMNS = ("id", "email", "role", "invitedBy", "expiresAt")
 COLUMNS = ("email", "role", "since", "user")
@@ -54,7 +54,7 @@ def set_member(
     if as_json:
         show_json(changed)
     else:
-        typer.echo(f"{changed['member']['email']} is {changed['member']['role']} of {project}.")
+        say(f"{changed['member']['email']} is {changed['member']['role']} of {project}.")
 
 
 @member_app.command()
@@ -64,7 +64,7 @@ def remove(user: User, project: ProjectOption, data_dir: OperatorDir = None, as_
     if as_json:
         show_json({"user": user, "project": project, "removed": True})
     else:
-        typer.echo(f"{user} is no longer a member of {project}.")
+        say(f"{user} is no longer a member of {project}.")
 
 
 Invitation = Annotated[str, typer.Argument(metavar="LINK", help="The invitation: its link, or hgi_...")]
@@ -85,8 +85,8 @@ def invite(
         show_json(made)
         return
     shown = made["invitation"]
-    typer.echo(f"{shown['email']} is invited to be {shown['role']} of {shown['project']}. Send them this:")
-    typer.echo(f"  headgate member accept {made['token']}")
+    say(f"{shown['email']} is invited to be {shown['role']} of {shown['project']}. Send them this:")
+    say(f"  headgate member accept {made['token']}")
 
 
 @member_app.command("invitations")
@@ -112,7 +112,7 @@ def uninvite(
     if as_json:
         show_json({"id": invitation, "deleted": True})
     else:
-        typer.echo(f"The invitation {invitation} is taken back.")
+        say(f"The invitation {invitation} is taken back.")
 
 
 @member_app.command()
@@ -132,4 +132,4 @@ def _answer(operation: Operation, invitation: str, said: str, as_json: bool) -> 
     if as_json:
         show_json(answered)
     else:
-        typer.echo(said.format_map(answered["invitation"]))
+        say(said.format_map(answered["invitation"]))

@@ -15,7 +15,7 @@ from headgate_gateway.app_api.projects import LIST_PROJECTS
 from headgate_cli.api.admin_socket import CALL_SECONDS, DEFAULT_DATA_DIR, AsJson, DataDir, admin_channel, fail
 from headgate_cli.api.http_api import HttpApi
 from headgate_cli.api.reach import OperatorDir, SocketApi, reach
-from headgate_cli.output import show_json, show_table
+from headgate_cli.output import say, show_json, show_table
 
 
 def own_projects(way: HttpApi) -> list[str]:
@@ -82,9 +82,9 @@ def create(
     if as_json:
         show_json({"project": {"id": shown["id"], "slug": shown["slug"]}, "keys": keys})
         return
-    typer.echo(f"Project {shown['slug']} ({shown['id']}). Its keys, shown this once:")
+    say(f"Project {shown['slug']} ({shown['id']}). Its keys, shown this once:")
     for kind, key in keys.items():
-        typer.echo(f"  {kind:<8}{key}")
+        say(f"  {kind:<8}{key}")
 
 
 @project_app.command("list")
@@ -105,7 +105,7 @@ def show(project: ProjectName, data_dir: OperatorDir = None, as_json: AsJson = F
         show_json(found)
     else:
         for name, value in found["project"].items():
-            typer.echo(f"{name:<13}{'-' if value is None else value}")
+            say(f"{name:<13}{'-' if value is None else value}")
 
 
 @project_app.command()
@@ -127,7 +127,7 @@ def update(
         show_json(changed)
     else:
         shown = changed["project"]
-        typer.echo(f"Project {shown['slug']}: {shown['name']}, days of {shown['timezone']}")
+        say(f"Project {shown['slug']}: {shown['name']}, days of {shown['timezone']}")
 
 
 @project_app.command()
@@ -148,7 +148,7 @@ def delete(
         show_json(report)
         return
     removed, log = report["removed"], report["log"]
-    typer.echo(
+    say(
         f"Project {report['project']['slug']} is ended: {removed['keys']} keys, {removed['members']} members, "
         f"{removed['deploys']} deploys.\n"
         f"{log['events']} events ({log['bytes']} bytes) and {log['deadLetters']} dead letters leave Redis once its "
@@ -156,7 +156,7 @@ def delete(
     )
     show_table(report["sinks"], ("name", "pending"), "it has no sinks")
     if report["storedEventsDeleted"]:
-        typer.echo("What the analytics store holds of it goes then, too.")
+        say("What the analytics store holds of it goes then, too.")
 
 
 @project_app.command()
@@ -193,7 +193,7 @@ def plan(
     if as_json:
         show_json({"project": shown})
         return
-    typer.echo(
+    say(
         f"Project {shown['slug']}: {shown['monthlyLimit'] or 'no limit of'} events a month, "
         f"{shown['rateLimit'] or 'the default rate limit'}"
     )

@@ -11,6 +11,7 @@ from headgate.v1.receipt_service_pb2_grpc import ReceiptServiceStub
 
 from headgate_cli.api.admin_socket import CALL_SECONDS, AsJson, admin_channel
 from headgate_cli.api.reach import OperatorDir, SocketApi, reach
+from headgate_cli.output import say
 
 COLUMNS = ("pending", "delivered", "filtered", "dead")
 
@@ -30,7 +31,7 @@ def receipt(
         shown = receipt_json(answer)
     else:
         shown = way.get(f"/v1/receipts/{quote(receipt_id, safe='')}")
-    typer.echo(json.dumps(shown) if as_json else "\n".join(receipt_lines(shown)))
+    say(json.dumps(shown) if as_json else "\n".join(receipt_lines(shown)))
 
 
 def receipt_json(answer: receipts.GetReceiptResponse) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from headgate.v1 import delivery_service_pb2 as wire
 from headgate.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 
 from headgate_cli.api.admin_socket import CALL_SECONDS, DEFAULT_DATA_DIR, AsJson, DataDir, admin_channel, fail
-from headgate_cli.output import columns
+from headgate_cli.output import columns, say
 
 STATES = {
     wire.REPLAY_STATE_UNSPECIFIED: "unknown",
@@ -90,14 +90,14 @@ def _preview(chosen: wire.ReplayRange, data_dir: DataDir, as_json: bool) -> None
             "picked": answer.picked,
             "lookedAt": answer.looked_at,
         }
-        typer.echo(json.dumps(shown))
+        say(json.dumps(shown))
     elif answer.looked_at < answer.events:
-        typer.echo(
+        say(
             f"{answer.picked} of the oldest {answer.looked_at} events would be sent to {chosen.sink}; there are "
             f"{answer.events} in all, of {answer.projects} projects"
         )
     else:
-        typer.echo(f"{answer.picked} events of {answer.projects} projects would be sent to {chosen.sink}")
+        say(f"{answer.picked} events of {answer.projects} projects would be sent to {chosen.sink}")
 
 
 def _start(chosen: wire.ReplayRange, rate: int, data_dir: DataDir, as_json: bool) -> None:
@@ -107,9 +107,9 @@ def _start(chosen: wire.ReplayRange, rate: int, data_dir: DataDir, as_json: bool
         )
     shown = replay_json(answer.replay)
     if as_json:
-        typer.echo(json.dumps({"replay": shown}))
+        say(json.dumps({"replay": shown}))
     else:
-        typer.echo(f"replay {shown['id']}: {shown['selected']} events go to {shown['sink']}")
+        say(f"replay {shown['id']}: {shown['selected']} events go to {shown['sink']}")
 
 
 def _show(data_dir: DataDir, as_json: bool) -> None:
@@ -119,9 +119,9 @@ def _show(data_dir: DataDir, as_json: bool) -> None:
         )
     rows = [replay_json(one) for one in answer.replays]
     if as_json:
-        typer.echo(json.dumps({"replays": rows}))
+        say(json.dumps({"replays": rows}))
     else:
-        typer.echo("\n".join(columns(SHOWN, rows)) if rows else "there are no replays")
+        say("\n".join(columns(SHOWN, rows)) if rows else "there are no replays")
 
 
 def _cancel(replay_id: str | None, data_dir: DataDir, as_json: bool) -> None:
@@ -129,7 +129,7 @@ def _cancel(replay_id: str | None, data_dir: DataDir, as_json: bool) -> None:
         fail("say which: `headgate sinks replay cancel ID`", 2)
     with admin_channel(data_dir) as channel:
         DeliveryServiceStub(channel).CancelReplay(wire.CancelReplayRequest(id=replay_id), timeout=CALL_SECONDS)
-    typer.echo(json.dumps({"id": replay_id, "state": "cancelled"}) if as_json else f"replay {replay_id} ends")
+    say(json.dumps({"id": replay_id, "state": "cancelled"}) if as_json else f"replay {replay_id} ends")
 
 
 def replay_json(replay: wire.Replay) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headgate_cli.api.admin_socket import DEFAULT_DATA_DIR, AsJson, fail
+from headgate_cli.output import say
 from headgate_cli.settings.reader import SettingsInvalid, read_settings
 from headgate_cli.settings.settings import Settings
 from headgate_cli.settings.sinks import SinkSettings
@@ -49,11 +50,11 @@ def route(
         fail(f"{explain}: {error}")
     rows = [(sink.name, *reached(sink, event)) for sink in settings.running_sinks]
     if as_json:
-        typer.echo(json.dumps([{"sink": name, "reached": yes, "why": why} for name, yes, why in rows], indent=2))
+        say(json.dumps([{"sink": name, "reached": yes, "why": why} for name, yes, why in rows], indent=2))
         return
     width = max((len(name) for name, _, _ in rows), default=0)
     for name, yes, why in rows:
-        typer.echo(f"{name:{width}}  {'reached' if yes else 'not reached':11}  {why}")
+        say(f"{name:{width}}  {'reached' if yes else 'not reached':11}  {why}")
 
 
 def reached(sink: SinkSettings, event: "Event") -> tuple[bool, str]:
@@ -126,11 +127,11 @@ def check(
     faults = asyncio.run(check_sinks(settings, names or known, data_dir.absolute(), dict(os.environ)))
     if as_json:
         rows = [{"sink": name, "ok": fault is None, "error": fault or ""} for name, fault in faults.items()]
-        typer.echo(json.dumps(rows, indent=2))
+        say(json.dumps(rows, indent=2))
     else:
         width = max(map(len, faults), default=0)
         for name, fault in faults.items():
-            typer.echo(f"{name:{width}}  {'ok' if fault is None else f'FAILED  {fault}'}")
+            say(f"{name:{width}}  {'ok' if fault is None else f'FAILED  {fault}'}")
     if any(faults.values()):
         raise typer.Exit(1)
 

@@ -10,6 +10,7 @@ import typer
 
 from headgate_cli.api.admin_socket import AsJson, fail
 from headgate_cli.commands.new_package import read_package, write_package
+from headgate_cli.output import say
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _MAX_NAME = 40
@@ -34,7 +35,7 @@ def new(
     if installed(name):
         fail(f"an installed package provides the sink {name!r} already: take another name", 2)
     write_package(name, package(name))
-    typer.echo(
+    say(
         f"Wrote ./{name}, a sink that writes files until you change it. Try its tests, which need pytest:\n"
         f"  cd {name} && python -m pytest\n"
         "Install it where Headgate is, and name it in headgate.toml:\n"
@@ -71,14 +72,14 @@ def list_kinds(as_json: AsJson = False) -> None:
     """List the installed kinds of sinks, and why one cannot be used."""
     kinds = installed_kinds()
     if as_json:
-        typer.echo(json.dumps([asdict(kind) for kind in kinds], indent=2))
+        say(json.dumps([asdict(kind) for kind in kinds], indent=2))
         return
     use, package = (max(map(len, column)) for column in zip(*((k.use, k.package) for k in kinds), strict=True))
     for kind in kinds:
         remark = kind.reason or ("" if "headgate_register_sinks" in kind.hooks else "no sink; " + ", ".join(kind.hooks))
-        typer.echo(f"{kind.use:{use}}  {kind.package:{package}}  {kind.state:6}  {remark}".rstrip())
+        say(f"{kind.use:{use}}  {kind.package:{package}}  {kind.state:6}  {remark}".rstrip())
         for line in kind.traceback.splitlines():
-            typer.echo(f"    {line}")
+            say(f"    {line}")
 
 
 def schema(
@@ -91,7 +92,7 @@ def schema(
     if use in loaded.broken:
         broken = loaded.broken[use]
         fail("\n".join(filter(None, (broken.reason, broken.details))), 1 if installed(use) else 2)
-    typer.echo(json.dumps(loaded.sinks[use].Config.model_json_schema(), indent=2))
+    say(json.dumps(loaded.sinks[use].Config.model_json_schema(), indent=2))
 
 
 def installed_kinds() -> list[InstalledKind]:

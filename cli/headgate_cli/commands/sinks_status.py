@@ -12,7 +12,7 @@ from headgate_cli.api.admin_socket import CALL_SECONDS, AsJson, admin_channel, f
 from headgate_cli.api.http_api import HttpApi
 from headgate_cli.api.reach import OperatorDir, SocketApi, reach
 from headgate_cli.commands.project import own_project, own_projects
-from headgate_cli.output import columns
+from headgate_cli.output import columns, say
 
 SHOWN = ("name", "project", "state", "accepted", "delivered", "filtered", "dead", "pending", "difference", "lagSeconds")
 # Each entry that waits is counted, which may take a while where a sink is far behind.
@@ -39,7 +39,7 @@ def status(
     else:
         shown = project or own_projects(way)
         rows = [row for one in shown for row in way.call(LIST_SINKS, {"project": one})["sinks"]]
-    typer.echo(json.dumps({"sinks": rows}) if as_json else "\n".join(status_lines(rows)))
+    say(json.dumps({"sinks": rows}) if as_json else "\n".join(status_lines(rows)))
 
 
 Of = Annotated[str | None, typer.Option("--project", help="Its project, where you are not the operator.")]
@@ -53,7 +53,7 @@ def pause(sink: SinkName, project: Of = None, data_dir: OperatorDir = None, as_j
             DeliveryServiceStub(channel).PauseSink(wire.PauseSinkRequest(sink=sink), timeout=CALL_SECONDS)
     else:
         way.call(PAUSE_SINK, _place(way, project, sink))
-    typer.echo(json.dumps({"sink": sink, "paused": True}) if as_json else f"{sink} is paused")
+    say(json.dumps({"sink": sink, "paused": True}) if as_json else f"{sink} is paused")
 
 
 def resume(sink: SinkName, project: Of = None, data_dir: OperatorDir = None, as_json: AsJson = False) -> None:
@@ -64,7 +64,7 @@ def resume(sink: SinkName, project: Of = None, data_dir: OperatorDir = None, as_
             DeliveryServiceStub(channel).ResumeSink(wire.ResumeSinkRequest(sink=sink), timeout=CALL_SECONDS)
     else:
         way.call(RESUME_SINK, _place(way, project, sink))
-    typer.echo(json.dumps({"sink": sink, "paused": False}) if as_json else f"{sink} resumed")
+    say(json.dumps({"sink": sink, "paused": False}) if as_json else f"{sink} resumed")
 
 
 def try_sink(sink: SinkName, project: Of = None, data_dir: OperatorDir = None, as_json: AsJson = False) -> None:
@@ -79,11 +79,11 @@ def try_sink(sink: SinkName, project: Of = None, data_dir: OperatorDir = None, a
     else:
         answer = way.call(TEST_SINK, _place(way, project, sink))
     if as_json:
-        typer.echo(json.dumps({"sink": sink, **answer}))
+        say(json.dumps({"sink": sink, **answer}))
         if not answer["delivered"]:
             raise typer.Exit(1)
     elif answer["delivered"]:
-        typer.echo(f"{sink} wrote the event {answer['eventId']}")
+        say(f"{sink} wrote the event {answer['eventId']}")
     else:
         fail(f"{sink} did not write the event: {answer['message']}")
 

@@ -10,7 +10,7 @@ from headgate.v1.project_service_pb2_grpc import ProjectServiceStub
 from headgate.v1.store_service_pb2_grpc import StoreServiceStub
 
 from headgate_cli.api.admin_socket import CALL_SECONDS, DEFAULT_DATA_DIR, AsJson, DataDir, admin_channel, fail
-from headgate_cli.output import columns
+from headgate_cli.output import columns, say
 from headgate_cli.run.data_dir import DataDir as Files
 
 # Deleting rewrites what the store holds.
@@ -44,12 +44,12 @@ def delete_user(
             "lastReceiveTime": answer.last_receive_time.ToJsonString(),
         }
     if as_json:
-        typer.echo(json.dumps(report))
+        say(json.dumps(report))
         return
-    typer.echo(f"deleted {answer.deleted} events")
+    say(f"deleted {answer.deleted} events")
     if answer.remaining:
-        typer.echo(f"{answer.remaining} events arrived meanwhile: run it again")
-    typer.echo(KEPT_ELSEWHERE)
+        say(f"{answer.remaining} events arrived meanwhile: run it again")
+    say(KEPT_ELSEWHERE)
 
 
 @store_app.command()
@@ -63,7 +63,7 @@ def keep(
     request.keep.seconds = days * 86_400
     with admin_channel(data_dir) as channel:
         StoreServiceStub(channel).SetRetention(request, timeout=30.0)
-    typer.echo(f"{project}: " + (f"events are kept for {days} days" if days else "events are kept forever"))
+    say(f"{project}: " + (f"events are kept for {days} days" if days else "events are kept forever"))
 
 
 @store_app.command()
@@ -88,7 +88,7 @@ def credential(
             )
         user = found.project.id
     shown = {"user": user, "password": reader_password(Files(data_dir.absolute()).store_key(), user)}
-    typer.echo(json.dumps(shown) if as_json else "\n".join(f"{name}: {text}" for name, text in shown.items()))
+    say(json.dumps(shown) if as_json else "\n".join(f"{name}: {text}" for name, text in shown.items()))
 
 
 CHECK_SECONDS = 600.0
@@ -122,13 +122,13 @@ def check(
     whole = not parts and not any(one["missing"] or one["surplus"] for one in checks)
     if as_json:
         shown = {"whole": whole, "projects": checks, "differences": differences, "damagedParts": parts}
-        typer.echo(json.dumps(shown))
+        say(json.dumps(shown))
     else:
         lines = columns(CHECKED, checks) if checks else ["there are no projects"]
         lines += ["", *columns(DIFFERING, differences)] if differences else []
         lines += [_told(part) for part in parts]
         lines += [f"{answer.settled} damaged parts count as settled"] if accept else []
-        typer.echo("\n".join([*lines, "the store holds what it should" if whole else "the store differs"]))
+        say("\n".join([*lines, "the store holds what it should" if whole else "the store differs"]))
     if not whole:
         raise typer.Exit(1)
 
@@ -151,15 +151,15 @@ def status(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> Non
         "missing": answer.missing,
     }
     if as_json:
-        typer.echo(json.dumps(shown))
+        say(json.dumps(shown))
         return
-    typer.echo(f"{shown['state']}: {answer.rows} events, {answer.bytes} bytes on disk")
+    say(f"{shown['state']}: {answer.rows} events, {answer.bytes} bytes on disk")
     for part in shown["damagedParts"]:
-        typer.echo(_told(part))
+        say(_told(part))
     if answer.replay:
-        typer.echo(f"the replay {answer.replay} fills it again from the log: headgate sinks replay status")
+        say(f"the replay {answer.replay} fills it again from the log: headgate sinks replay status")
     if answer.missing:
-        typer.echo(f"{answer.missing} events are missing, and not in the log any more: headgate store check names them")
+        say(f"{answer.missing} events are missing, and not in the log any more: headgate store check names them")
 
 
 def _differences(check: wire.StoreCheck, by: str) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from headgate_gateway.app_api.projects import LIST_PROJECTS
 
 from headgate_cli.api.admin_socket import AsJson
 from headgate_cli.api.reach import OperatorDir, reach
-from headgate_cli.output import show_json, show_table
+from headgate_cli.output import say, show_json, show_table
 
 MONTHS = ("project", "month", "used", "limit", "remaining", "rateLimit")
 LEDGER = ("start", "received", "accepted", "duplicate", "dropped", "refused")
@@ -70,10 +70,10 @@ def audit(
 
 def _show(found: dict[str, Any]) -> None:
     limit = "no limit" if found["limit"] is None else f"a limit of {found['limit']}, {found['remaining']} left"
-    typer.echo(f"{found['project']}: {found['used']} events in {found['month']}, {limit}")
-    typer.echo(f"rate limit: {found['rateLimit'] or 'none'}")
+    say(f"{found['project']}: {found['used']} events in {found['month']}, {limit}")
+    say(f"rate limit: {found['rateLimit'] or 'none'}")
     for month in found["months"][1:]:
-        typer.echo(f"{month['month']}: {month['used']}")
+        say(f"{month['month']}: {month['used']}")
     rows = [row | {name: _reasons(row[name]) for name in ("dropped", "refused")} for row in found["ledger"]]
     show_table(rows, LEDGER, "no events sent recently")
 

@@ -11,7 +11,7 @@ from headgate_gateway.app_api.accounts import user_json
 from headgate_gateway.app_api.operation import ROLES
 
 from headgate_cli.api.admin_socket import CALL_SECONDS, DEFAULT_DATA_DIR, AsJson, DataDir, admin_channel, fail
-from headgate_cli.output import show_json
+from headgate_cli.output import say, show_json
 
 user_app = typer.Typer(help="Create and disable user accounts. For the operator.", no_args_is_help=True)
 
@@ -96,4 +96,4 @@ def _show(user: User, said: str, as_json: bool) -> None:
     if as_json:
         show_json({"user": user_json(user)})
     else:
-        typer.echo(said)
+        say(said)
