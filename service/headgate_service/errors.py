@@ -195,6 +195,10 @@ class InvitationUnknown(Failure):
     code, reason = Code.NOT_FOUND, "invitation_unknown"
 
 
+class SavedQueryUnknown(Failure):
+    code, reason = Code.NOT_FOUND, "saved_query_unknown"
+
+
 class MemberUnknown(Failure):
     code, reason = Code.NOT_FOUND, "member_unknown"
 

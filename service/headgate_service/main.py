@@ -22,6 +22,7 @@ from headgate.v1.project_delivery_service_pb2_grpc import (
 from headgate.v1.project_service_pb2_grpc import add_ProjectServiceServicer_to_server as add_projects
 from headgate.v1.query_service_pb2_grpc import add_QueryServiceServicer_to_server as add_queries
 from headgate.v1.receipt_service_pb2_grpc import add_ReceiptServiceServicer_to_server as add_receipts
+from headgate.v1.saved_query_service_pb2_grpc import add_SavedQueryServiceServicer_to_server as add_saved_queries
 from headgate.v1.store_service_pb2_grpc import add_StoreServiceServicer_to_server as add_store
 from headgate.v1.user_service_pb2_grpc import add_UserServiceServicer_to_server as add_users
 from prometheus_client import CollectorRegistry, start_http_server
@@ -38,6 +39,7 @@ from headgate_service.api.project_sinks import ProjectDeliveryServicer
 from headgate_service.api.projects import ProjectServicer
 from headgate_service.api.queries import QueryServicer
 from headgate_service.api.receipts import ReceiptServicer, names_for_callers, names_for_operator
+from headgate_service.api.saved_queries import SavedQueryServicer
 from headgate_service.api.servers import GrpcService, Servers
 from headgate_service.api.serving import CONTROL_DB, COUNTERS, REDIS, STORE, Health
 from headgate_service.api.sinks import DeliveryServicer
@@ -72,6 +74,7 @@ from headgate_service.projects.store_watch import StoreWatch, watch_of
 from headgate_service.query.at_once import AtOnce
 from headgate_service.query.limited_store import MAX_MEMORY
 from headgate_service.query.queries import Queries
+from headgate_service.query.saved_queries import SavedQueries
 from headgate_service.redis.durability import warn_of_shortfalls
 from headgate_service.redis.readiness import RedisReadiness
 from headgate_service.sink_control.dead_letters import DeadLetters
@@ -194,6 +197,7 @@ def _services(parts: Parts, calls: Calls) -> Sequence[GrpcService]:
     core, redis, directory = parts.core, parts.core.pipeline, parts.core.directory
     lookup = ReceiptLookup(redis, core.sinks_of, core.epochs.lost_ms)
     store, queries, tail = parts.store, parts.queries, LogTail(parts.tail_redis)
+    saved = SavedQueries(parts.database, random=secrets.token_bytes, now_ms=_now_ms)
     dead_letters, watchers = DeadLetters(redis), Watchers()
     tests = SinkTests(redis, lambda: str(uuid.uuid4()))
     delivery = DeliveryServicer(
@@ -253,6 +257,7 @@ def _services(parts: Parts, calls: Calls) -> Sequence[GrpcService]:
         ),
         GrpcService("AccountService", add_accounts, _accounts(parts, attempts, trail, limits)),
         GrpcService("QueryService", add_queries, QueryServicer(callers, queries)),
+        GrpcService("SavedQueryService", add_saved_queries, SavedQueryServicer(callers, saved)),
         GrpcService("DeployService", add_deploys, deploys(callers), deploys(operators)),
         GrpcService("AdminService", add_admin, operator=AdminServicer(parts.projects, directory, tail, watchers)),
         GrpcService("UserService", add_users, operator=UserServicer(parts.users, attempts, _now_ms)),

@@ -52,6 +52,39 @@ def refusal(answer: httpx.Response) -> tuple[int, str, str | None]:
     return answer.status_code, error["code"], error.get("field")
 
 
+def test_saved_queries(owner):
+    headgate, client = owner
+    origin = {"Origin": headgate.http}
+    request = EVERYTHING | {"projectId": "default", "breakdown": "event"}
+    body = {"name": "Events", "query": request}
+    assert client.post("/api/queries", json=body).status_code == 403  # No proof of its origin.
+    made = client.post("/api/queries", json=body, headers=origin)
+    assert made.status_code == 201
+    saved = made.json()
+    assert (saved["name"], saved["project"], saved["query"]) == ("Events", "default", request)
+    assert ask(client, saved["query"]).status_code == 200
+    assert client.get("/api/queries?project=default").json() == {"queries": [saved]}
+    bad = client.post("/api/queries", json=body | {"query": request | {"breakdown": ""} | {"x": 1}}, headers=origin)
+    assert bad.status_code == 400
+    assert [fault["field"] for fault in bad.json()["error"]["details"]] == ["x"]
+
+    by_key = {"X-API-Key": headgate.json("key", "create", "--project", "default", "--kind", "secret")["key"]}
+    assert httpx.get(f"{headgate.http}/api/queries/{saved['id']}", headers=by_key).json() == saved
+    assert httpx.delete(f"{headgate.http}/api/queries/{saved['id']}", headers=by_key).status_code == 401
+    client.post("/api/projects", json={"name": "Other", "slug": "other"}, headers=origin)
+    other = {"X-API-Key": headgate.json("key", "create", "--project", "other", "--kind", "secret")["key"]}
+    gone = httpx.get(f"{headgate.http}/api/queries/{saved['id']}", headers=other)
+    assert refusal(gone) == (404, "saved_query_unknown", None)
+    moved = client.put(
+        f"/api/queries/{saved['id']}", json=body | {"query": request | {"projectId": "other"}}, headers=origin
+    )
+    assert moved.json()["error"]["details"][0]["field"] == "projectId"
+    changed = client.put(f"/api/queries/{saved['id']}", json=body | {"name": "All"}, headers=origin).json()
+    assert changed["name"] == "All"
+    assert client.delete(f"/api/queries/{saved['id']}", headers=origin).status_code == 200
+    assert client.get(f"/api/queries/{saved['id']}").status_code == 404
+
+
 def test_events_of_every_api_are_read_back(owner, wait_until):
     headgate, client = owner
     made = client.post(

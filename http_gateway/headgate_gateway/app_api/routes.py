@@ -3,7 +3,18 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from headgate_gateway.app_api import accounts, delivery, deploys, invitations, keys, members, projects, query, usage
+from headgate_gateway.app_api import (
+    accounts,
+    delivery,
+    deploys,
+    invitations,
+    keys,
+    members,
+    projects,
+    query,
+    saved_queries,
+    usage,
+)
 from headgate_gateway.app_api.operation import Operation
 from headgate_gateway.app_api.query import QUERY, QueryResource
 from headgate_gateway.app_api.resource import OperationsResource, Plumbing
@@ -18,6 +29,7 @@ OPERATIONS: Sequence[Operation] = (
     *delivery.OPERATIONS,
     *deploys.OPERATIONS,
     *query.OPERATIONS,
+    *saved_queries.OPERATIONS,
 )
 
 

@@ -92,6 +92,7 @@ CAUSES: dict[type[Exception], tuple[int, str]] = {
     ReplayUnknown: (code_pb2.NOT_FOUND, "replay_unknown"),
     TestUnanswered: (code_pb2.FAILED_PRECONDITION, "sink_test_unanswered"),
     errors.InvitationUnknown: (code_pb2.NOT_FOUND, "invitation_unknown"),
+    errors.SavedQueryUnknown: (code_pb2.NOT_FOUND, "saved_query_unknown"),
     MemberUnknown: (code_pb2.NOT_FOUND, "member_unknown"),
     LastOwner: (code_pb2.FAILED_PRECONDITION, "last_owner"),
     # The two bear words of their own.

@@ -147,6 +147,22 @@ class InvitationRow(Model):
     __table_args__ = (Index(None, "project_id"),)
 
 
+class SavedQueryRow(Model):
+    """A query that somebody saved: the request, as JSON text. `user_id` is who, None: the operator."""
+
+    __tablename__ = "saved_queries"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey(ProjectRow.id))
+    name: Mapped[str] = mapped_column(String(200))
+    query: Mapped[str] = mapped_column(Text)
+    user_id: Mapped[str | None] = mapped_column(ForeignKey(UserRow.id))
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    updated_at: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (Index(None, "project_id"),)
+
+
 class SessionRow(Model):
     """A person who is signed in, by browser or (kind `cli`) by access token; its row ends with it. The text is known
     by its SHA-256 only."""
