@@ -27,6 +27,7 @@ from headgate_gateway.ingest.client import IngestClient
 from headgate_gateway.ingest.ingestion import Ingestion
 from headgate_gateway.ingest.resource import IngestResource
 from headgate_gateway.metrics import Metrics, MetricsResource
+from headgate_gateway.resources.browser_client import BrowserClientResource
 from headgate_gateway.resources.experiments import ExperimentsResource
 from headgate_gateway.resources.openapi import OpenApiResource, document
 from headgate_gateway.resources.probes import LivenessResource, ReadinessResource
@@ -76,6 +77,7 @@ def create_app(
         **app_api_routes(plumbing),
         **{path: ConfigSchemaResource(channel, schema, new_request_id) for path, schema in SCHEMAS.items()},
         "/v1/receipts/{receipt}": ReceiptResource(channel, receipt_seconds, new_request_id),
+        "/hg.js": BrowserClientResource(),
         "/livez": LivenessResource(),
         "/readyz": ReadinessResource(channel, client, probe_seconds),
         "/metrics": MetricsResource(metrics),

@@ -83,6 +83,7 @@ ROUTES: dict[str, Door] = {
         "         401    403    403  in      in    403  in  in       in  403", EVENT, key_header="X-API-Key"
     ),
     "GET /v1/receipts/{receipt}": Door(ANYBODY),
+    "GET /hg.js": Door(ANYBODY),
     "GET /livez": Door(ANYBODY),
     "GET /readyz": Door(ANYBODY),
     "GET /metrics": Door(ANYBODY),
