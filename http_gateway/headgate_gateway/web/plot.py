@@ -53,7 +53,7 @@ def plot_of(answer: Mapping[str, Any]) -> Plot:
     for result in answer["results"]:
         data = result["data"]
         times = times or [_second(point["time"]) for point in data]
-        name = _name(result)
+        name = named(result)
         series.append(Series(name, [point["value"] for point in data]))
         if compared := (result.get("compare") or {}).get("data"):
             values = [point["value"] for point in compared][: len(times)]
@@ -62,7 +62,8 @@ def plot_of(answer: Mapping[str, Any]) -> Plot:
     return Plot(times, series)
 
 
-def _name(result: Mapping[str, Any]) -> str:
+def named(result: Mapping[str, Any]) -> str:
+    """The group of a result, for people."""
     if result.get("isOther"):
         return "all others"
     if "key" not in result:

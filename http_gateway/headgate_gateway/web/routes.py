@@ -3,7 +3,7 @@
 from typing import Any
 
 from headgate_gateway.app_api.resource import Plumbing
-from headgate_gateway.web import live, overview, projects, sign_in, sinks
+from headgate_gateway.web import explore, live, overview, projects, sign_in, sinks
 from headgate_gateway.web.page import Page, PersonPage, ProjectPage, Site
 from headgate_gateway.web.static_files import StaticResource, read_files
 from headgate_gateway.web.templates import Templates
@@ -25,6 +25,8 @@ def web_routes(plumbing: Plumbing) -> dict[str, Any]:
         "/app/projects": PersonPage(site, projects.new_project, projects.create_project),
         of_project: ProjectPage(site, overview.overview),
         f"{of_project}/live": ProjectPage(site, live.live),
+        f"{of_project}/explore": ProjectPage(site, explore.explore),
+        f"{of_project}/explore.csv": ProjectPage(site, explore.csv),
         f"{of_project}/sinks": ProjectPage(site, sinks.sinks, sinks.act),
         f"{of_project}/letters/{{letter}}": ProjectPage(site, sinks.letter),
     }

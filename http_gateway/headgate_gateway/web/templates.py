@@ -15,7 +15,12 @@ NONE = "\N{EN DASH}"
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
-NAVIGATION = (("overview", "", "Overview"), ("live", "live", "Live"), ("sinks", "sinks", "Sinks"))
+NAVIGATION = (
+    ("overview", "", "Overview"),
+    ("live", "live", "Live"),
+    ("explore", "explore", "Explore"),
+    ("sinks", "sinks", "Sinks"),
+)
 """The pages of a project: their names, places and titles."""
 
 
@@ -38,9 +43,14 @@ class Templates:
             "json": json_text,
             "utc": utc_text,
             "words": words,
+            "zip_self": lambda values: [(value, value.replace("_", " ")) for value in values],
         }
         self._environment.globals["navigation"] = NAVIGATION
         self._environment.globals["static"] = lambda name: f"/app/static/{name}?v={files[name].tag}"
+
+    def compile(self, template: str) -> None:
+        """Raises what is wrong with a template."""
+        self._environment.get_template(template)
 
     def render(self, template: str, values: Mapping[str, Any]) -> bytes:
         """A page."""

@@ -40,3 +40,9 @@ def test_no_template_has_script_or_style_of_its_own():
     for path in templates.FOLDER.glob("*.html"):
         text = path.read_text()
         assert not re.search(r"<script(?! src=)|<style|\sstyle=|\son\w+=|javascript:|\|\s*safe", text), path.name
+
+
+def test_every_template_compiles():
+    made = templates.Templates(read_files())
+    for path in templates.FOLDER.glob("*.html"):
+        made.compile(path.name)
