@@ -17,6 +17,7 @@ from headgate_cli.settings.section import Section, section_of
 from headgate_cli.settings.settings import Settings
 from headgate_cli.settings.sinks import DEFAULT_SINKS, STORE_SINK
 from headgate_gateway.metrics import Metrics as GatewayMetrics
+from headgate_service.api.call_metrics import CallMetrics
 from headgate_service.auth.trail import TrailMetrics
 from headgate_service.counters.keeper import CounterMetrics
 from headgate_service.delivery.metrics import DeliveryMetrics
@@ -184,6 +185,7 @@ def metrics_page() -> str:
     delivery = CollectorRegistry()
     DeliveryMetrics(delivery, time.time)
     service = CollectorRegistry()
+    CallMetrics(service)
     CounterMetrics(service)
     ClientMemoryMetrics(service)
     StoreWatchMetrics(service)

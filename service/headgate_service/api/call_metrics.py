@@ -10,21 +10,24 @@ class CallMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.calls = Counter(
-            "headgate_grpc_calls", "Calls that ended, streams too", ["method", "code"], registry=registry
+            "headgate_grpc_calls",
+            "Calls that ended, streams too, by method and gRPC code",
+            ["method", "code"],
+            registry=registry,
         )
         self.seconds = Histogram(
             "headgate_grpc_call_seconds",
-            "How long calls of one answer took",
+            "Time that calls of one answer took, by method, in seconds",
             ["method"],
             buckets=_SECONDS,
             registry=registry,
         )
         self.open_streams = Gauge(
-            "headgate_grpc_open_streams", "Calls of many answers under way", ["method"], registry=registry
+            "headgate_grpc_open_streams", "Streams under way, by method", ["method"], registry=registry
         )
         self.refusals = Counter(
             "headgate_grpc_refusals",
-            "Requests of IngestEvents and messages of StreamEvents that were refused whole",
+            "Requests of IngestEvents and messages of StreamEvents that were refused whole, by cause",
             ["cause"],
             registry=registry,
         )

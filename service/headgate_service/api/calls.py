@@ -15,7 +15,6 @@ from headgate_service.errors import ServiceStopping
 STOPPING = "the service stops: repeat what it has not answered, on a new connection"
 
 _LOOK_SECONDS = 0.01
-_CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 class Calls:
@@ -74,7 +73,7 @@ class Calls:
             code = "CANCELLED"
             raise
         except grpc.aio.AbortError:
-            code = _CODES.get(context.code(), code)
+            code = context.code().name
             raise
         finally:
             self._under_way.discard(call)

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -99,8 +99,7 @@ class IngestServicer:
             self._metrics.read_bytes.inc(len(message))
             return await self._take(message, sender)
         except Refused as refused:
-            await context.abort_with_status(call_status(refusal_status(refused)))
-            raise
+            await self._end(context, refused)
 
     async def StreamEvents(self, messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[StreamEventsResponse]:
         sender = _Sender.of(context)
@@ -111,7 +110,7 @@ class IngestServicer:
                 async for answer in stream.answers(messages):
                     yield answer
         except Refused as refused:
-            await context.abort_with_status(call_status(refusal_status(refused)))
+            await self._end(context, refused)
         except (TooManyStreams, ConnectionOld, ServiceStopping) as error:
             await abort(context, error)
 
@@ -135,7 +134,13 @@ class IngestServicer:
         except Refused as refused:
             if refused.refusal.cause in _SHUT_OUT:
                 raise
+            self._metrics.refusals.labels(refused.reason).inc()
             return StreamEventsResponse(refusal=refused.refusal)
+
+    async def _end(self, context: Any, refused: Refused) -> NoReturn:
+        self._metrics.refusals.labels(refused.reason).inc()
+        await context.abort_with_status(call_status(refusal_status(refused)))
+        raise AssertionError("abort raises")
 
     async def _until_over(self, sender: _Sender) -> None:
         """Raises why a stream ends, when it does: the service stops, the connection is old, the caller is shut out."""

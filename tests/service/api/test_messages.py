@@ -1,10 +1,8 @@
 """Messages that are too large, too full or no protobuf, as the gRPC port meets them, over a real connection."""
 
 import logging
-import socket
 
 import grpc
-import httpx
 import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
@@ -58,21 +56,6 @@ async def stored(redis, project_id: str) -> list[event_pb2.Event]:
 async def streamed(service, *messages: bytes) -> list[StreamEventsResponse]:
     stream = service.channel.stream_stream(STREAM, response_deserializer=StreamEventsResponse.FromString)
     return [answer async for answer in stream(iter(messages), metadata=service.bearer())]
-
-
-@pytest.fixture
-async def metrics(start_service):
-    """A service, and what shows its metrics."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    service = await start_service(metrics_port=port)
-
-    async def read() -> dict[str, float]:
-        async with httpx.AsyncClient() as client:
-            text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
-        return {line.split()[0]: float(line.split()[1]) for line in text.splitlines() if line[0] != "#"}
-
-    return service, read
 
 
 @pytest.mark.parametrize("method", [INGEST, STREAM])
