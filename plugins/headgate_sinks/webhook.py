@@ -6,6 +6,7 @@ same id with the same bytes until it is answered with 2xx. Only the timestamp an
 
 import asyncio
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -19,7 +20,28 @@ from headgate_sinks.sdk.sink import Batch, Misconfigured, Outcome, Repeats, Sink
 from headgate_sinks.transport.http import WRITE_SECONDS, HttpConfig, HttpTarget, checked_url, outcome
 
 _MIN_KEY_BYTES = 16
-_OWN_HEADERS = frozenset({"content-type", "content-length", "host", "transfer-encoding"})
+# They say how the request travels, or what its body is.
+_OWN_HEADERS = frozenset(
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+# A token of RFC 9110.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
+MAX_HEADERS = 50
 
 
 class WebhookConfig(HttpConfig):
@@ -49,7 +71,11 @@ class WebhookConfig(HttpConfig):
     @field_validator("headers")
     @classmethod
     def _headers(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        if len(headers) > MAX_HEADERS:
+            raise ValueError(f"must be at most {MAX_HEADERS} headers")
         for name in headers:
+            if _HEADER_NAME.fullmatch(name) is None:
+                raise ValueError(f"{name[:50]!r} is not the name of a header: write letters, digits and hyphens")
             if name.lower() in _OWN_HEADERS or name.lower().startswith("webhook-"):
                 raise ValueError(f"{name} is set by the sink itself")
         return headers
@@ -93,8 +119,9 @@ class WebhookSink(Sink[WebhookConfig]):
         given = self.config.secret if isinstance(self.config.secret, tuple) else (self.config.secret,)
         secrets = [self.place.secret(one) for one in given]
         headers = {name: self.place.secret(value) for name, value in self.config.headers.items()}
-        if any(character in value for value in headers.values() for character in "\r\n\0"):
-            raise Misconfigured("the value of a header in `headers` has more than one line")
+        for name, value in headers.items():
+            if any((ord(character) < 32 and character != "\t") or character == "\x7f" for character in value):
+                raise Misconfigured(f"the value of the header {name} has a control character, such as a line's end")
         return [Webhook(signing_key(secret)) for secret in secrets], headers
 
 

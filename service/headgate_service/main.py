@@ -260,7 +260,11 @@ def _services(parts: Parts, calls: Calls) -> Sequence[GrpcService]:
         GrpcService("SavedQueryService", add_saved_queries, SavedQueryServicer(callers, saved)),
         GrpcService("DeployService", add_deploys, deploys(callers), deploys(operators)),
         GrpcService("AdminService", add_admin, operator=AdminServicer(parts.projects, directory, tail, watchers)),
-        GrpcService("UserService", add_users, operator=UserServicer(parts.users, attempts, _now_ms)),
+        GrpcService(
+            "UserService",
+            add_users,
+            operator=UserServicer(parts.users, attempts, parts.config.first_start_file, _now_ms),
+        ),
         GrpcService("DeliveryService", add_delivery, operator=delivery),
         GrpcService(
             "StoreService",
@@ -294,7 +298,9 @@ def _accounts(parts: Parts, attempts: Attempts, trail: Trail, limits: CallLimits
     config, database, sessions = parts.config, parts.database, parts.core.sessions
     accounts = Accounts(database, parts.users, sessions, parts.passwords, attempts, trail, _now_ms)
     cli_tokens = CliTokens(database, sessions, config.sessions, random=secrets.token_bytes, now_ms=_now_ms)
-    return AccountServicer(accounts, sessions, cli_tokens, CallOrigins(config.gateway_token), limits)
+    return AccountServicer(
+        accounts, sessions, cli_tokens, CallOrigins(config.gateway_token), limits, config.first_start_file
+    )
 
 
 def _health(core: IngestCore, watch: StoreWatch | None, registry: CollectorRegistry) -> Health:

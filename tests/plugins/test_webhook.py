@@ -205,7 +205,11 @@ async def test_secrets_come_from_files_too(receiver, tmp_path):
     "config",
     [
         {"url": "ftp://x"}, {"url": "http://user:s3cret@x/"}, {"url": "/x"}, {"headers": {"webhook-id": "s3cret"}},
-        {"headers": {"Content-Type": "s3cret"}}, {"unknown": "s3cret"}, {"url": "http://[::1/s3cret"}, {"secret": ()},
+        {"headers": {"Content-Type": "s3cret"}}, {"headers": {"Host ": "s3cret"}}, {"headers": {"": "s3cret"}},
+        {"headers": {"content-length ": "s3cret"}}, {"headers": {"X\r\nHost": "s3cret"}},
+        {"headers": {"Connection": "s3cret"}}, {"headers": {"X-\u00e9": "s3cret"}},
+        {"headers": {f"X-{n}": "s3cret" for n in range(51)}},
+        {"unknown": "s3cret"}, {"url": "http://[::1/s3cret"}, {"secret": ()},
     ],
 )  # fmt: skip
 def test_a_wrong_config_is_refused_without_being_shown(config):

@@ -1,5 +1,6 @@
 """`headgate deploy`: compiles headgate.yaml, shows what it changes, and makes it the project's active config."""
 
+import errno
 import json
 import os
 import sys
@@ -49,6 +50,13 @@ def read_config(file: Path) -> CompiledConfig:
     def read_beside(name: str) -> str:
         return (file.parent / name).read_text(encoding="utf-8")
 
+    def read_below(name: str) -> str:
+        folder = file.parent.resolve()
+        wanted = (folder / name).resolve()
+        if not wanted.is_relative_to(folder):
+            raise PermissionError(errno.EACCES, f"it is not below the folder of {file.name}")
+        return wanted.read_text(encoding="utf-8")
+
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
@@ -56,7 +64,7 @@ def read_config(file: Path) -> CompiledConfig:
     except UnicodeDecodeError:
         fail(f"{file} is not UTF-8", 2)
     try:
-        compiled = compile_yaml(text, read_beside, os.environ)
+        compiled = compile_yaml(text, read_below, os.environ, read_beside)
         # Whose hashes these would be matters to nobody here.
         Policy.parse(compiled.canonical(), project_id="", secret=b"")
     except PolicyInvalid as error:

@@ -72,7 +72,8 @@ def password(
     request = wire.SetPasswordRequest(user=email, password=_password(password_stdin))
     with admin_channel(data_dir) as channel:
         answer: wire.SetPasswordResponse = UserServiceStub(channel).SetPassword(request, timeout=CALL_SECONDS)
-    _show(answer.user, f"{answer.user.email} has a new password.", as_json)
+    removed = " first-start.json, which held the old one, is removed." if answer.first_start_file_removed else ""
+    _show(answer.user, f"{answer.user.email} has a new password.{removed}", as_json)
 
 
 def _membership(text: str) -> wire.CreateUserRequest.Membership:

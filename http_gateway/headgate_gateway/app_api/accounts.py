@@ -92,7 +92,7 @@ CHANGE_PASSWORD = Operation(
     lambda asked: wire.ChangePasswordRequest(
         old_password=asked.body["oldPassword"], new_password=asked.body["newPassword"]
     ),
-    lambda done: {"ok": True},
+    lambda done: {"ok": True} | ({"firstStartFileRemoved": True} if done.first_start_file_removed else {}),
     body=(
         Field("oldPassword", required=True),
         Field(

@@ -2,9 +2,11 @@
 
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
+import structlog
 from headgate.v1 import account_service_pb2 as wire
 from headgate.v1 import user_service_pb2 as users_pb
 from headgate.v1.account_service_pb2_grpc import AccountServiceServicer
@@ -22,11 +24,13 @@ from headgate_service.auth.users import User, Users
 from headgate_service.errors import CredentialInvalid, CredentialMissing, InvalidArgument, SessionRequired
 from headgate_service.log.reader import timestamp
 from headgate_service.model.principal import ROLES_BY_WIRE, PrincipalKind, Role
+from headgate_service.projects.projects import remove_first_start
 
 _KINDS = {
     PrincipalKind.SESSION: wire.SESSION_KIND_SESSION,
     PrincipalKind.CLI: wire.SESSION_KIND_CLI,
 }
+_log = structlog.get_logger()
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -34,13 +38,20 @@ class AccountServicer(AccountServiceServicer):
     """Translates between the wire and what acts."""
 
     def __init__(
-        self, accounts: Accounts, sessions: Sessions, cli_tokens: CliTokens, origins: CallOrigins, limits: CallLimits
+        self,
+        accounts: Accounts,
+        sessions: Sessions,
+        cli_tokens: CliTokens,
+        origins: CallOrigins,
+        limits: CallLimits,
+        first_start_file: Path,
     ) -> None:
         self._accounts = accounts
         self._sessions = sessions
         self._cli_tokens = cli_tokens
         self._origins = origins
         self._limits = limits
+        self._first_start_file = first_start_file
 
     @answered
     async def Login(self, request: wire.LoginRequest, context: _Context) -> wire.LoginResponse:
@@ -87,7 +98,8 @@ class AccountServicer(AccountServiceServicer):
         await self._accounts.change_password(
             held.principal, request.old_password, request.new_password, self._origins.of(context)
         )
-        return wire.ChangePasswordResponse()
+        removed = _remove_first_start(self._first_start_file, held.principal.email)
+        return wire.ChangePasswordResponse(first_start_file_removed=removed)
 
     @answered
     async def CreateCliToken(
@@ -121,6 +133,13 @@ class AccountServicer(AccountServiceServicer):
         return held
 
 
+def _remove_first_start(file: Path, email: str) -> bool:
+    removed = remove_first_start(file, email)
+    if removed:
+        _log.info("the file of the first start is removed: its password is no longer good", file=str(file))
+    return removed
+
+
 def wire_user(user: User) -> wire.User:
     """A person."""
     return wire.User(id=user.id, email=user.email, organisation_id=user.organisation_id)
@@ -144,9 +163,10 @@ def _shown(context: Any) -> str:
 class UserServicer(UserServiceServicer):
     """Translates between the wire and what acts."""
 
-    def __init__(self, users: Users, attempts: Attempts, now_ms: Callable[[], int]) -> None:
+    def __init__(self, users: Users, attempts: Attempts, first_start_file: Path, now_ms: Callable[[], int]) -> None:
         self._users = users
         self._attempts = attempts
+        self._first_start_file = first_start_file
         self._now_ms = now_ms
 
     @answered
@@ -165,9 +185,9 @@ class UserServicer(UserServiceServicer):
     async def SetPassword(
         self, request: users_pb.SetPasswordRequest, context: _Context
     ) -> users_pb.SetPasswordResponse:
-        return users_pb.SetPasswordResponse(
-            user=wire_user(await self._users.set_password(request.user, request.password))
-        )
+        user = await self._users.set_password(request.user, request.password)
+        removed = _remove_first_start(self._first_start_file, user.email)
+        return users_pb.SetPasswordResponse(user=wire_user(user), first_start_file_removed=removed)
 
     @answered
     async def UnlockUser(self, request: users_pb.UnlockUserRequest, context: _Context) -> users_pb.UnlockUserResponse:

@@ -106,10 +106,15 @@ class HeadgateYaml(ConfigBody):
     default: SourceRule = Field(default=SourceRule(), description="Events that none of `events` names.")
 
 
-def compile_yaml(text: str, read_file: ReadFile, environment: Mapping[str, str] | None = None) -> CompiledConfig:
+def compile_yaml(
+    text: str,
+    read_file: ReadFile,
+    environment: Mapping[str, str] | None = None,
+    read_secret: ReadFile | None = None,
+) -> CompiledConfig:
     """The compiled config of a headgate.yaml. Raises PolicyInvalid.
 
-    `environment` is where `env:` secrets of sinks are.
+    `environment` is where `env:` secrets of sinks are. `read_secret` reads `file:` secrets, by default as `read_file`.
     Only its form is checked here; `Policy.parse` checks what it means.
     """
     written = _load(text, "")
@@ -130,7 +135,7 @@ def compile_yaml(text: str, read_file: ReadFile, environment: Mapping[str, str] 
     if "default" in written:
         compiled["default"] = _with_schema(written["default"], read_file, ("default",))
     if "sinks" in written:
-        compiled["sinks"] = with_named_secrets(written["sinks"], environment or {}, read_file)
+        compiled["sinks"] = with_named_secrets(written["sinks"], environment or {}, read_secret or read_file)
     return CompiledConfig.read(compiled)
 
 
@@ -144,16 +149,22 @@ def _with_schema(rule: dict[str, Any], read_file: ReadFile, place: tuple[str, ..
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8"
         raise PolicyInvalid([Fault(path, f"the file {named!r} cannot be read: {reason}")]) from None
-    return rule | {"schema": _load(text, path)}
+    schema = _load(text, path, quotes=False)
+    if not isinstance(schema, dict | bool):
+        raise PolicyInvalid([Fault(path, f"the file {named!r} must hold a JSON Schema: an object or a boolean")])
+    return rule | {"schema": schema}
 
 
-def _load(text: str, path: str) -> Any:
+def _load(text: str, path: str, *, quotes: bool = True) -> Any:
+    """`quotes`: faults may repeat words of the text, which is the config's own."""
     if len(text) > MAX_BYTES:
         raise PolicyInvalid([Fault(path, f"is over {MAX_BYTES} characters")])
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
-        words = " ".join(str(error).split())
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark is not None else "see its keys and aliases"
+        words = " ".join(str(error).split()) if quotes else place
         raise PolicyInvalid([Fault(path, f"is not valid YAML: {words}")]) from None
     except RecursionError:
         raise PolicyInvalid([Fault(path, "is nested too deep")]) from None

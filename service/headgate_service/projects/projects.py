@@ -282,6 +282,17 @@ async def _deliver(session: AsyncSession, made: FreshProject, deliver: Deliver) 
         raise KeysUndelivered(f"the first project's keys cannot be written down: {error}") from error
 
 
+def remove_first_start(file: Path, email: str) -> bool:
+    """Removes the first start's file if the password in it is that of this account, which has changed; says whether."""
+    try:
+        if json.loads(file.read_bytes())["owner"]["email"] != email:
+            return False
+        file.unlink()
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+    return True
+
+
 _PASSWORD_CHARACTERS = 24
 
 

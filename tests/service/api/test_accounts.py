@@ -109,6 +109,19 @@ async def test_a_changed_password_ends_the_others_and_only_a_session_changes_it(
     await login(service, person, "the next password")
 
 
+async def test_the_file_of_the_first_start_goes_with_its_password(service, person):
+    file = service.config.first_start_file
+    other = await service.users.SetPassword(users.SetPasswordRequest(user=person, password=PASSWORD))
+    assert (other.first_start_file_removed, file.exists()) == (False, True)
+    owner = service.owner
+    mine = (await login(service, owner["email"], owner["password"])).session
+    wanted = wire.ChangePasswordRequest(old_password=owner["password"], new_password=PASSWORD)
+    changed = await service.accounts.ChangePassword(wanted, metadata=shown(mine))
+    assert (changed.first_start_file_removed, file.exists()) == (True, False)
+    again = await service.users.SetPassword(users.SetPasswordRequest(user=owner["email"], password=PASSWORD))
+    assert not again.first_start_file_removed
+
+
 async def test_of_fifty_who_redeem_a_token_at_once_one_gets_it(service, person):
     session = (await login(service, person)).session
     token = await service.accounts.CreateCliToken(wire.CreateCliTokenRequest(), metadata=shown(session))

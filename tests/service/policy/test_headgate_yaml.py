@@ -110,6 +110,16 @@ def test_a_schema_may_be_in_a_file_of_its_own():
     assert "is not valid YAML" in faults("default: {schema: broken.json}", files.__getitem__)["/default/schema"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["hunter2", "x: hunter2: [", "- hunter2", "hunter2: *hunter2", "{hunter2: 1, hunter2: 2}", "!!hunter2 a"],
+)
+def test_no_fault_repeats_what_a_file_of_a_schema_holds(text: str):
+    found = faults("default: {schema: secret.txt}", {"secret.txt": text}.__getitem__)
+    assert list(found) == ["/default/schema"]
+    assert "hunter2" not in str(found)
+
+
 def test_a_compiled_config_names_no_file():
     with pytest.raises(PolicyInvalid, match=r"/events/a/schema: 'purchase\.json' must be a JSON Schema"):
         CompiledConfig.read({"formatVersion": 1, "events": {"a": {"schema": "purchase.json"}}})

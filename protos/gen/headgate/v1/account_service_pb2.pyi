@@ -116,8 +116,10 @@ class ChangePasswordRequest(_message.Message):
     def __init__(self, old_password: _Optional[str] = ..., new_password: _Optional[str] = ...) -> None: ...
 
 class ChangePasswordResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("first_start_file_removed",)
+    FIRST_START_FILE_REMOVED_FIELD_NUMBER: _ClassVar[int]
+    first_start_file_removed: bool
+    def __init__(self, first_start_file_removed: _Optional[bool] = ...) -> None: ...
 
 class CreateCliTokenRequest(_message.Message):
     __slots__ = ()

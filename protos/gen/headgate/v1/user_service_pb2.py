@@ -26,7 +26,7 @@ from headgate.v1 import account_service_pb2 as headgate_dot_v1_dot_account__serv
 from headgate.v1 import role_pb2 as headgate_dot_v1_dot_role__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eheadgate/v1/user_service.proto\x12\x0bheadgate.v1\x1a!headgate/v1/account_service.proto\x1a\x16headgate/v1/role.proto\"\x85\x02\n\x11\x43reateUserRequest\x12\x14\n\x05\x65mail\x18\x01 \x01(\tR\x05\x65mail\x12\x1a\n\x08password\x18\x02 \x01(\tR\x08password\x12K\n\x0bmemberships\x18\x03 \x03(\x0b\x32).headgate.v1.CreateUserRequest.MembershipR\x0bmemberships\x12\"\n\x0corganisation\x18\x04 \x01(\tR\x0corganisation\x1aM\n\nMembership\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12%\n\x04role\x18\x02 \x01(\x0e\x32\x11.headgate.v1.RoleR\x04role\";\n\x12\x43reateUserResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.headgate.v1.UserR\x04user\"(\n\x12\x44isableUserRequest\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\"<\n\x13\x44isableUserResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.headgate.v1.UserR\x04user\"D\n\x12SetPasswordRequest\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12\x1a\n\x08password\x18\x02 \x01(\tR\x08password\"<\n\x13SetPasswordResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.headgate.v1.UserR\x04user\"\'\n\x11UnlockUserRequest\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\";\n\x12UnlockUserResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.headgate.v1.UserR\x04user2\xcf\x02\n\x0bUserService\x12M\n\nCreateUser\x12\x1e.headgate.v1.CreateUserRequest\x1a\x1f.headgate.v1.CreateUserResponse\x12P\n\x0b\x44isableUser\x12\x1f.headgate.v1.DisableUserRequest\x1a .headgate.v1.DisableUserResponse\x12P\n\x0bSetPassword\x12\x1f.headgate.v1.SetPasswordRequest\x1a .headgate.v1.SetPasswordResponse\x12M\n\nUnlockUser\x12\x1e.headgate.v1.UnlockUserRequest\x1a\x1f.headgate.v1.UnlockUserResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eheadgate/v1/user_service.proto\x12\x0bheadgate.v1\x1a!headgate/v1/account_service.proto\x1a\x16headgate/v1/role.proto\"\x85\x02\n\x11\x43reateUserRequest\x12\x14\n\x05\x65mail\x18\x01 \x01(\tR\x05\x65mail\x12\x1a\n\x08password\x18\x02 \x01(\tR\x08password\x12K\n\x0bmemberships\x18\x03 \x03(\x0b\x32).headgate.v1.CreateUserRequest.MembershipR\x0bmemberships\x12\"\n\x0corganisation\x18\x04 \x01(\tR\x0corganisation\x1aM\n\nMembership\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12%\n\x04role\x18\x02 \x01(\x0e\x32\x11.headgate.v1.RoleR\x04role\";\n\x12\x43reateUserResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.headgate.v1.UserR\x04user\"(\n\x12\x44isableUserRequest\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\"<\n\x13\x44isableUserResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.headgate.v1.UserR\x04user\"D\n\x12SetPasswordRequest\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12\x1a\n\x08password\x18\x02 \x01(\tR\x08password\"u\n\x13SetPasswordResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.headgate.v1.UserR\x04user\x12\x37\n\x18\x66irst_start_file_removed\x18\x02 \x01(\x08R\x15\x66irstStartFileRemoved\"\'\n\x11UnlockUserRequest\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\";\n\x12UnlockUserResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.headgate.v1.UserR\x04user2\xcf\x02\n\x0bUserService\x12M\n\nCreateUser\x12\x1e.headgate.v1.CreateUserRequest\x1a\x1f.headgate.v1.CreateUserResponse\x12P\n\x0b\x44isableUser\x12\x1f.headgate.v1.DisableUserRequest\x1a .headgate.v1.DisableUserResponse\x12P\n\x0bSetPassword\x12\x1f.headgate.v1.SetPasswordRequest\x1a .headgate.v1.SetPasswordResponse\x12M\n\nUnlockUser\x12\x1e.headgate.v1.UnlockUserRequest\x1a\x1f.headgate.v1.UnlockUserResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,11 +46,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETPASSWORDREQUEST']._serialized_start=535
   _globals['_SETPASSWORDREQUEST']._serialized_end=603
   _globals['_SETPASSWORDRESPONSE']._serialized_start=605
-  _globals['_SETPASSWORDRESPONSE']._serialized_end=665
-  _globals['_UNLOCKUSERREQUEST']._serialized_start=667
-  _globals['_UNLOCKUSERREQUEST']._serialized_end=706
-  _globals['_UNLOCKUSERRESPONSE']._serialized_start=708
-  _globals['_UNLOCKUSERRESPONSE']._serialized_end=767
-  _globals['_USERSERVICE']._serialized_start=770
-  _globals['_USERSERVICE']._serialized_end=1105
+  _globals['_SETPASSWORDRESPONSE']._serialized_end=722
+  _globals['_UNLOCKUSERREQUEST']._serialized_start=724
+  _globals['_UNLOCKUSERREQUEST']._serialized_end=763
+  _globals['_UNLOCKUSERRESPONSE']._serialized_start=765
+  _globals['_UNLOCKUSERRESPONSE']._serialized_end=824
+  _globals['_USERSERVICE']._serialized_start=827
+  _globals['_USERSERVICE']._serialized_end=1162
 # @@protoc_insertion_point(module_scope)

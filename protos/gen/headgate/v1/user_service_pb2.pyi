@@ -54,10 +54,12 @@ class SetPasswordRequest(_message.Message):
     def __init__(self, user: _Optional[str] = ..., password: _Optional[str] = ...) -> None: ...
 
 class SetPasswordResponse(_message.Message):
-    __slots__ = ("user",)
+    __slots__ = ("user", "first_start_file_removed")
     USER_FIELD_NUMBER: _ClassVar[int]
+    FIRST_START_FILE_REMOVED_FIELD_NUMBER: _ClassVar[int]
     user: _account_service_pb2.User
-    def __init__(self, user: _Optional[_Union[_account_service_pb2.User, _Mapping]] = ...) -> None: ...
+    first_start_file_removed: bool
+    def __init__(self, user: _Optional[_Union[_account_service_pb2.User, _Mapping]] = ..., first_start_file_removed: _Optional[bool] = ...) -> None: ...
 
 class UnlockUserRequest(_message.Message):
     __slots__ = ("user",)
