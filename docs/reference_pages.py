@@ -21,6 +21,7 @@ from headgate_service.api.call_metrics import CallMetrics
 from headgate_service.auth.trail import TrailMetrics
 from headgate_service.counters.keeper import CounterMetrics
 from headgate_service.delivery.metrics import DeliveryMetrics
+from headgate_service.log.acknowledged import AcknowledgedMetrics
 from headgate_service.log.client_memory import ClientMemoryMetrics
 from headgate_service.policy.headgate_yaml import HeadgateYaml, compiled_schema, yaml_schema
 from headgate_service.projects.store_watch import StoreWatchMetrics
@@ -191,6 +192,7 @@ def metrics_page() -> str:
     StoreWatchMetrics(service)
     RedisMetrics(service)
     TrailMetrics(service)
+    AcknowledgedMetrics(service)
     store = CollectorRegistry()
     StoreMetrics(store)
     lines = [

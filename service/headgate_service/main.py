@@ -60,6 +60,7 @@ from headgate_service.counters.keeper import Keeper
 from headgate_service.deploys.deploys import Deploys
 from headgate_service.deploys.preview import Previews
 from headgate_service.ingest.core import IngestCore
+from headgate_service.log.acknowledged import AcknowledgedMetrics
 from headgate_service.log.client_memory import ClientMemory
 from headgate_service.log.tail import CONNECTIONS, LogTail, Watchers
 from headgate_service.owner_file import write_owner_file
@@ -328,6 +329,7 @@ async def _run(parts: Parts) -> None:
     keeper = Keeper(
         core.pipeline, parts.database, core.epochs, core.sinks_of, new_epoch, _now_ms, config.copy_seconds, registry
     )
+    AcknowledgedMetrics(registry).show(core.acknowledged)
     client_memory = ClientMemory(core.pipeline, config.remembered_total_bytes, registry)
     health = _health(core, parts.watch, registry)
     calls = Calls(CallMetrics(registry), stopped)

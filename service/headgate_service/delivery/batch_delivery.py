@@ -216,7 +216,7 @@ class BatchDelivery:
         await self._record(settled, promised)
 
     async def _give_up_gaps(self, gaps: dict[str, tuple[Position, Position]]) -> None:
-        message = "the events left the log while the sink was switched off, or not for this project"
+        message = "the log holds these events no more: Redis lost them, or the sink was off, or not for this project"
         _log.warning(message, sink=self._sink, shard=self._log.shard, projects=len(gaps))
         now_ms = self._now_ms()
         lost = {project_id: GivenUp.whole(*ends) for project_id, ends in gaps.items()}

@@ -56,6 +56,7 @@ class BatchBuilder:
     """A batch that fills up. What does not fit stays in the log. Of what it takes, `route` picks the sink's; None: all.
 
     `gaps` are, by project, from where to where the log lacks what follows a position; nothing is taken from beyond one.
+    `silent` are projects of which the log holds nothing after the position.
     """
 
     def __init__(self, limits: Limits, cache: EventCache, route: Route | None = None) -> None:
@@ -70,6 +71,7 @@ class BatchBuilder:
         self.full = False
         self.log_ranges: list[LogRange] = []
         self.gaps: dict[str, tuple[Position, Position]] = {}
+        self.silent: list[str] = []
 
     @property
     def scans_left(self) -> int:
@@ -199,6 +201,7 @@ class BatchReader:
                 news.pop(project_id, None)
             count = self._count(builder, len(group))
             reads = await asyncio.gather(*(self._log.read(one, positions[one].entry, count) for one in group))
+            builder.silent += [one for one, entries in zip(group, reads, strict=True) if not entries]
             for project_id, entries in zip(group, reads, strict=True):
                 await self._add(builder, project_id, positions[project_id], entries, count, news)
         return builder

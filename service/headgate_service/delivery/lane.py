@@ -12,6 +12,7 @@ from headgate_service.delivery.batch_delivery import BatchDelivery
 from headgate_service.delivery.settlement import of_filtered
 from headgate_service.delivery.sink_runner import State
 from headgate_service.errors import RedisUnavailable
+from headgate_service.log.position import Position
 from headgate_service.redis.script import Fenced, Stale
 
 _log = structlog.get_logger(__name__)
@@ -117,6 +118,8 @@ class Lane(BatchDelivery):
         await self._locate(list(self._news))
         builder = await self._batch_reader.gather(self._news, self._positions)
         self._more = bool(self._news) and (builder.full or bool(builder.gaps))
+        if builder.silent:
+            builder.gaps.update(await self._gaps_at_end(builder.silent))
         if builder.gaps:
             await self._give_up_gaps(builder.gaps)
         if not builder.log_ranges:
@@ -127,6 +130,20 @@ class Lane(BatchDelivery):
             await self._deliver()
         else:
             await self._record(of_filtered(builder.log_ranges))
+
+    async def _gaps_at_end(self, project_ids: list[str]) -> dict[str, tuple[Position, Position]]:
+        """Of projects that have news and no entry with it: the events that the log lost after its last entry. Raises
+        Stale where Redis was set back and knows less of what is settled."""
+        found = await self._log.positions(project_ids, self._sink)
+        if any(there.seq < self._positions[one].seq for one, there in zip(project_ids, found, strict=True)):
+            raise Stale
+        gaps: dict[str, tuple[Position, Position]] = {}
+        for project_id, use in zip(project_ids, await self._log.use(project_ids), strict=True):
+            start = self._positions[project_id]
+            # What came meanwhile is no gap.
+            if use.seq > start.seq and not await self._log.read(project_id, start.entry, 1):
+                gaps[project_id] = start, Position(start.entry, use.seq, use.bytes)
+        return gaps
 
     async def _wait_for_news(self) -> None:
         """Until there is enough for a batch, or what there is has waited long enough, or a scan is due."""

@@ -27,6 +27,7 @@ from headgate_service.ingest.pipeline import Ingest
 from headgate_service.ingest.refusal_ledger import RefusalLedger
 from headgate_service.ingest.refused_requests import RefusedRequests
 from headgate_service.ingest.sessions import SessionCache
+from headgate_service.log.acknowledged import Acknowledged
 from headgate_service.log.append import Appender
 from headgate_service.model.receipt import ReceiptMaker
 from headgate_service.project_sinks.serving import ActiveProjectSinks, SinksOf
@@ -47,6 +48,7 @@ class IngestCore:
     sessions: Sessions
     access: Access
     epochs: Epochs
+    acknowledged: Acknowledged
 
     @classmethod
     async def of(cls, config: Config, database: ControlDb) -> "IngestCore":
@@ -67,16 +69,21 @@ class IngestCore:
         sinks_of = SinksOf(directory, enabled, own)
         sessions = Sessions(database, config.sessions, random=secrets.token_bytes, now_ms=_now_ms)
         access = Access(database, sessions, directory, Jwts(config.jwt, fetch, now=time.time, clock=time.monotonic))
+        appender = Appender(pipeline, refusing, config.log_bound_bytes, _now, epochs, config.remembered_bytes)
+        acknowledged = appender.acknowledged
+        acknowledged.exists = lambda project_id: directory.project(project_id) is not None
+        pipeline.greet(acknowledged.compare)
         ingest = Ingest(
             Authentication(directory, config.public_route, SessionCache(access, time.monotonic)),
-            Appender(pipeline, refusing, config.log_bound_bytes, _now, epochs, config.remembered_bytes),
+            appender,
             receipts,
             refusals,
             config.limits,
             sinks_of.reached,
             refused,
         )
-        return cls(pipeline, directory, receipts, sinks_of, ingest, refusals, refused, sessions, access, epochs)
+        stored = (refusals, refused, sessions, access, epochs, acknowledged)
+        return cls(pipeline, directory, receipts, sinks_of, ingest, *stored)
 
     async def prepare(self) -> None:
         """Learns what the first callers ask for; where that fails they hear that nothing is known yet."""

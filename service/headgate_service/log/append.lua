@@ -6,7 +6,8 @@
 --       then per request its rate key (P:log where it has none)
 -- ARGV  1 header, msgpack: [project, ready channel, tag, month field, next month field, first ms of the next month,
 --         monthly limit or -1, bound in bytes of what a refusing sink has not settled, [cursor field of each refusing sink],
---         name of the shard's epoch, bytes of ids and idempotency records that the project may keep here]
+--         name of the shard's epoch, bytes of ids and idempotency records that the project may keep here,
+--         the project's accepted events as far as the caller knows of them]
 --       then per request: its meta, msgpack: [events, idempotency key used 0/1, rate limit or -1, rate window ms,
 --         dry run 0/1, [events per chunk], [indexes of events with a client's id], idempotency key or '',
 --         and where there are any {further events to count, by the ledger's name for them, such as dropped:SAMPLED}],
@@ -19,6 +20,7 @@
 --       ms: the entry's time, which is when it became durable; base: the project's accepted events before the request
 --       duplicates: per duplicate its index (4 bytes), and the ms and ordinal (6 bytes each) of the first of its id
 -- Errors: EPOCH (this Redis has lost its counters, or never had them: nothing was done)
+--         BEHIND (it lacks events that were acknowledged: nothing was done; see declare_lost.lua)
 --
 -- Nothing is written for a request that is refused. The first write is of a kind that Redis refuses when it is out of
 -- memory, so that it refuses before anything of the call was written; after it no command can fail.
@@ -44,6 +46,9 @@ local month_limit, bound, refusing = header[7], header[8], header[9]
 
 local use = redis.call('HMGET', KEYS[2], 'seq', 'bytes', 'trimmed_bytes', month)
 local seq, bytes = tonumber(use[1] or 0), tonumber(use[2] or 0)
+if seq < header[12] then
+  return redis.error_reply('BEHIND this Redis lacks events that were acknowledged')
+end
 local month_used = tonumber(use[4] or 0)
 local seq_before, month_before = seq, month_used
 local duplicate_count = 0

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from hashlib import blake2b, sha1
 from importlib.resources import files
@@ -14,7 +13,9 @@ import msgspec
 from redis.exceptions import NoScriptError, ResponseError
 
 from headgate_service.errors import CountersLost, LogUnavailable, RedisUnavailable
+from headgate_service.log.acknowledged import Acknowledged
 from headgate_service.log.entry import Chunk
+from headgate_service.log.month import Month, month_of
 from headgate_service.redis.keys import READY_CHANNEL, ProjectKeys, shard_keys
 from headgate_service.redis.pipeline import RedisPipeline
 
@@ -26,6 +27,7 @@ MAX_EVENTS_PER_CALL = 10_000
 _SCRIPT = files(__package__).joinpath("append.lua").read_bytes()
 _SCRIPT_SHA = sha1(_SCRIPT, usedforsecurity=False).hexdigest()
 _EPOCH_ERROR = "EPOCH "
+_BEHIND_ERROR = "BEHIND "
 _DUPLICATE = Struct(">I6s6s")
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -156,7 +158,8 @@ class Appender:
         self._now = now
         self._epochs = epochs
         self._remembered_bytes = remembered_bytes
-        self._month = _month(now())
+        self._month = month_of(now())
+        self.acknowledged = Acknowledged(self._month_now, lambda shard: epochs.name(shard))
         self._gathered: dict[str, tuple[LogProject, list[_Waiting]]] = {}
         self._calls: dict[str, set[asyncio.Task[None]]] = {}
         self._sending = False
@@ -203,7 +206,7 @@ class Appender:
         try:
             month = self._month_now()
             command = self._command(project, waiting, month)
-            replies = await self._evaluate(command)
+            replies = await self._evaluate(project, command)
             verdicts = [_verdict(reply, month) for _, reply in zip(waiting, replies, strict=True)]
         except (RedisUnavailable, ResponseError) as error:
             if str(error).startswith(_EPOCH_ERROR):
@@ -216,25 +219,34 @@ class Appender:
             _fail(waiting, error)
             return
         for one, verdict in zip(waiting, verdicts, strict=True):
+            if verdict.status == "ok":
+                self.acknowledged.add(project.id, project.shard, verdict.base + verdict.fresh)
             if not one.verdict.done():
                 one.verdict.set_result(verdict)
 
-    def _month_now(self) -> "_Month":
+    def _month_now(self) -> Month:
         now = self._now()
         if not self._month.start <= now < self._month.end:
-            self._month = _month(now)
+            self._month = month_of(now)
         return self._month
 
-    async def _evaluate(self, command: Sequence[bytes | str | int]) -> Any:
+    async def _evaluate(self, project: LogProject, command: Sequence[bytes | str | int]) -> Any:
+        try:
+            return await self._send_script(command)
+        except ResponseError as error:
+            if not str(error).startswith(_BEHIND_ERROR):
+                raise
+        await self.acknowledged.declare(self._redis.execute, project.id, project.shard)
+        return await self._send_script(command)
+
+    async def _send_script(self, command: Sequence[bytes | str | int]) -> Any:
         try:
             return await self._redis.execute("EVALSHA", _SCRIPT_SHA, *command)
         except NoScriptError:
             # A Redis that was restarted has forgotten the script, and has done nothing.
             return await self._redis.execute("EVAL", _SCRIPT, *command)
 
-    def _command(
-        self, project: LogProject, waiting: Sequence[_Waiting], month: "_Month"
-    ) -> Sequence[bytes | str | int]:
+    def _command(self, project: LogProject, waiting: Sequence[_Waiting], month: Month) -> Sequence[bytes | str | int]:
         shard = shard_keys(project.shard)
         keys = project.keys
         names = [
@@ -256,6 +268,7 @@ class Appender:
                     [f"c:{sink}" for sink in self._refusing(project.id)],
                     self._epochs.name(project.shard),
                     self._remembered_bytes,
+                    self.acknowledged.count(project.id),
                 ]
             )
         ]
@@ -267,35 +280,6 @@ class Appender:
             arguments.append(b"".join(map(_id_hash, append.event_ids.values())))
             arguments.extend(chunk.payload for chunk in append.chunks)
         return [len(names), *names, *arguments]
-
-
-@dataclass(frozen=True, slots=True)
-class _Month:
-    field: str
-    next_field: str
-    start: datetime
-    end: datetime
-    start_ms: int
-    end_ms: int
-    next_end_ms: int
-
-
-def _month(now: datetime) -> _Month:
-    first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    following = _next_month(first)
-    return _Month(
-        f"m{first:%Y%m}",
-        f"m{following:%Y%m}",
-        first,
-        following,
-        int(first.timestamp() * 1000),
-        int(following.timestamp() * 1000),
-        int(_next_month(following).timestamp() * 1000),
-    )
-
-
-def _next_month(first: datetime) -> datetime:
-    return first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
 
 
 def _fail(waiting: Sequence[_Waiting], error: Exception) -> None:
@@ -324,7 +308,7 @@ def _id_hash(event_id: str) -> bytes:
     return blake2b(event_id.encode(), digest_size=10).digest()
 
 
-def _verdict(reply: Sequence[Any], month: _Month) -> Verdict:
+def _verdict(reply: Sequence[Any], month: Month) -> Verdict:
     status, ms, base, fresh, duplicates, rate_used, rate_left_ms, month_used, month_turned, *noted = reply
     starts, ends = (month.end_ms, month.next_end_ms) if month_turned else (month.start_ms, month.end_ms)
     return Verdict(

@@ -4,7 +4,9 @@ redis-py keeps what it is good at (URLs, authentication, TLS); what it costs per
 """
 
 import asyncio
+import functools
 from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import hiredis
@@ -23,6 +25,10 @@ _READ_ONLY_SECONDS = 0.1
 
 _log = structlog.get_logger()
 
+# Sends commands by a connection, and returns their replies, of which each may be a ResponseError.
+Exchange = Callable[[Sequence[Sequence[bytes | str | int]]], Awaitable[list[Any]]]
+Greeting = Callable[[Exchange], Awaitable[None]]
+
 
 class RedisPipeline:
     """Commands in, futures of their replies out, in order.
@@ -37,12 +43,17 @@ class RedisPipeline:
         # cancellation that ends the writer, and then everybody would wait for ever.
         self._pool = ConnectionPool.from_url(url, protocol=2, socket_timeout=None, retry=Retry(NoBackoff(), 0))
         self._deadline = deadline
+        self._greet: Greeting | None = None
         self._backlog = backlog
         self._unsent: deque[bytes] = deque()
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._wake = asyncio.Event()
         self._sent = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
+
+    def greet(self, greeting: Greeting) -> None:
+        """Has each new connection begin with it: what it sends goes before all else. It may raise as a command does."""
+        self._greet = greeting
 
     def execute(self, *command: bytes | str | int) -> "asyncio.Future[Any]":
         """The reply's future. It raises ResponseError where Redis refused the command, else RedisUnavailable."""
@@ -72,6 +83,8 @@ class RedisPipeline:
             try:
                 async with asyncio.timeout(self._deadline):
                     await connection.connect()
+                if self._greet is not None:
+                    await self._greet(functools.partial(self._exchange, connection))
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._write(connection))
                     tasks.create_task(self._read(connection))
@@ -86,6 +99,20 @@ class RedisPipeline:
                 self._fail(RedisUnavailable(f"the pipeline to Redis failed: {_first(errors)}"))
             finally:
                 await connection.disconnect(nowait=True)
+
+    async def _exchange(self, connection: Any, commands: Sequence[Sequence[bytes | str | int]]) -> list[Any]:
+        replies: list[Any] = []
+        async with asyncio.timeout(self._deadline):
+            packed = [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
+            await connection.send_packed_command(packed, check_health=False)
+            for _ in commands:
+                try:
+                    replies.append(await connection.read_response(disconnect_on_error=False))
+                except ResponseError as error:
+                    if _is_read_only(error):
+                        raise _ReadOnly from error
+                    replies.append(error)
+        return replies
 
     async def _write(self, connection: Any) -> None:
         while True:

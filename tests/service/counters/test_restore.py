@@ -158,7 +158,7 @@ async def test_emptied_again_while_it_is_put_back(counters, redis, monkeypatch):
         assert (await counters.append(project, 1)).base == 5
 
 
-async def test_a_redis_set_back_to_an_earlier_time_is_found_and_set_right(counters, redis):
+async def test_a_redis_set_back_to_an_earlier_time_is_found_and_set_right(counters, new_counters, redis):
     await counters.append("a", 3, limit=20)
     dump = {key: await redis.dump(key) for key in await redis.keys("*")}
     await counters.append("a", 7, limit=20)
@@ -170,6 +170,8 @@ async def test_a_redis_set_back_to_an_earlier_time_is_found_and_set_right(counte
     for key, value in dump.items():
         await redis.restore(key, 0, value)
 
+    # By a service that has not seen what is gone.
+    counters = await new_counters(*counters.sinks).start()
     verdict = await counters.append("a", 1, limit=20)
     assert verdict.month_used == 4
     await counters.copying.copy()
