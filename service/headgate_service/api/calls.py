@@ -29,9 +29,11 @@ class Calls:
     def one(self, method: str, context: Any) -> Iterator[None]:
         """A call of one answer."""
         began = time.perf_counter()
-        with self._counted(method, context):
-            yield
-        self.metrics.seconds.labels(method).observe(time.perf_counter() - began)
+        try:
+            with self._counted(method, context):
+                yield
+        finally:
+            self.metrics.seconds.labels(method).observe(time.perf_counter() - began)
 
     @contextmanager
     def stream(self, method: str, context: Any) -> Iterator[None]:
