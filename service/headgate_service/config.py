@@ -157,9 +157,9 @@ class Config:
     `gateway_socket` is where gateways of the same machine find it, without TLS. `first_start_file` gets the keys of the
     default project, once, when it is made. `log_bound_bytes` is how much of a project a sink may leave unsettled.
     `remembered_bytes` are the most that the event ids and idempotency keys of a project may take, and
-    `remembered_total_bytes` those of all projects. `project_sink_rules` are what projects' own sinks may do, and
-    `secrets_keys` encrypt their secrets, the first of them. Counters are copied to the control DB every
-    `copy_seconds`, and one more at most. What is known of keys is trusted for `trust_seconds` while the control DB is
+    `remembered_total_bytes` those of all projects. `wait_replicas`: so many replicas must have an event before it is
+    acknowledged. `project_sink_rules` are what projects' own sinks may do, and `secrets_keys` encrypt their
+    secrets, the first of them. Counters are copied to the control DB every `copy_seconds`, and one more at most. What is known of keys is trusted for `trust_seconds` while the control DB is
     away. `metrics_port` None: no metrics are served.
     """
 
@@ -181,6 +181,7 @@ class Config:
     log_bound_bytes: int = 256 * 1024 * 1024
     remembered_bytes: int = 64 * 1024 * 1024
     remembered_total_bytes: int = 256 * 1024 * 1024
+    wait_replicas: int = 0
     copy_seconds: float = 9.0
     trust_seconds: float = 15 * 60.0
     metrics_host: str = "127.0.0.1"

@@ -104,6 +104,9 @@ class RedisSettings(Section):
     url: Annotated[str | None, To("service.redis_url", "forwarder.redis_url")] = Field(default=None, repr=False)
     """`redis://`, `rediss://` or `unix://` URL of your own server. It must be durable (`appendonly yes`, `appendfsync always`) and must not evict (`maxmemory-policy noeviction`). Absent: `headgate up` runs one in its data directory."""  # noqa: E501
 
+    wait_replicas: Annotated[int, Field(ge=0, le=16), To("service.wait_replicas")] = 0
+    """Replicas of your own Redis that must have an event before it is acknowledged. Where fewer have it after a second, the answer is 503. It narrows what a failover can lose."""  # noqa: E501
+
     max_memory: ByteSize = ByteSize(2 * 1024**3)
     """Memory the embedded Redis may use. From 80 % on, fewer settled events are kept for replay; when it is full of events that sinks have yet to get, events are answered 503."""  # noqa: E501
 

@@ -69,7 +69,11 @@ class IngestCore:
         sinks_of = SinksOf(directory, enabled, own)
         sessions = Sessions(database, config.sessions, random=secrets.token_bytes, now_ms=_now_ms)
         access = Access(database, sessions, directory, Jwts(config.jwt, fetch, now=time.time, clock=time.monotonic))
-        appender = Appender(pipeline, refusing, config.log_bound_bytes, _now, epochs, config.remembered_bytes)
+        appender = Appender(
+            *(pipeline, refusing, config.log_bound_bytes, _now, epochs),
+            remembered_bytes=config.remembered_bytes,
+            wait_replicas=config.wait_replicas,
+        )
         acknowledged = appender.acknowledged
         acknowledged.exists = lambda project_id: directory.project(project_id) is not None
         pipeline.greet(acknowledged.compare)

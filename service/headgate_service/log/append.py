@@ -20,6 +20,7 @@ from headgate_service.redis.keys import READY_CHANNEL, ProjectKeys, shard_keys
 from headgate_service.redis.pipeline import RedisPipeline
 
 MAX_REQUESTS_PER_CALL = 64
+REPLICA_MS = 1_000
 MAX_BYTES_PER_CALL = 4 * 1024 * 1024
 # Redis does nothing else during a call: 10,000 events with ids of their clients' keep it for 30 ms.
 MAX_EVENTS_PER_CALL = 10_000
@@ -140,7 +141,8 @@ class Appender:
 
     `bound_bytes` is how much of a project's log a sink of `refusing` may leave unsettled before the project's requests
     are refused with the status full. `remembered_bytes` is how much of Redis's memory the event ids and idempotency
-    keys of a project may take; over it the oldest are forgotten.
+    keys of a project may take; over it the oldest are forgotten. So many replicas as `wait_replicas` must have what was
+    appended before it is acknowledged.
     """
 
     def __init__(
@@ -151,6 +153,7 @@ class Appender:
         now: Callable[[], datetime],
         epochs: EpochNames,
         remembered_bytes: int = 64 * 1024 * 1024,
+        wait_replicas: int = 0,
     ) -> None:
         self._redis = redis
         self._refusing = refusing
@@ -158,6 +161,7 @@ class Appender:
         self._now = now
         self._epochs = epochs
         self._remembered_bytes = remembered_bytes
+        self._wait_replicas = wait_replicas
         self._month = month_of(now())
         self.acknowledged = Acknowledged(self._month_now, lambda shard: epochs.name(shard))
         self._gathered: dict[str, tuple[LogProject, list[_Waiting]]] = {}
@@ -208,6 +212,8 @@ class Appender:
             command = self._command(project, waiting, month)
             replies = await self._evaluate(project, command)
             verdicts = [_verdict(reply, month) for _, reply in zip(waiting, replies, strict=True)]
+            if self._wait_replicas and any(verdict.status == "ok" for verdict in verdicts):
+                await self._replicated()
         except (RedisUnavailable, ResponseError) as error:
             if str(error).startswith(_EPOCH_ERROR):
                 self._epochs.lost(project.shard)
@@ -238,6 +244,15 @@ class Appender:
                 raise
         await self.acknowledged.declare(self._redis.execute, project.id, project.shard)
         return await self._send_script(command)
+
+    async def _replicated(self) -> None:
+        """Returns once enough replicas have what was written. Raises RedisUnavailable."""
+        wanted = self._wait_replicas
+        have: int = await self._redis.execute("WAIT", wanted, REPLICA_MS)
+        if have < wanted:
+            raise RedisUnavailable(
+                f"{have} of the {wanted} replicas of redis.wait_replicas have the events after {REPLICA_MS} ms"
+            )
 
     async def _send_script(self, command: Sequence[bytes | str | int]) -> Any:
         try:

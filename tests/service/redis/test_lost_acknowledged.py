@@ -25,9 +25,10 @@ KEYS = shard_keys(SHARD)
 class Service:
     """Appends as a service does."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, wait_replicas: int = 0) -> None:
         self.pipeline = RedisPipeline(url, deadline=5)
-        self.appender = Appender(self.pipeline, lambda _: (), 1 << 40, lambda: datetime.now(UTC), HeldEpochs())
+        now = lambda: datetime.now(UTC)  # noqa: E731
+        self.appender = Appender(self.pipeline, lambda _: (), 1 << 40, now, HeldEpochs(), wait_replicas=wait_replicas)
         self.pipeline.greet(self.appender.acknowledged.compare)
         self.lost = 0
         self.appender.acknowledged.on_lost = self.count
@@ -116,3 +117,17 @@ async def test_nothing_is_said_where_nothing_is_lost(pair, service):
     assert not pair.second.client.hexists(KEYS.project("a").use, "lost")
     (book,) = await Ledger(service.pipeline, entries_at_once=7).books(KEYS, "a", ["hook"])
     assert book.accepted == 3
+
+
+async def test_an_event_is_acknowledged_once_enough_replicas_have_it(pair):
+    service = Service(pair.address.url, wait_replicas=1)
+    for number in range(20):
+        _, last = await service.append("a", "e")
+        assert int(pair.second.client.hget(KEYS.project("a").use, "seq")) >= last, number
+    await asyncio.to_thread(pair.promote, pair.second)
+    chunks = encode(event_pb2.DIALECT_GRPC, [event_pb2.Event(name="e")])
+    with pytest.raises(LogUnavailable, match="0 of the 1 replicas"):
+        await service.appender.append(LogProject("a", SHARD, None), Append(chunks, {}))
+    await asyncio.to_thread(pair.follow, pair.second, pair.first)
+    assert (await service.append("a", "e"))[1] >= 21
+    await service.pipeline.close()
