@@ -158,9 +158,9 @@ class Config:
     default project, once, when it is made. `log_bound_bytes` is how much of a project a sink may leave unsettled.
     `remembered_bytes` are the most that the event ids and idempotency keys of a project may take, and
     `remembered_total_bytes` those of all projects. `wait_replicas`: so many replicas must have an event before it is
-    acknowledged. `project_sink_rules` are what projects' own sinks may do, and `secrets_keys` encrypt their
-    secrets, the first of them. Counters are copied to the control DB every `copy_seconds`, and one more at most. What is known of keys is trusted for `trust_seconds` while the control DB is
-    away. `metrics_port` None: no metrics are served.
+    acknowledged. `project_sink_rules` are what projects' own sinks may do, and `secrets_keys` encrypt their secrets,
+    the first of them. Counters are copied to the control DB every `copy_seconds`, and one more at most. What is known
+    of keys is trusted for `trust_seconds` while the control DB is away. `metrics_port` None: no metrics are served.
     """
 
     grpc_host: str
