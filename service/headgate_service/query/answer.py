@@ -12,6 +12,7 @@ from headgate_service.query.group_sql import OTHER, Grouping, Row, Scope, Statem
 from headgate_service.query.limited_store import Rows
 from headgate_service.query.metric_sql import Number
 from headgate_service.query.query import Breakdown, Query
+from headgate_service.query.retention_answer import RetentionAnswer
 from headgate_service.query.sql import Assumptions, Binder, OtherTypes, Weighed
 from headgate_service.query.time import Period
 
@@ -116,7 +117,13 @@ async def answered(query: Query, scope: Scope, store: Rows) -> Results:
     """Raises what the store raises."""
     assumed = Assumptions()
     while True:
-        asking = FunnelAnswer(query, scope, store, assumed) if query.funnel else _Asking(query, scope, store, assumed)
+        asking: FunnelAnswer | RetentionAnswer | _Asking
+        if query.funnel:
+            asking = FunnelAnswer(query, scope, store, assumed)
+        elif query.retention:
+            asking = RetentionAnswer(query, scope, store, assumed)
+        else:
+            asking = _Asking(query, scope, store, assumed)
         try:
             notes: list[dict[str, str]] = []
             results = null_infinite(await asking.results(), "results", notes)

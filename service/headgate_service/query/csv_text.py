@@ -13,6 +13,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "metric": ("value", "compareValue", "change"),
     "breakdown": ("key", "isOther", "value", "share", "compareValue", "change"),
     "timeseries": ("key", "isOther", "period", "time", "value"),
+    "retention": ("key", "isOther", "time", "size", "period", "value"),
     "funnel": (
         "key",
         "isOther",
@@ -34,7 +35,9 @@ def csv_text(kind: str, results: Sequence[Mapping[str, Any]]) -> str:
     written = io.StringIO()
     table = csv.writer(written)
     table.writerow(COLUMNS[kind])
-    rows = {"metric": _values, "breakdown": _values, "timeseries": _series, "funnel": _steps}[kind](results)
+    rows = {"metric": _values, "breakdown": _values, "timeseries": _series, "funnel": _steps, "retention": _cohorts}[
+        kind
+    ](results)
     for row in rows:
         table.writerow([_cell(row.get(name)) for name in COLUMNS[kind]])
     return written.getvalue()
@@ -56,6 +59,13 @@ def _steps(results: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     for result, period, part in _periods(results):
         for step in part["steps"]:
             yield {**_key(result), "period": period, "step": step["index"], **step}
+
+
+def _cohorts(results: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for result in results:
+        for cohort in result["cohorts"]:
+            for period, value in enumerate(cohort["values"]):
+                yield {**_key(result), "time": cohort["time"], "size": cohort["size"], "period": period, "value": value}
 
 
 def _periods(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], str, Mapping[str, Any]]]:

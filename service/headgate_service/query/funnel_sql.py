@@ -21,7 +21,7 @@ from headgate_service.query.time import Period
 
 _STEP_BITS = 4
 _SCALE = 1 << _STEP_BITS
-_WHO = {"user": USER, "session": SESSION}
+WHO = {"user": USER, "session": SESSION}
 _AT = "toUnixTimestamp64Milli(ts)"
 # Of several first entries at one time, the group that comes first; no group comes last.
 _FIRST_GROUP = (
@@ -141,7 +141,7 @@ class FunnelStatement:
             group = reading.group(texts_only=self.assumed.texts_only)
             columns.append(f"groupArrayIf({group}, s1) AS labels, groupArrayIf({_AT}, s1) AS ats")
             odd = f"max({reading.no_text()})" if self.assumed.texts_only else "0"
-        who, nobody = _WHO[self.funnel.count_by]
+        who, nobody = WHO[self.funnel.count_by]
         where = [*self.scope.common(binder, until), f"{who} != {nobody}", *self._events(), f"({' OR '.join(names)})"]
         return (
             f"WITH {', '.join(f'{sql} AS {name}' for name, sql in zip(names, taken, strict=True))}"

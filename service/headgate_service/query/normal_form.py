@@ -16,7 +16,14 @@ def normal_form(query: Query, project: str) -> dict[str, Any]:
     form["dateRange"] = _period(query.period, clock) | {"timezone": clock.name}
     if query.buckets:
         form["interval"] = query.buckets.interval
-    if query.funnel is None:
+    if query.retention:
+        form |= {
+            "returnEvent": query.retention.return_event or "*",
+            "interval": query.retention.interval,
+            "periods": query.retention.periods,
+            "countBy": query.retention.count_by,
+        }
+    elif query.funnel is None:
         key = query.metric.key
         form["metric"] = {"agg": query.metric.name, "property": key.name} if key else query.metric.name
     if query.condition != AllOf(()):

@@ -27,8 +27,8 @@ def meta_of(query: Query, form: dict[str, Any], now_ms: int) -> dict[str, Any]:
     """The part that depends on the query, of which `form` is the normal form, and the moment alone."""
     clock, period = query.clock, query.period
     meta: dict[str, Any] = {"query": form, "timezone": clock.name}
-    if query.buckets:
-        meta["interval"] = query.buckets.interval
+    if steps := query.buckets or query.retention:
+        meta["interval"] = steps.interval
     meta |= {"from": clock.text(period.start), "to": clock.text(period.end)}
     incomplete = incomplete_from(query, now_ms)
     if incomplete is not None:
@@ -40,13 +40,17 @@ def touches_now(query: Query, now_ms: int) -> bool:
     """Whether events that happen now, or later, may change the answer."""
     window = query.funnel.window.ms if query.funnel else 0
     ends = [period.end + window for period in (query.period, query.compared) if period]
-    return max(ends) > now_ms
+    return max([*ends, query.retention.end if query.retention else 0]) > now_ms
 
 
 def incomplete_from(query: Query, now_ms: int) -> int | None:
     """From when the period is not over: the start of the bucket that holds the present, of a funnel the first entry
     whose window is still open."""
-    period = query.period
+    period, retention = query.period, query.retention
+    if retention:
+        # The first cohort that has a period yet to end.
+        ends = zip(retention.cohorts, retention.starts[retention.periods + 1 :], strict=False)
+        return next((max(start, period.start) for start, end in ends if end > now_ms), None)
     window = query.funnel.window.ms if query.funnel else 0
     if period.end + window <= now_ms:
         return None

@@ -8,6 +8,7 @@ from headgate_service.query.filter import Condition, Key, Kind, check_size, pars
 from headgate_service.query.funnel import Funnel, parse_funnel
 from headgate_service.query.metric import COUNT, Metric, parse_metric
 from headgate_service.query.request_fields import Faults, Fields, integer, one_of
+from headgate_service.query.retention import Retention, check_retention_points, parse_retention
 from headgate_service.query.time import (
     COMPARISONS,
     INTERVALS,
@@ -21,14 +22,25 @@ from headgate_service.query.time import (
     parse_period,
 )
 
-Type = Literal["timeseries", "breakdown", "metric", "funnel"]
-TYPES: tuple[Type, ...] = ("timeseries", "breakdown", "metric", "funnel")
+Type = Literal["timeseries", "breakdown", "metric", "funnel", "retention"]
+TYPES: tuple[Type, ...] = ("timeseries", "breakdown", "metric", "funnel", "retention")
 
 DEFAULT_GROUPS = 10
 MAX_GROUPS = 100
 MAX_POINTS = 10_000
 
-_OF_FUNNELS = ("steps", "window", "order", "countBy")
+# Fields that are not for every type, by the types they are for.
+_FOR: dict[str, tuple[Type, ...]] = {
+    "event": ("timeseries", "breakdown", "metric", "retention"),
+    "metric": ("timeseries", "breakdown", "metric"),
+    "compare": ("timeseries", "breakdown", "metric", "funnel"),
+    "steps": ("funnel",),
+    "window": ("funnel",),
+    "order": ("funnel",),
+    "countBy": ("funnel", "retention"),
+    "returnEvent": ("retention",),
+    "periods": ("retention",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,7 @@ class Query:
     compared: Period | None = None
     buckets: Buckets | None = None
     funnel: Funnel | None = None
+    retention: Retention | None = None
     include_test: bool = False
     refresh: bool = False
 
@@ -85,6 +98,7 @@ def parse_query(request: object, default_zone: str) -> Query:
     period: Period | None = None
     event: str | None = None
     funnel: Funnel | None = None
+    retention: Retention | None = None
     breakdown: Breakdown | None = None
     clock = Clock.of("UTC", "")
     with faults:
@@ -98,6 +112,10 @@ def parse_query(request: object, default_zone: str) -> Query:
     with faults:
         breakdown = _breakdown(fields, kind)
     with faults:
+        if kind == "retention" and period:
+            retention = parse_retention(fields, period, clock)
+            check_retention_points(retention, _series(breakdown), MAX_POINTS)
+    with faults:
         buckets, compare, compared = _buckets(fields, kind, period, clock, breakdown)
     with faults:
         condition = parse_condition(fields.optional("filter"), "filter", clock)
@@ -109,7 +127,7 @@ def parse_query(request: object, default_zone: str) -> Query:
     with faults:
         refresh = fields.flag("refresh")
     with faults:
-        fields.done(_OF_FUNNELS if kind is None else ())
+        fields.done(_FOR if kind is None or period is None else ())
     faults.tell()
     assert kind is not None  # noqa: S101 - its fault would have been told
     assert period is not None  # noqa: S101 - likewise
@@ -125,6 +143,7 @@ def parse_query(request: object, default_zone: str) -> Query:
         compared,
         buckets,
         funnel,
+        retention,
         include_test,
         refresh,
     )
@@ -148,18 +167,15 @@ def _subject(fields: Fields, kind: Type | None, clock: Clock) -> tuple[str | Non
     """The event, None for any, or the funnel."""
     faults = Faults()
     event = funnel = None
-    if kind == "funnel":
+    for name, kinds in _FOR.items():
         with faults:
-            fields.refuse(("event", "metric"), "a funnel counts what its steps say")
-        with faults:
+            if kind is not None and kind not in kinds:
+                fields.refuse((name,), f"is not for the type {kind}, but for {' and '.join(kinds)}")
+    with faults:
+        if kind == "funnel":
             funnel = parse_funnel(fields, clock)
-    elif kind is not None:
-        with faults:
-            fields.refuse(_OF_FUNNELS, "is for funnels only")
-        with faults:
+        elif kind is not None or fields.has("event"):
             event = fields.text("event")
-    elif fields.has("event"):
-        event = fields.text("event")
     faults.tell()
     return None if event == "*" else event, funnel
 
@@ -217,9 +233,11 @@ def _buckets(
 
 def _interval(fields: Fields, kind: Type | None, period: Period | None) -> Interval | None:
     value = fields.optional("interval")
+    if kind == "retention":
+        return None
     if kind not in ("timeseries", None):
         if value is not None:
-            raise invalid("interval", "is for timeseries only")
+            raise invalid("interval", f"is not for the type {kind}, but for timeseries and retention")
         return None
     if value is None:
         return default_interval(period) if period and kind else None
@@ -241,10 +259,13 @@ def _compare(fields: Fields, clock: Clock) -> Comparison | Period | None:
     return explicit
 
 
+def _series(breakdown: Breakdown | None) -> int:
+    """How many there may be: the group of events without the key, and that of all others, are series too."""
+    return breakdown.limit + 1 + breakdown.other if breakdown else 1
+
+
 def _check_points(buckets: Buckets, breakdown: Breakdown | None) -> None:
-    # The group of events without the key, and that of all others, are series too.
-    series = breakdown.limit + 1 + breakdown.other if breakdown else 1
-    points = (len(buckets.starts) + len(buckets.compared)) * series
+    points = (len(buckets.starts) + len(buckets.compared)) * _series(breakdown)
     if points > MAX_POINTS:
         raise QueryOverLimit(
             "too_many_points",

@@ -259,6 +259,15 @@ def bucket_starts(period: Period, interval: Interval, clock: Clock) -> tuple[int
     return tuple(starts)
 
 
+def following_starts(start: int, interval: Interval, clock: Clock, count: int) -> tuple[int, ...]:
+    """The starts of the next `count` days, weeks or months after the one that begins at `start`."""
+    starts: list[int] = []
+    for _ in range(count):
+        start = _next_on_calendar(start, interval, clock)
+        starts.append(start)
+    return tuple(starts)
+
+
 def bucket_of(ms: int, starts: tuple[int, ...]) -> int:
     """The last of `starts` that is not after `ms`."""
     return max(start for start in starts if start <= ms)

@@ -263,6 +263,8 @@ def chosen(query: Query, events: list[Happened], period: Period) -> list[Happene
 def answer(query: Query, events: list[Happened]) -> list[dict[str, Any]]:
     if query.type == "funnel":
         return funnel_answer(query, events)
+    if query.type == "retention":
+        return retention_answer(query, events)
     now = chosen(query, events, query.period)
     before = chosen(query, events, query.compared) if query.compared else []
     if query.breakdown is None:
@@ -325,6 +327,65 @@ def series(query: Query, events: list[Happened], period: Period | None) -> dict[
         "total": measured(query.metric, events),
         "data": [{"time": label, "value": measured(query.metric, inside[label])} for label in labels],
     }
+
+
+# --- retention
+
+
+def retention_answer(query: Query, events: list[Happened]) -> list[dict[str, Any]]:
+    asked = query.retention
+    assert asked
+    zone, period = query.clock.zone, query.period
+    labels = dict.fromkeys(
+        bucket_text(ms, asked.interval, zone) for ms in [*range(period.start, asked.end, 3_600_000), period.end - 1]
+    )
+    buckets = sorted(labels, key=datetime.fromisoformat)
+    people: dict[str, list[Happened]] = {}
+    for event in events:
+        person = event.distinct_id if asked.count_by == "user" else event.session_id
+        usable = (query.include_test or not event.test) and matches(query.condition, event)
+        if person and usable and period.start <= event.ms < asked.end:
+            people.setdefault(person, []).append(event)
+    members = []
+    for theirs in people.values():
+        entries = [e for e in theirs if query.event in (None, e.event) and e.ms < period.end]
+        if not entries:
+            continue
+        first = min(entry.ms for entry in entries)
+        returns = [e for e in theirs if asked.return_event in (None, e.event)]
+        cohort = bucket_text(first, asked.interval, zone)
+        places = {buckets.index(bucket_text(e.ms, asked.interval, zone)) for e in returns if e.ms >= first}
+        came = {place - buckets.index(cohort) for place in places}
+        used = [e for e in theirs if e in returns or query.event in (None, e.event)]
+        name = None
+        if query.breakdown:
+            groups = [group(query.breakdown.key, entry) for entry in entries if entry.ms == first]
+            name = min((one for one in groups if one is not None), default=None)
+        members.append((name, cohort, came, max(e.weight for e in used)))
+    names = {member[0] for member in members}
+    sizes = {name: sum(weight for other, _, _, weight in members if other == name) for name in names - {None}}
+    ranked = sorted(sizes, key=lambda name: (-sizes[name], name))
+    chosen_names: list[Any] = [None]
+    if query.breakdown:
+        chosen_names = [*ranked[: query.breakdown.limit], *([None] if None in names else [])]
+        if len(ranked) > query.breakdown.limit and query.breakdown.other:
+            chosen_names.append(OTHER)
+    shown = []
+    for wanted in chosen_names:
+        if query.breakdown is None:
+            these = members
+        elif wanted is OTHER:
+            these = [m for m in members if m[0] is not None and m[0] not in ranked[: query.breakdown.limit]]
+        else:
+            these = [m for m in members if m[0] == wanted]
+        cohorts = []
+        for start in asked.cohorts:
+            label = bucket_text(start, asked.interval, zone)
+            inside = [m for m in these if m[1] == label]
+            values = [sum(m[3] for m in inside if n in m[2]) for n in range(asked.periods + 1)]
+            cohorts.append({"time": label, "size": sum(m[3] for m in inside), "values": values})
+        shown.append(key_fields(wanted) | {"cohorts": cohorts})
+    return shown
 
 
 # --- funnels

@@ -61,10 +61,12 @@ steps = st.builds(
 def cases(draw: st.DrawFn, kind: str, weights: tuple[float, ...] = (1.0,)) -> Case:
     dates = draw(ranges())
     period = parse_query({"type": "metric", "projectId": "p", "event": "*", "dateRange": dates}, "UTC").period
-    request: dict[str, Any] = {"type": kind, "dateRange": dates, "filter": draw(filters()), "compare": draw(compares)}
+    request: dict[str, Any] = {"type": kind, "dateRange": dates, "filter": draw(filters())}
+    if kind != "retention":
+        request["compare"] = draw(compares)
     if kind == "timeseries":
         request["interval"] = draw(st.none() | st.sampled_from(INTERVALS))
-    if kind == "breakdown" or (kind in ("timeseries", "funnel") and draw(st.booleans())):
+    if kind == "breakdown" or (kind in ("timeseries", "funnel", "retention") and draw(st.booleans())):
         request["breakdown"] = draw(breakdowns)
     request["includeTest"] = draw(st.booleans())
     start, span = period.start - 2 * 86_400_000, period.end - period.start + 3 * 86_400_000
@@ -76,6 +78,13 @@ def cases(draw: st.DrawFn, kind: str, weights: tuple[float, ...] = (1.0,)) -> Ca
         # Close together, so that there is something to go through.
         if draw(st.booleans()):
             start, span = period.start, 7_200_000
+    elif kind == "retention":
+        request["event"] = draw(st.sampled_from(["*", "$pageview", "signup"]))
+        request["returnEvent"] = draw(st.sampled_from([None, "*", "signup"]))
+        request["interval"] = draw(st.sampled_from([None, "day", "week", "month"]))
+        request["periods"] = draw(st.sampled_from([None, 1, 3]))
+        request["countBy"] = draw(st.sampled_from(["user", "session"]))
+        span += 10 * 86_400_000
     else:
         request["event"] = draw(st.sampled_from(["*", "*", "$pageview", 'it\'s \\ "x"']))
         request["metric"] = draw(metrics)
@@ -108,8 +117,16 @@ def test_funnel(filled: Filled, case: Case) -> None:
 
 
 @bounded
+@given(case=cases("retention"))
+def test_retention(filled: Filled, case: Case) -> None:
+    check(filled, *case)
+
+
+@bounded
 @given(
-    case=st.sampled_from(["metric", "timeseries", "breakdown", "funnel"]).flatmap(lambda k: cases(k, (1.0, 2.5, 10.0)))
+    case=st.sampled_from(["metric", "timeseries", "breakdown", "funnel", "retention"]).flatmap(
+        lambda k: cases(k, (1.0, 2.5, 10.0))
+    )
 )
 def test_sampled(filled: Filled, case: Case) -> None:
     check(filled, *case)

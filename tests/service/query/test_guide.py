@@ -8,7 +8,7 @@ import pytest
 from headgate_service.query.csv_text import COLUMNS
 from headgate_service.query.filter import CANONICAL, OPS
 from headgate_service.query.metric import AGGREGATES, MEASURES
-from headgate_service.query.query import parse_query
+from headgate_service.query.query import TYPES, parse_query
 
 PAGE = (Path(__file__).parents[3] / "docs/guide/query.md").read_text()
 EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
@@ -20,7 +20,7 @@ def test_examples(example):
 
 
 def test_there_is_one_of_each_type():
-    assert {json.loads(example)["type"] for example in EXAMPLES} == {"timeseries", "metric", "breakdown", "funnel"}
+    assert {json.loads(example)["type"] for example in EXAMPLES} == set(TYPES)
 
 
 @pytest.mark.parametrize("name", [*OPS, *CANONICAL, *AGGREGATES, *MEASURES])
