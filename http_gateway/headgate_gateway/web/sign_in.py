@@ -1,6 +1,6 @@
 """Signing in and out, and the way in: /app."""
 
-from headgate_gateway.app_api.accounts import LOGIN, LOGOUT
+from headgate_gateway.app_api.accounts import CREATE_CLI_TOKEN, LOGIN, LOGOUT
 from headgate_gateway.app_api.caller import Failure
 from headgate_gateway.web.page import SIGN_IN, Answer, Page, Redirect, View
 from headgate_gateway.web.visit import Person, Visit
@@ -54,6 +54,12 @@ async def sign_out(visit: Visit) -> Answer:
     """Ends the session."""
     await visit.ask(LOGOUT)
     return Redirect(SIGN_IN, session=("", 0))
+
+
+async def command_line(visit: Visit, person: Person) -> Answer:
+    """Makes a one-time token by which a command line signs in."""
+    made = await visit.ask(CREATE_CLI_TOKEN)
+    return View("command_line.html", {"made": made, "base_url": visit.base_url}, 201)
 
 
 async def way_in(visit: Visit, person: Person) -> Answer:

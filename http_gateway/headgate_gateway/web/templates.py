@@ -20,6 +20,11 @@ NAVIGATION = (
     ("live", "live", "Live"),
     ("explore", "explore", "Explore"),
     ("sinks", "sinks", "Sinks"),
+    ("policy", "policy", "Policy"),
+    ("keys", "keys", "Keys and plan"),
+    ("people", "people", "People"),
+    ("audit", "audit", "Audit"),
+    ("docs", "docs", "Docs"),
 )
 """The pages of a project: their names, places and titles."""
 

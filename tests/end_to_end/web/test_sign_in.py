@@ -111,3 +111,14 @@ def test_files_are_kept_by_what_they_hold(headgate, client):
     assert client.get(address, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
     assert client.get("/app/static/app.css?v=old").headers["cache-control"] == "no-cache"
     assert client.get("/app/static/../app.py").status_code == 404
+
+
+def test_a_command_line_is_signed_in_from_the_menu(headgate, browser, client, owner):
+    page = browser.open("/app/p/default")
+    page.get_by_text(owner["email"]).click()
+    page.get_by_role("button", name="Sign in at a command line").click()
+    command = page.locator(".code code").inner_text()
+    assert command.endswith(f" --url {headgate.http}")
+    token = command.split()[2]
+    assert client.post("/api/cli/validate", json={"token": token}).json()["user"]["email"] == owner["email"]
+    browser.check_accessible()
