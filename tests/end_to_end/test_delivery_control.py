@@ -2,6 +2,8 @@
 
 import http.server
 import json
+import os
+import subprocess
 import threading
 from collections.abc import Iterator
 
@@ -144,7 +146,7 @@ def test_an_operator_sees_stops_retries_and_replays(make_headgate, receiver, wai
         (("sinks", "replay", "jsonl", "--from", "yesterday"), 2, "is not a time"),
         (("sinks", "replay", "jsonl", "--rate", "many"), 2, "is not a rate"),
         (("sinks", "replay", "jsonl", "--from", "1m", "--to", "1h"), 2, "before `to_time`"),
-        (("sinks", "replay", "jsonl", "--route", "event.nam"), 2, "nam"),
+        (("sinks", "replay", "jsonl", "--all", "--route", "event.nam"), 2, "nam"),
         (("sinks", "dead-letters", "list", "jsonl", "--replay", "nope"), 1, "no replay 'nope'"),
         (("sinks", "replay", "cancel", "nope"), 1, "no replay 'nope'"),
         (("sinks", "dead-letters", "show", "1-1", "--project", "default"), 1, "no dead letter 1-1"),
@@ -156,3 +158,24 @@ def test_an_operator_sees_stops_retries_and_replays(make_headgate, receiver, wai
 def test_what_cannot_be_done_is_said(headgate, arguments, status, said):
     done = headgate.run(*arguments, check=False)
     assert (done.returncode, said in done.stderr) == (status, True), done.stderr
+
+
+@pytest.mark.parametrize(("typed", "options", "starts"), [("n", (), 0), ("y", (), 1), ("", ("--yes",), 1)])
+def test_on_a_terminal_the_count_is_confirmed(headgate, typed: str, options: tuple[str, ...], starts: int):
+    before = len(headgate.json("sinks", "replay", "status")["replays"])
+    person, terminal = os.openpty()
+    command = [*headgate.command, "sinks", "replay", "jsonl", "--from", "2026-01-01", *options]
+    with os.fdopen(person, "wb", buffering=0) as keyboard:
+        asked = subprocess.Popen(
+            [*command, "--data-dir", str(headgate.data_dir)],
+            stdin=terminal,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        os.close(terminal)
+        keyboard.write(f"{typed}\n".encode())
+        said = "".join(asked.communicate(timeout=60))
+    assert ("would be sent to jsonl. Go on?" in said) is not bool(options)
+    assert asked.returncode == 0, said
+    assert len(headgate.json("sinks", "replay", "status")["replays"]) == before + starts

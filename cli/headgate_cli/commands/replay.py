@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -30,7 +31,7 @@ def replay(
         str | None, typer.Argument(metavar="[ID]", help="With `cancel`: the id of the replay.")
     ] = None,
     begin: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Events received since; default: all that are kept.")
+        str | None, typer.Option("--from", metavar="TIME", help="Events received since; say so, or `--all`.")
     ] = None,
     end: Annotated[
         str | None, typer.Option("--to", metavar="TIME", help="Events received before; default: now.")
@@ -48,14 +49,16 @@ def replay(
             metavar="CEL", help="Only events for which this condition is true; written like a sink's `route`."
         ),
     ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that is kept, where no range is given.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="On a terminal, do not ask before it begins.")] = False,
     preview: Annotated[bool, typer.Option("--preview", help="Only count the events that would be sent.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
     """Send what the log still holds to a sink once more, with the same event ids, beside what comes in.
 
-    TIME is 2026-11-21T08:00:00Z, or so long ago: 90s, 30m, 6h, 2d. `replay status` shows all replays and `replay cancel
-    ID` ends one.
+    TIME is 2026-11-21T08:00:00Z, 2026-11-21 for the start of that day in UTC, or so long ago: 90s, 30m, 6h, 2d.
+    `replay status` shows all replays and `replay cancel ID` ends one.
     """
     if name == "status":
         _show(data_dir, as_json)
@@ -74,15 +77,31 @@ def replay(
         )
         if preview:
             _preview(chosen, data_dir, as_json)
-        else:
-            _start(chosen, _rate(rate), data_dir, as_json)
+            return
+        if begin is None and end is None and not everything:
+            fail("say which events: `--from TIME`, `--to TIME`, or `--all` for all that are kept", 2)
+        limit = _rate(rate)
+        if yes or _confirmed(chosen, data_dir):
+            _start(chosen, limit, data_dir, as_json)
 
 
-def _preview(chosen: wire.ReplayRange, data_dir: DataDir, as_json: bool) -> None:
+def _confirmed(chosen: wire.ReplayRange, data_dir: DataDir) -> bool:
+    """What a person says to the count; nobody else is asked."""
+    if not sys.stdin.isatty():
+        return True
+    return typer.confirm(f"{_counted(chosen, _previewed(chosen, data_dir))}. Go on?", err=True)
+
+
+def _previewed(chosen: wire.ReplayRange, data_dir: DataDir) -> wire.PreviewReplayResponse:
     with admin_channel(data_dir) as channel:
         answer: wire.PreviewReplayResponse = DeliveryServiceStub(channel).PreviewReplay(
             wire.PreviewReplayRequest(range=chosen), timeout=START_SECONDS
         )
+    return answer
+
+
+def _preview(chosen: wire.ReplayRange, data_dir: DataDir, as_json: bool) -> None:
+    answer = _previewed(chosen, data_dir)
     if as_json:
         shown = {
             "events": answer.events,
@@ -91,13 +110,17 @@ def _preview(chosen: wire.ReplayRange, data_dir: DataDir, as_json: bool) -> None
             "lookedAt": answer.looked_at,
         }
         say(json.dumps(shown))
-    elif answer.looked_at < answer.events:
-        say(
+    else:
+        say(_counted(chosen, answer))
+
+
+def _counted(chosen: wire.ReplayRange, answer: wire.PreviewReplayResponse) -> str:
+    if answer.looked_at < answer.events:
+        return (
             f"{answer.picked} of the oldest {answer.looked_at} events would be sent to {chosen.sink}; there are "
             f"{answer.events} in all, of {answer.projects} projects"
         )
-    else:
-        say(f"{answer.picked} events of {answer.projects} projects would be sent to {chosen.sink}")
+    return f"{answer.picked} events of {answer.projects} projects would be sent to {chosen.sink}"
 
 
 def _start(chosen: wire.ReplayRange, rate: int, data_dir: DataDir, as_json: bool) -> None:
@@ -160,6 +183,8 @@ def _time(option: str, text: str | None, now: datetime) -> Timestamp | None:
         parsed = datetime.fromisoformat(text)
     except ValueError:
         fail(f"{option}: {text!r} is not a time: give one as 2026-11-21T08:00:00Z, or as 6h for six hours ago", 2)
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        parsed = parsed.replace(tzinfo=UTC)
     if parsed.tzinfo is None:
         fail(f"{option}: {text!r} has no time zone: add Z for UTC", 2)
     moment.FromDatetime(parsed.astimezone(UTC))
