@@ -272,6 +272,14 @@ class StoreProcess:
         host, _, port = found.rpartition(":")
         return host, int(port)
 
+    async def ask_bytes(self, query: str) -> bytes:
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(self.socket))) as session,
+            session.post("http://store/", data=query.encode()) as answer,
+        ):
+            assert answer.status == 200, await answer.text()
+            return await answer.read()
+
     async def ask(self, query: str, body: bytes = b"", **address: str) -> str:
         async with (
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(self.socket))) as session,

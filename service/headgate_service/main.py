@@ -83,7 +83,9 @@ from headgate_service.sink_control.event_search import EventSearch
 from headgate_service.sink_control.receipt_lookup import ReceiptLookup
 from headgate_service.sink_control.replays import Replays
 from headgate_service.sink_control.sinks import Sinks, SinkTests
+from headgate_service.sink_control.store_replays import StoreReplays
 from headgate_service.store.client import Store
+from headgate_service.store.history import History
 from headgate_service.store.retention import Erasure, Upkeep
 from headgate_service.store.schema import TABLE
 
@@ -208,6 +210,7 @@ def _services(parts: Parts, calls: Calls) -> Sequence[GrpcService]:
         Replays(redis, partial(secrets.token_hex, 4)),
         tests,
         _now_ms,
+        StoreReplays(History(store), _now_ms) if store else None,
     )
     previews = Previews(parts.deploys, redis)
     limits = CallLimits(parts.config.tenants, time.monotonic)

@@ -144,7 +144,7 @@ def test_an_operator_sees_stops_retries_and_replays(make_headgate, receiver, wai
         (("sinks", "pause", "nope"), 1, "no sink is called 'nope'; configured: jsonl"),
         (("sinks", "status", "--project", "nope"), 1, "no project nope"),
         (("sinks", "replay", "jsonl", "--from", "yesterday"), 2, "is not a time"),
-        (("sinks", "replay", "jsonl", "--rate", "many"), 2, "is not a rate"),
+        (("sinks", "replay", "jsonl", "--all", "--rate", "many"), 2, "is not a rate"),
         (("sinks", "replay", "jsonl", "--from", "1m", "--to", "1h"), 2, "before `to_time`"),
         (("sinks", "replay", "jsonl", "--all", "--route", "event.nam"), 2, "nam"),
         (("sinks", "dead-letters", "list", "jsonl", "--replay", "nope"), 1, "no replay 'nope'"),

@@ -212,3 +212,36 @@ def test_a_project_reads_its_own_rows_over_tcp(make_headgate, wait_until, monkey
     assert (read(), read("--project", "default"), read("--project", "shop")) == ("3\n", "2\n", "1\n")
     assert headgate.run("store", "credential", "--project", "nope", check=False).returncode != 0
     assert headgate.stop() == 0
+
+
+def test_a_new_sink_is_filled_from_the_store_with_what_the_log_holds_no_more(
+    make_headgate, wait_until, monkeypatch, short_dir
+):
+    monkeypatch.setenv("HEADGATE_STORE_ENABLED", "true")
+    sink = '[[sinks]]\nname = "{0}"\nuse = "jsonl"\n[sinks.config]\npath = "{1}/{0}"\n'
+    headgate = make_headgate(sink.format("first", short_dir)).start()
+    send(headgate, *(f"u{n}" for n in range(30)))
+    rows = "SELECT count() AS n FROM events"
+    wait_until(lambda: [int(row["n"]) for row in asked(headgate, rows)] == [30], "the events are there")
+    settled = lambda: headgate.json("sinks", "status")["sinks"]  # noqa: E731
+    wait_until(lambda: all(row["pending"] == 0 for row in settled()), "every sink has settled all")
+    trim_log(headgate)
+    assert headgate.stop() == 0
+    headgate.config.write_text(sink.format("first", short_dir) + sink.format("late", short_dir))
+    headgate.start()
+    chosen = ("sinks", "replay", "late", "--from", "2026-01-01")
+    assert headgate.json(*chosen, "--preview")["events"] == 0
+    assert headgate.json(*chosen, "--source", "store", "--preview")["picked"] == 30
+    refused = headgate.run("sinks", "replay", "store", "--all", "--source", "store", check=False)
+    assert (refused.returncode, "the store holds what it would be sent" in refused.stderr) == (2, True)
+    assert headgate.json(*chosen, "--source", "store")["replay"]["selected"] == 30
+
+    def lines(name: str) -> list[str]:
+        files = sorted((short_dir / name).glob("*.jsonl"))
+        return sorted(line for file in files for line in file.read_text().splitlines())
+
+    wait_until(lambda: len(lines("late")) == 30, "the new sink is filled")
+    assert lines("late") == lines("first")
+    (replay,) = headgate.json("sinks", "replay", "status")["replays"]
+    assert (replay["delivered"], replay["pending"]) == (30, 0)
+    assert headgate.stop() == 0

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -23,6 +24,16 @@ STATES = {
 SHOWN = ("id", "sink", "state", "startedAt", "selected", "delivered", "filtered", "dead", "pending", "rate", "route")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 START_SECONDS = 60.0
+
+
+class Source(StrEnum):
+    """Where a replay reads events."""
+
+    log = "log"
+    store = "store"
+
+
+SOURCES = {Source.log: wire.REPLAY_SOURCE_LOG, Source.store: wire.REPLAY_SOURCE_STORE}
 
 
 def replay(
@@ -51,6 +62,9 @@ def replay(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that is kept, where no range is given.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="On a terminal, do not ask before it begins.")] = False,
+    source: Annotated[
+        Source, typer.Option(help="What is read: the log, as far as it is kept, or the store, which holds everything.")
+    ] = Source.log,
     preview: Annotated[bool, typer.Option("--preview", help="Only count the events that would be sent.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
@@ -74,6 +88,7 @@ def replay(
             from_time=_time("--from", begin, now),
             to_time=_time("--to", end, now),
             route=route or "",
+            source=SOURCES[source],
         )
         if preview:
             _preview(chosen, data_dir, as_json)

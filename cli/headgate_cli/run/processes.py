@@ -301,6 +301,7 @@ def forwarder_config(
             for sink in settings.known_sinks
         ),
         environment=environ,
+        store_url=settings.store.url,
         # `up` never runs two at once, so its next one need not wait for the leases of a killed one.
         owner=place.data_dir.owner() if place.supervised else None,
     )

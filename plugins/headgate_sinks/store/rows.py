@@ -1,6 +1,7 @@
 """Events as rows of the store's table `events`, in ClickHouse's format RowBinary."""
 
 import struct
+from base64 import b64encode
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -14,11 +15,14 @@ COLUMNS = (
     "test", "dialect", "weight", "page_href", "page_domain", "page_path", "page_title", "page_canonical_url",
     "page_referrer", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "user_agent", "client_ip",
     "method", "sdk_name", "sdk_version", "sdk_runtime", "experiment_id", "variant_id", "conversion", "properties_raw",
+    "rest",
 )  # fmt: skip
-"""In the order in which `row` writes them. What is left out, the engine makes of these."""
+"""In the order in which `row` writes them. What is left out, the engine makes of these. `rest` is an Event of what no
+other column can tell, in base64: with it, a row is the whole event again (`rebuilt`)."""
 
 # What DateTime64(3) can tell: the years 1900 to 2299, in ms since 1970.
 _FIRST, _LAST = -2_208_988_800_000, 10_413_791_999_999
+_FIRST_SECOND, _LAST_SECOND = _FIRST // 1000, _LAST // 1000
 _LENGTHS = tuple(bytes([length]) for length in range(128))
 _NO_PAGE, _NO_CAMPAIGN, _NO_REQUEST, _NO_SDK, _NO_EXPERIMENT = bytes(6), bytes(5), bytes(3), bytes(3), bytes(3)
 _WEIGHT = struct.Struct("<d").pack
@@ -48,13 +52,47 @@ def row(event: event_pb2.Event) -> bytes:
         _FLAGS[event.test],
         _dialect(event.dialect, event.dialect_name),
         _weight(event.sample_weight or 1.0),
-        _page(event.page) if has("page") else _NO_PAGE,
-        _campaign(event.campaign) if has("campaign") else _NO_CAMPAIGN,
-        _request(event.request) if has("request") else _NO_REQUEST,
-        _sdk(event.sdk) if has("sdk") else _NO_SDK,
-        _experiment(event.experiment) if has("experiment") else _NO_EXPERIMENT,
+        page := _page(event.page) if has("page") else _NO_PAGE,
+        campaign := _campaign(event.campaign) if has("campaign") else _NO_CAMPAIGN,
+        request := _request(event.request) if has("request") else _NO_REQUEST,
+        sdk := _sdk(event.sdk) if has("sdk") else _NO_SDK,
+        experiment := _experiment(event.experiment) if has("experiment") else _NO_EXPERIMENT,
         _bytes(event.properties_json),
+        _bytes(_rest(event, page, campaign, request, sdk, experiment)),
     ))  # fmt: skip
+
+
+_KNOWN_DIALECTS = frozenset(event_pb2.Dialect.values())
+_PARTS = ("page", "campaign", "request", "sdk", "experiment")
+_NOTHING = (_NO_PAGE, _NO_CAMPAIGN, _NO_REQUEST, _NO_SDK, _NO_EXPERIMENT)
+
+
+def _rest(event: event_pb2.Event, *parts: bytes) -> bytes:
+    has, occur, received = event.HasField, event.occur_time, event.receive_time
+    plain = (
+        not occur.nanos % 1_000_000 and not received.nanos % 1_000_000
+        and _FIRST_SECOND <= occur.seconds <= _LAST_SECOND and _FIRST_SECOND <= received.seconds <= _LAST_SECOND
+        and not has("client_time") and not event.dialect_name and event.dialect in _KNOWN_DIALECTS
+    )  # fmt: skip
+    # A part that is there and of which no column holds anything.
+    hidden = [
+        name for name, part, nothing in zip(_PARTS, parts, _NOTHING, strict=True) if part == nothing and has(name)
+    ]
+    sent_href = event.page.sent_href if has("page") else ""
+    if plain and not hidden and not sent_href:
+        return b""
+    rest = event_pb2.Event(dialect_name=event.dialect_name)
+    if not plain:
+        rest.dialect = event.dialect
+        for name in ("occur_time", "receive_time", "client_time"):
+            if has(name):
+                getattr(rest, name).CopyFrom(getattr(event, name))
+    for name in hidden:
+        getattr(rest, name).SetInParent()
+    if sent_href:
+        rest.page.sent_href = sent_href
+    # As text: answers in JSON may hold nothing else.
+    return b64encode(rest.SerializeToString())
 
 
 def milliseconds(time: Timestamp) -> int:

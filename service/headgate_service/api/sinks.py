@@ -19,6 +19,8 @@ from headgate_service.project_sinks.serving import is_project_sink
 from headgate_service.sink_control.dead_letters import DeadLetter, DeadLetters
 from headgate_service.sink_control.replays import Replays, ReplayView
 from headgate_service.sink_control.sinks import Sinks, SinkTests, SinkView
+from headgate_service.sink_control.store_replays import StoreReplays
+from headgate_service.store.client import StoreUnavailable
 
 MAX_LETTERS, LETTERS = 1_000, 100
 # Later than any entry of a log.
@@ -41,7 +43,8 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
-    """Translates between the wire and what acts. `now_ms` is milliseconds since 1970."""
+    """Translates between the wire and what acts. `now_ms` is milliseconds since 1970. Without
+    `store_replays` there is no store."""
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         replays: Replays,
         tests: SinkTests,
         now_ms: Callable[[], int],
+        store_replays: StoreReplays | None,
     ) -> None:
         self._directory = directory
         self._sinks = sinks
@@ -58,6 +62,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         self._replays = replays
         self._tests = tests
         self._now_ms = now_ms
+        self._store_replays = store_replays
 
     @answered
     async def ListSinks(self, request: wire.ListSinksRequest, context: _Context) -> wire.ListSinksResponse:
@@ -121,7 +126,8 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
     async def PreviewReplay(self, request: wire.PreviewReplayRequest, context: _Context) -> wire.PreviewReplayResponse:
         _, parts, route = await self._selected(request.range)
         events = sum(part.last_seq - part.after_seq for _, part in parts)
-        picked, looked_at = (events, events) if route is None else await self._replays.picked(parts, route)
+        source = self._source(request.range)
+        picked, looked_at = (events, events) if route is None else await source.picked(parts, route)
         return wire.PreviewReplayResponse(events=events, projects=len(parts), picked=picked, looked_at=looked_at)
 
     @answered
@@ -131,7 +137,9 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         rule, parts, _ = await self._selected(request.range)
         if not rule.enabled:
             raise InvalidArgument("range.sink", f"the sink {rule.name!r} is disabled")
-        view = await self._replays.start(rule.name, parts, request.rate, request.range.route)
+        view = await self._replays.start(
+            rule.name, parts, request.rate, request.range.route, from_store=_from_store(request.range)
+        )
         return wire.StartReplayResponse(replay=_replay(view))
 
     @answered
@@ -157,7 +165,17 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         to_ms = chosen.to_time.ToMilliseconds() if chosen.HasField("to_time") else _END_OF_TIME_MS
         if not 0 <= from_ms < to_ms:
             raise InvalidArgument("range.from_time", "must be before `to_time` and not before 1970")
-        return rule, await self._replays.ranges(self._projects_of(rule, chosen.projects), from_ms, to_ms), route
+        if rule.use == "store" and _from_store(chosen):
+            raise InvalidArgument("range.source", "the store holds what it would be sent")
+        projects = self._projects_of(rule, chosen.projects)
+        return rule, await self._source(chosen).ranges(projects, from_ms, to_ms), route
+
+    def _source(self, chosen: wire.ReplayRange) -> Replays | StoreReplays:
+        if not _from_store(chosen):
+            return self._replays
+        if self._store_replays is None:
+            raise StoreUnavailable("there is no store: set [store] enabled or url")
+        return self._store_replays
 
     async def _chosen_letters(
         self,
@@ -189,6 +207,10 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         if project is None:
             raise ProjectUnknown(f"no project {name}: give its slug or id")
         return project
+
+
+def _from_store(chosen: wire.ReplayRange) -> bool:
+    return chosen.source == wire.REPLAY_SOURCE_STORE
 
 
 def sink_rows(view: SinkView, now_ms: int) -> list[wire.SinkRow]:

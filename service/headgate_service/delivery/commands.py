@@ -120,7 +120,8 @@ class Commands:
     def _note_replayed(self) -> None:
         replayed: dict[str, list[str]] = {}
         for stored in self._replays.values():
-            for one in stored.ranges:
+            # What is read from the store keeps nothing in the log.
+            for one in () if stored.from_store else stored.ranges:
                 replayed.setdefault(one.project_id, []).append(replay_sink(stored.id))
         self._replayed = replayed
 

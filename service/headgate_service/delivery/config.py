@@ -25,6 +25,7 @@ class Config:
     after SIGTERM. `metrics_port` None: no metrics are served.
     `isolate`: third-party sinks run in processes of their own; False only in tests that look into one. `plugin_load`:
     how long such a process may take to load its plugin. `plugin_silence`: how long its event loop may stand still.
+    `store_url`: the store that replays may read; None: there is none.
     """
 
     redis_url: str = field(repr=False)
@@ -54,6 +55,7 @@ class Config:
     isolate: bool = True
     plugin_load: float = 60.0
     plugin_silence: float = 30.0
+    store_url: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         names = [sink.name for sink in self.sinks]

@@ -41,8 +41,10 @@ from headgate_service.delivery.status import StatusBoard
 from headgate_service.delivery.wakeup import Wakeup
 from headgate_service.process import freeze_gc
 from headgate_service.redis.pipeline import RedisPipeline
+from headgate_service.store.client import Store
 
 _OBSERVERS_SECONDS = 2.0
+_STORE_SECONDS = 60.0
 
 _log = structlog.get_logger(__name__)
 
@@ -80,6 +82,7 @@ async def serve(
     project_sinks = ProjectSinks(source or NoProjectSinks(), shards)
     board = StatusBoard(log, runners)
     context = _lane_context(config, sinks.backoff, clock, on_step)
+    store = Store(config.store_url, _STORE_SECONDS) if config.store_url else None
     factory = ShardFactory(
         *(log, config, context, runners),
         metrics=metrics,
@@ -90,6 +93,7 @@ async def serve(
         commands=commands,
         project_sinks=project_sinks,
         board=board,
+        store=store,
     )
     forwarder = Forwarder(log, owner, config.lease, factory.make_shard, shards, on_step)
     wakeup = Wakeup(notifications, shards, config.ready_poll, forwarder.lose)
@@ -108,6 +112,8 @@ async def serve(
         resolvers.close()
         await notifications.aclose()
         await log.close()
+        if store:
+            await store.close()
     _log.info("forwarder stopped")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from headgate.v1.delivery_pb2 import StoredReplay
 
+from headgate_service.delivery.batch_reader import EventCache
 from headgate_service.delivery.commands import Commands
 from headgate_service.delivery.config import Config
 from headgate_service.delivery.forwarder import ProjectCount
@@ -27,8 +28,11 @@ from headgate_service.delivery.shard_log import ProjectLog, ShardLog
 from headgate_service.delivery.sink_runner import SinkRunner, make_project_sink_runner
 from headgate_service.delivery.sink_runners import SinkRunners
 from headgate_service.delivery.status import StatusBoard
+from headgate_service.delivery.store_log import StoreLog
 from headgate_service.delivery.trimmer import Trimmer
 from headgate_service.redis.pipeline import RedisPipeline
+from headgate_service.store.client import Store
+from headgate_service.store.history import History
 
 
 class ShardFactory:
@@ -49,6 +53,7 @@ class ShardFactory:
         commands: Commands,
         project_sinks: ProjectSinks,
         board: StatusBoard,
+        store: Store | None = None,
     ) -> None:
         self._redis = redis
         self._config = config
@@ -63,6 +68,7 @@ class ShardFactory:
         self._commands = commands
         self._project_sinks = project_sinks
         self._board = board
+        self._store = store
         self._replay_runners: dict[str, ReplayRunner] = {}
 
     def make_shard(self, lease: Lease) -> Shard:
@@ -136,8 +142,14 @@ class ShardFactory:
         runner = self._replay_runner(stored)
         if runner is None:
             return None
-        log = ReplayLog(self._redis, lease, stored)
-        return Lane(runner, log, f"{lease.epoch}-{stored.id}", self._context, ReplayMetrics(), trimmer.moved)
+        log, context = ReplayLog(self._redis, lease, stored), self._context
+        if stored.from_store:
+            if self._store is None:
+                return None
+            log = StoreLog(self._redis, lease, stored, History(self._store))
+            # Its entries are named as those of the log are, and are others.
+            context = dataclasses.replace(context, cache=EventCache())
+        return Lane(runner, log, f"{lease.epoch}-{stored.id}", context, ReplayMetrics(), trimmer.moved)
 
     def _replay_runner(self, stored: StoredReplay) -> ReplayRunner | None:
         """One for all shards, which share its rate. None if its sink is not here, or not loaded yet."""

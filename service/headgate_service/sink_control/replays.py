@@ -56,16 +56,23 @@ class Replays:
         return found
 
     async def start(
-        self, sink: str, parts: Sequence[tuple[Position, delivery_pb2.StoredReplayRange]], rate: int, route: str = ""
+        self,
+        sink: str,
+        parts: Sequence[tuple[Position, delivery_pb2.StoredReplayRange]],
+        rate: int,
+        route: str = "",
+        *,
+        from_store: bool = False,
     ) -> ReplayView:
         """Begins one; `rate` is in events a second, 0 for no limit. `route`: of the sink's events, those of which it is
-        true."""
+        true. `from_store`: its ranges are those of StoreReplays."""
         stored = delivery_pb2.StoredReplay(
             id=self._make_id(),
             sink=sink,
             start_ms=int(self._clock() * 1000),
             rate=rate,
             route=route,
+            from_store=from_store,
             ranges=[part for _, part in parts],
             end=delivery_pb2.StoredReplay.END_UNSPECIFIED if parts else delivery_pb2.StoredReplay.END_DONE,
         )

@@ -105,6 +105,10 @@ class Store:
         """The answer to a statement, as TabSeparated. Raises as `query` does."""
         return await self._ask(sql, parameters, {**_SETTINGS, **(settings or {})}, "TabSeparated", deadline)
 
+    async def read(self, sql: str, parameters: Mapping[str, Parameter], form: str) -> bytes:
+        """The answer in another format. Raises as `query` does."""
+        return await self._ask(sql, parameters, _SETTINGS, form)
+
     async def close(self) -> None:
         """A second call does nothing."""
         session, self._session = self._session, None

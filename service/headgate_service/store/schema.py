@@ -162,6 +162,9 @@ _CHECKED = (
     f" ENGINE = MergeTree ORDER BY part {_SYNCED}",
 )
 
+# What no other column of an event can tell, so that it can be replayed as it was.
+_REPLAYED = (f"ALTER TABLE {TABLE} ADD COLUMN IF NOT EXISTS rest String CODEC(ZSTD(1)) AFTER properties_raw",)
+
 MIGRATIONS = (
     Migration(1, (_EVENTS,)),
     Migration(2, (_RETENTION,)),
@@ -169,6 +172,7 @@ MIGRATIONS = (
     Migration(4, _SYNCED_MERGES),
     Migration(5, (_ESCAPED_PERCENTS,)),
     Migration(6, _CHECKED),
+    Migration(7, _REPLAYED),
 )
 """In order of their numbers, which have no gaps."""
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from headgate.v1 import event_pb2 as headgate_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aheadgate/v1/delivery.proto\x12\x0bheadgate.v1\x1a\x17headgate/v1/event.proto\"\xe1\x01\n\x0bStoredRetry\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12\x1b\n\tletter_id\x18\x02 \x01(\tR\x08letterId\x12\x18\n\x07ordinal\x18\x03 \x01(\x03R\x07ordinal\x12\x1a\n\x08\x61ttempts\x18\x04 \x01(\x03R\x08\x61ttempts\x12\x19\n\x08\x66irst_ms\x18\x05 \x01(\x03R\x07\x66irstMs\x12(\n\x05\x65vent\x18\x06 \x01(\x0b\x32\x12.headgate.v1.EventR\x05\x65vent\x12\x1b\n\treplay_id\x18\x07 \x01(\tR\x08replayId\"\x9d\x02\n\x0cStoredReplay\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04sink\x18\x02 \x01(\tR\x04sink\x12\x19\n\x08start_ms\x18\x03 \x01(\x03R\x07startMs\x12\x12\n\x04rate\x18\x04 \x01(\x03R\x04rate\x12\x36\n\x06ranges\x18\x05 \x03(\x0b\x32\x1e.headgate.v1.StoredReplayRangeR\x06ranges\x12/\n\x03\x65nd\x18\x06 \x01(\x0e\x32\x1d.headgate.v1.StoredReplay.EndR\x03\x65nd\x12\x14\n\x05route\x18\x07 \x01(\tR\x05route\";\n\x03\x45nd\x12\x13\n\x0f\x45ND_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x45ND_DONE\x10\x01\x12\x11\n\rEND_CANCELLED\x10\x02\"\xbe\x01\n\x11StoredReplayRange\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12\x14\n\x05shard\x18\x02 \x01(\x05R\x05shard\x12\x1b\n\tafter_seq\x18\x03 \x01(\x03R\x08\x61\x66terSeq\x12\x19\n\x08last_seq\x18\x04 \x01(\x03R\x07lastSeq\x12\x1d\n\nlast_entry\x18\x05 \x01(\tR\tlastEntry\x12\x1d\n\nlast_bytes\x18\x06 \x01(\x03R\tlastBytesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aheadgate/v1/delivery.proto\x12\x0bheadgate.v1\x1a\x17headgate/v1/event.proto\"\xe1\x01\n\x0bStoredRetry\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12\x1b\n\tletter_id\x18\x02 \x01(\tR\x08letterId\x12\x18\n\x07ordinal\x18\x03 \x01(\x03R\x07ordinal\x12\x1a\n\x08\x61ttempts\x18\x04 \x01(\x03R\x08\x61ttempts\x12\x19\n\x08\x66irst_ms\x18\x05 \x01(\x03R\x07\x66irstMs\x12(\n\x05\x65vent\x18\x06 \x01(\x0b\x32\x12.headgate.v1.EventR\x05\x65vent\x12\x1b\n\treplay_id\x18\x07 \x01(\tR\x08replayId\"\xbc\x02\n\x0cStoredReplay\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04sink\x18\x02 \x01(\tR\x04sink\x12\x19\n\x08start_ms\x18\x03 \x01(\x03R\x07startMs\x12\x12\n\x04rate\x18\x04 \x01(\x03R\x04rate\x12\x36\n\x06ranges\x18\x05 \x03(\x0b\x32\x1e.headgate.v1.StoredReplayRangeR\x06ranges\x12/\n\x03\x65nd\x18\x06 \x01(\x0e\x32\x1d.headgate.v1.StoredReplay.EndR\x03\x65nd\x12\x14\n\x05route\x18\x07 \x01(\tR\x05route\x12\x1d\n\nfrom_store\x18\x08 \x01(\x08R\tfromStore\";\n\x03\x45nd\x12\x13\n\x0f\x45ND_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x45ND_DONE\x10\x01\x12\x11\n\rEND_CANCELLED\x10\x02\"\xec\x01\n\x11StoredReplayRange\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12\x14\n\x05shard\x18\x02 \x01(\x05R\x05shard\x12\x1b\n\tafter_seq\x18\x03 \x01(\x03R\x08\x61\x66terSeq\x12\x19\n\x08last_seq\x18\x04 \x01(\x03R\x07lastSeq\x12\x1d\n\nlast_entry\x18\x05 \x01(\tR\tlastEntry\x12\x1d\n\nlast_bytes\x18\x06 \x01(\x03R\tlastBytes\x12\x17\n\x07\x66rom_ms\x18\x07 \x01(\x03R\x06\x66romMs\x12\x13\n\x05to_ms\x18\x08 \x01(\x03R\x04toMsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,9 +35,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STOREDRETRY']._serialized_start=69
   _globals['_STOREDRETRY']._serialized_end=294
   _globals['_STOREDREPLAY']._serialized_start=297
-  _globals['_STOREDREPLAY']._serialized_end=582
-  _globals['_STOREDREPLAY_END']._serialized_start=523
-  _globals['_STOREDREPLAY_END']._serialized_end=582
-  _globals['_STOREDREPLAYRANGE']._serialized_start=585
-  _globals['_STOREDREPLAYRANGE']._serialized_end=775
+  _globals['_STOREDREPLAY']._serialized_end=613
+  _globals['_STOREDREPLAY_END']._serialized_start=554
+  _globals['_STOREDREPLAY_END']._serialized_end=613
+  _globals['_STOREDREPLAYRANGE']._serialized_start=616
+  _globals['_STOREDREPLAYRANGE']._serialized_end=852
 # @@protoc_insertion_point(module_scope)

@@ -20,6 +20,12 @@ class SinkState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SINK_STATE_BROKEN: _ClassVar[SinkState]
     SINK_STATE_DISABLED: _ClassVar[SinkState]
 
+class ReplaySource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REPLAY_SOURCE_UNSPECIFIED: _ClassVar[ReplaySource]
+    REPLAY_SOURCE_LOG: _ClassVar[ReplaySource]
+    REPLAY_SOURCE_STORE: _ClassVar[ReplaySource]
+
 class ReplayState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     REPLAY_STATE_UNSPECIFIED: _ClassVar[ReplayState]
@@ -32,6 +38,9 @@ SINK_STATE_RETRYING: SinkState
 SINK_STATE_PAUSED: SinkState
 SINK_STATE_BROKEN: SinkState
 SINK_STATE_DISABLED: SinkState
+REPLAY_SOURCE_UNSPECIFIED: ReplaySource
+REPLAY_SOURCE_LOG: ReplaySource
+REPLAY_SOURCE_STORE: ReplaySource
 REPLAY_STATE_UNSPECIFIED: ReplayState
 REPLAY_STATE_RUNNING: ReplayState
 REPLAY_STATE_DONE: ReplayState
@@ -214,18 +223,20 @@ class PurgeDeadLettersResponse(_message.Message):
     def __init__(self, purged: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class ReplayRange(_message.Message):
-    __slots__ = ("sink", "projects", "from_time", "to_time", "route")
+    __slots__ = ("sink", "projects", "from_time", "to_time", "route", "source")
     SINK_FIELD_NUMBER: _ClassVar[int]
     PROJECTS_FIELD_NUMBER: _ClassVar[int]
     FROM_TIME_FIELD_NUMBER: _ClassVar[int]
     TO_TIME_FIELD_NUMBER: _ClassVar[int]
     ROUTE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
     sink: str
     projects: _containers.RepeatedScalarFieldContainer[str]
     from_time: _timestamp_pb2.Timestamp
     to_time: _timestamp_pb2.Timestamp
     route: str
-    def __init__(self, sink: _Optional[str] = ..., projects: _Optional[_Iterable[str]] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., route: _Optional[str] = ...) -> None: ...
+    source: ReplaySource
+    def __init__(self, sink: _Optional[str] = ..., projects: _Optional[_Iterable[str]] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., route: _Optional[str] = ..., source: _Optional[_Union[ReplaySource, str]] = ...) -> None: ...
 
 class PreviewReplayRequest(_message.Message):
     __slots__ = ("range",)
