@@ -91,6 +91,21 @@ def credential(
     say(json.dumps(shown) if as_json else "\n".join(f"{name}: {text}" for name, text in shown.items()))
 
 
+@store_app.command()
+def ddl(
+    cluster: Annotated[str, typer.Option(metavar="NAME", help="The cluster, as its servers' configuration names it.")],
+    replicas: Annotated[int, typer.Option(min=1, help="The replicas that an insert is on before it is answered.")] = 2,
+    sharded: Annotated[
+        bool,
+        typer.Option("--sharded", help="Spread events over the cluster's shards. Headgate then deletes none."),
+    ] = False,
+) -> None:
+    """Print the statements that make the store's tables on a cluster of ClickHouse servers."""
+    from headgate_service.store.cluster_ddl import cluster_ddl
+
+    say("\n\n".join(f"{statement};" for statement in cluster_ddl(cluster, replicas=replicas, sharded=sharded)))
+
+
 CHECK_SECONDS = 600.0
 CHECKED = ("project", "expected", "rows", "excused", "missing", "surplus")
 DIFFERING = ("project", "from", "expected", "rows")

@@ -180,7 +180,7 @@ MIGRATIONS = (
 Run = Callable[[str], bytes]
 """Runs a statement and gives its answer, as TabSeparated."""
 
-_PREPARE = (
+PREPARE = (
     f"CREATE TABLE IF NOT EXISTS {MIGRATIONS_TABLE} (number UInt32, applied DateTime DEFAULT now())"
     " ENGINE = MergeTree ORDER BY number SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
 )
@@ -191,7 +191,7 @@ def migrate(run: Run, migrations: Sequence[Migration] = MIGRATIONS) -> int:
 
     Raises what `run` raises.
     """
-    run(_PREPARE)
+    run(PREPARE)
     answer = run(f"SELECT max(number) FROM {MIGRATIONS_TABLE} FORMAT TabSeparated")  # noqa: S608 (a constant)
     lacking = [migration for migration in migrations if migration.number > int(answer)]
     for migration in lacking:
