@@ -23,7 +23,7 @@ _ANY = ("*/*", "application/*", "application/json", "text/json")
 QUERY = Operation(
     "POST",
     "/api/query",
-    "Ask about a project's events: a timeseries, a breakdown, a metric, a funnel or retention",
+    "Ask about a project's events: a timeseries, a breakdown, a metric, a funnel, retention or paths",
     lambda channel: QueryServiceStub(channel).Query,
     lambda asked: wire.QueryRequest(request_json=orjson.dumps(dict(asked.body))),
     lambda answer: orjson.loads(answer.answer_json),
@@ -120,7 +120,7 @@ _QUERY = {
     "additionalProperties": False,
     "required": ["type", "projectId", "dateRange"],
     "properties": {
-        "type": {"enum": ["timeseries", "breakdown", "metric", "funnel", "retention"]},
+        "type": {"enum": ["timeseries", "breakdown", "metric", "funnel", "retention", "paths"]},
         "projectId": {**_TEXT, "description": "The project's slug or id."},
         "event": {**_TEXT, "description": "An event's name, or * for any. Required except for a funnel."},
         "dateRange": _RANGE,
@@ -157,6 +157,10 @@ _QUERY = {
             },
         },
         "order": {"enum": ["ordered", "strict", "any"]},
+        "start": _STEP,
+        "end": _STEP,
+        "depth": {"type": "integer", "minimum": 2, "maximum": 10, "default": 5},
+        "limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 10},
         "returnEvent": {**_TEXT, "description": "Of a retention; default: event."},
         "periods": {"type": "integer", "minimum": 1, "maximum": 52, "default": 7},
         "countBy": {"enum": ["user", "session"]},

@@ -11,6 +11,7 @@ from headgate_service.query.funnel_sql import FunnelStatement
 from headgate_service.query.group_sql import OTHER, Grouping, Row, Scope, Statement, named, number
 from headgate_service.query.limited_store import Rows
 from headgate_service.query.metric_sql import Number
+from headgate_service.query.paths_answer import PathsAnswer
 from headgate_service.query.query import Breakdown, Query
 from headgate_service.query.retention_answer import RetentionAnswer
 from headgate_service.query.sql import Assumptions, Binder, OtherTypes, Weighed
@@ -117,11 +118,13 @@ async def answered(query: Query, scope: Scope, store: Rows) -> Results:
     """Raises what the store raises."""
     assumed = Assumptions()
     while True:
-        asking: FunnelAnswer | RetentionAnswer | _Asking
+        asking: FunnelAnswer | RetentionAnswer | PathsAnswer | _Asking
         if query.funnel:
             asking = FunnelAnswer(query, scope, store, assumed)
         elif query.retention:
             asking = RetentionAnswer(query, scope, store, assumed)
+        elif query.paths:
+            asking = PathsAnswer(query, scope, store)
         else:
             asking = _Asking(query, scope, store, assumed)
         try:

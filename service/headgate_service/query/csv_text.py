@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 # What a spreadsheet takes for a formula at the start of a text that a visitor sent, also after blanks.
@@ -13,6 +13,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "metric": ("value", "compareValue", "change"),
     "breakdown": ("key", "isOther", "value", "share", "compareValue", "change"),
     "timeseries": ("key", "isOther", "period", "time", "value"),
+    "paths": ("step", "event", "to", "count"),
     "retention": ("key", "isOther", "time", "size", "period", "value"),
     "funnel": (
         "key",
@@ -35,9 +36,7 @@ def csv_text(kind: str, results: Sequence[Mapping[str, Any]]) -> str:
     written = io.StringIO()
     table = csv.writer(written)
     table.writerow(COLUMNS[kind])
-    rows = {"metric": _values, "breakdown": _values, "timeseries": _series, "funnel": _steps, "retention": _cohorts}[
-        kind
-    ](results)
+    rows = _ROWS[kind](results)
     for row in rows:
         table.writerow([_cell(row.get(name)) for name in COLUMNS[kind]])
     return written.getvalue()
@@ -59,6 +58,14 @@ def _steps(results: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     for result, period, part in _periods(results):
         for step in part["steps"]:
             yield {**_key(result), "period": period, "step": step["index"], **step}
+
+
+def _ways(results: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Places, without `to`, and then the steps between them."""
+    for result in results:
+        yield from result["nodes"]
+        for edge in result["edges"]:
+            yield {**edge, "event": edge["from"]}
 
 
 def _cohorts(results: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
@@ -85,3 +92,13 @@ def _cell(value: Any) -> Any:
     if isinstance(value, str) and (value.lstrip(_BLANKS).startswith(_FORMULA) or value.startswith(("\t", "\r"))):
         return f"'{value}"
     return value
+
+
+_ROWS: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], Iterator[Mapping[str, Any]]]] = {
+    "metric": _values,
+    "breakdown": _values,
+    "timeseries": _series,
+    "funnel": _steps,
+    "retention": _cohorts,
+    "paths": _ways,
+}

@@ -3,6 +3,8 @@
 from typing import Any
 
 from headgate_service.query.filter import AllOf, AnyOf, Condition, Leaf, Not
+from headgate_service.query.funnel import Step
+from headgate_service.query.paths import Paths
 from headgate_service.query.query import Query
 from headgate_service.query.time import Clock, Moment, Period
 
@@ -11,7 +13,7 @@ def normal_form(query: Query, project: str) -> dict[str, Any]:
     """JSON that asks the same again."""
     clock = query.clock
     form: dict[str, Any] = {"type": query.type, "projectId": project}
-    if query.funnel is None:
+    if query.funnel is None and query.paths is None:
         form["event"] = query.event or "*"
     form["dateRange"] = _period(query.period, clock) | {"timezone": clock.name}
     if query.buckets:
@@ -23,6 +25,8 @@ def normal_form(query: Query, project: str) -> dict[str, Any]:
             "periods": query.retention.periods,
             "countBy": query.retention.count_by,
         }
+    elif query.paths:
+        form |= _paths(query.paths, clock)
     elif query.funnel is None:
         key = query.metric.key
         form["metric"] = {"agg": query.metric.name, "property": key.name} if key else query.metric.name
@@ -45,12 +49,7 @@ def _period(period: Period, clock: Clock) -> dict[str, Any]:
 
 def _funnel(query: Query, clock: Clock) -> dict[str, Any]:
     assert query.funnel is not None  # noqa: S101 - the caller looked
-    steps = []
-    for step in query.funnel.steps:
-        form: dict[str, Any] = {"event": step.event}
-        if step.condition != AllOf(()):
-            form["filter"] = _condition(step.condition, clock)
-        steps.append(form | ({"name": step.name} if step.name else {}))
+    steps = [_step(step, clock) for step in query.funnel.steps]
     window = query.funnel.window
     return {
         "steps": steps,
@@ -58,6 +57,23 @@ def _funnel(query: Query, clock: Clock) -> dict[str, Any]:
         "order": query.funnel.order,
         "countBy": query.funnel.count_by,
     }
+
+
+def _paths(paths: Paths, clock: Clock) -> dict[str, Any]:
+    return {
+        "start" if paths.forward else "end": _step(paths.anchor, clock),
+        "depth": paths.depth,
+        "limit": paths.names,
+        "window": {"value": paths.window.value, "unit": paths.window.unit},
+        "countBy": paths.count_by,
+    }
+
+
+def _step(step: Step, clock: Clock) -> dict[str, Any]:
+    form: dict[str, Any] = {"event": step.event}
+    if step.condition != AllOf(()):
+        form["filter"] = _condition(step.condition, clock)
+    return form | ({"name": step.name} if step.name else {})
 
 
 def _condition(condition: Condition, clock: Clock) -> dict[str, Any]:

@@ -36,9 +36,16 @@ def meta_of(query: Query, form: dict[str, Any], now_ms: int) -> dict[str, Any]:
     return meta
 
 
+def _window_ms(query: Query) -> int:
+    """How long after the period events may still count."""
+    if query.funnel:
+        return query.funnel.window.ms
+    return query.paths.window.ms if query.paths and query.paths.forward else 0
+
+
 def touches_now(query: Query, now_ms: int) -> bool:
     """Whether events that happen now, or later, may change the answer."""
-    window = query.funnel.window.ms if query.funnel else 0
+    window = _window_ms(query)
     ends = [period.end + window for period in (query.period, query.compared) if period]
     return max([*ends, query.retention.end if query.retention else 0]) > now_ms
 
@@ -51,7 +58,7 @@ def incomplete_from(query: Query, now_ms: int) -> int | None:
         # The first cohort that has a period yet to end.
         ends = zip(retention.cohorts, retention.starts[retention.periods + 1 :], strict=False)
         return next((max(start, period.start) for start, end in ends if end > now_ms), None)
-    window = query.funnel.window.ms if query.funnel else 0
+    window = _window_ms(query)
     if period.end + window <= now_ms:
         return None
     since = max(period.start, now_ms - window)
@@ -186,6 +193,9 @@ def _patterns(query: Query) -> Iterator[tuple[str, str]]:
     conditions = [("filter", query.condition)]
     if query.funnel:
         conditions += [(f"steps[{i}].filter", step.condition) for i, step in enumerate(query.funnel.steps)]
+    if query.paths:
+        side = "start" if query.paths.forward else "end"
+        conditions.append((f"{side}.filter", query.paths.anchor.condition))
     for path, condition in conditions:
         for leaf in leaves(condition):
             if leaf.op == "regex":

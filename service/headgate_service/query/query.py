@@ -7,6 +7,7 @@ from headgate_service.errors import QueryInvalid, QueryOverLimit, invalid
 from headgate_service.query.filter import Condition, Key, Kind, check_size, parse_condition, parse_key
 from headgate_service.query.funnel import Funnel, parse_funnel
 from headgate_service.query.metric import COUNT, Metric, parse_metric
+from headgate_service.query.paths import Paths, parse_paths
 from headgate_service.query.request_fields import Faults, Fields, integer, one_of
 from headgate_service.query.retention import Retention, check_retention_points, parse_retention
 from headgate_service.query.time import (
@@ -22,8 +23,8 @@ from headgate_service.query.time import (
     parse_period,
 )
 
-Type = Literal["timeseries", "breakdown", "metric", "funnel", "retention"]
-TYPES: tuple[Type, ...] = ("timeseries", "breakdown", "metric", "funnel", "retention")
+Type = Literal["timeseries", "breakdown", "metric", "funnel", "retention", "paths"]
+TYPES: tuple[Type, ...] = ("timeseries", "breakdown", "metric", "funnel", "retention", "paths")
 
 DEFAULT_GROUPS = 10
 MAX_GROUPS = 100
@@ -35,9 +36,14 @@ _FOR: dict[str, tuple[Type, ...]] = {
     "metric": ("timeseries", "breakdown", "metric"),
     "compare": ("timeseries", "breakdown", "metric", "funnel"),
     "steps": ("funnel",),
-    "window": ("funnel",),
+    "window": ("funnel", "paths"),
     "order": ("funnel",),
-    "countBy": ("funnel", "retention"),
+    "countBy": ("funnel", "retention", "paths"),
+    "breakdown": ("timeseries", "breakdown", "funnel", "retention"),
+    "start": ("paths",),
+    "end": ("paths",),
+    "depth": ("paths",),
+    "limit": ("paths",),
     "returnEvent": ("retention",),
     "periods": ("retention",),
 }
@@ -77,6 +83,7 @@ class Query:
     buckets: Buckets | None = None
     funnel: Funnel | None = None
     retention: Retention | None = None
+    paths: Paths | None = None
     include_test: bool = False
     refresh: bool = False
 
@@ -99,6 +106,7 @@ def parse_query(request: object, default_zone: str) -> Query:
     event: str | None = None
     funnel: Funnel | None = None
     retention: Retention | None = None
+    paths: Paths | None = None
     breakdown: Breakdown | None = None
     clock = Clock.of("UTC", "")
     with faults:
@@ -108,7 +116,7 @@ def parse_query(request: object, default_zone: str) -> Query:
     with faults:
         clock, period = _dates(fields, default_zone)
     with faults:
-        event, funnel = _subject(fields, kind, clock)
+        event, funnel, paths = _subject(fields, kind, clock)
     with faults:
         breakdown = _breakdown(fields, kind)
     with faults:
@@ -119,7 +127,8 @@ def parse_query(request: object, default_zone: str) -> Query:
         buckets, compare, compared = _buckets(fields, kind, period, clock, breakdown)
     with faults:
         condition = parse_condition(fields.optional("filter"), "filter", clock)
-        check_size([condition, *(step.condition for step in (funnel.steps if funnel else ()))], "filter")
+        steps = funnel.steps if funnel else (paths.anchor,) if paths else ()
+        check_size([condition, *(step.condition for step in steps)], "filter")
     with faults:
         metric = parse_metric(fields.optional("metric"), "metric")
     with faults:
@@ -144,6 +153,7 @@ def parse_query(request: object, default_zone: str) -> Query:
         buckets,
         funnel,
         retention,
+        paths,
         include_test,
         refresh,
     )
@@ -163,10 +173,10 @@ def _dates(fields: Fields, default_zone: str) -> tuple[Clock, Period]:
     return clock, period
 
 
-def _subject(fields: Fields, kind: Type | None, clock: Clock) -> tuple[str | None, Funnel | None]:
-    """The event, None for any, or the funnel."""
+def _subject(fields: Fields, kind: Type | None, clock: Clock) -> tuple[str | None, Funnel | None, Paths | None]:
+    """The event, None for any, or the funnel, or the paths."""
     faults = Faults()
-    event = funnel = None
+    event = funnel = paths = None
     for name, kinds in _FOR.items():
         with faults:
             if kind is not None and kind not in kinds:
@@ -174,10 +184,12 @@ def _subject(fields: Fields, kind: Type | None, clock: Clock) -> tuple[str | Non
     with faults:
         if kind == "funnel":
             funnel = parse_funnel(fields, clock)
+        elif kind == "paths":
+            paths = parse_paths(fields, clock)
         elif kind is not None or fields.has("event"):
             event = fields.text("event")
     faults.tell()
-    return None if event == "*" else event, funnel
+    return None if event == "*" else event, funnel, paths
 
 
 def _breakdown(fields: Fields, kind: Type | None) -> Breakdown | None:
@@ -186,8 +198,8 @@ def _breakdown(fields: Fields, kind: Type | None) -> Breakdown | None:
         if kind == "breakdown":
             raise invalid("breakdown", "is required")
         return None
-    if kind == "metric":
-        raise invalid("breakdown", "a metric is one number: ask for the type breakdown")
+    if kind is not None and kind not in _FOR["breakdown"]:
+        return None
     if isinstance(value, str):
         value = {"key": value}
     inner, faults = Fields(value, "breakdown"), Faults()

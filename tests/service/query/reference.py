@@ -263,6 +263,8 @@ def chosen(query: Query, events: list[Happened], period: Period) -> list[Happene
 def answer(query: Query, events: list[Happened]) -> list[dict[str, Any]]:
     if query.type == "funnel":
         return funnel_answer(query, events)
+    if query.type == "paths":
+        return paths_answer(query, events)
     if query.type == "retention":
         return retention_answer(query, events)
     now = chosen(query, events, query.period)
@@ -327,6 +329,69 @@ def series(query: Query, events: list[Happened], period: Period | None) -> dict[
         "total": measured(query.metric, events),
         "data": [{"time": label, "value": measured(query.metric, inside[label])} for label in labels],
     }
+
+
+# --- paths
+
+
+def paths_answer(query: Query, events: list[Happened]) -> list[dict[str, Any]]:
+    asked, period = query.paths, query.period
+    assert asked
+    people: dict[str, list[Happened]] = {}
+    early, late = (0, asked.window.ms) if asked.forward else (asked.window.ms, 0)
+    for event in events:
+        person = event.distinct_id if asked.count_by == "user" else event.session_id
+        usable = (query.include_test or not event.test) and matches(query.condition, event)
+        if person and usable and period.start - early <= event.ms < period.end + late:
+            people.setdefault(person, []).append(event)
+
+    def anchored(event: Happened) -> bool:
+        named = asked.anchor.event in ("*", event.event) and matches(asked.anchor.condition, event)
+        return named and period.start <= event.ms < period.end
+
+    ways = []
+    for theirs in people.values():
+        if asked.forward:
+            row = sorted(theirs, key=lambda e: (e.ms, e.event.encode(), not anchored(e)))
+        else:
+            row = sorted(theirs, key=lambda e: (e.ms, e.event.encode(), anchored(e)), reverse=True)
+        while row and not anchored(row[0]):
+            row.pop(0)
+        if row:
+            names = [e.event for e in row if abs(e.ms - row[0].ms) <= asked.window.ms][: asked.depth]
+            ways.append((names, max(e.weight for e in theirs)))
+    kept: list[list[str]] = []
+    for place in range(asked.depth):
+        sizes: dict[str, float] = {}
+        for names, weight in ways:
+            if len(names) > place:
+                sizes[names[place]] = sizes.get(names[place], 0) + weight
+        kept.append(sorted(sizes, key=lambda name: (-sizes[name], name))[: asked.names])
+    nodes: dict[tuple[int, bool, str], float] = {}
+    edges: dict[tuple[int, bool, str, bool, str], float] = {}
+    for names, weight in ways:
+        told = [(name not in kept[place], name if name in kept[place] else "") for place, name in enumerate(names)]
+        for place, here in enumerate(told):
+            nodes[place, *here] = nodes.get((place, *here), 0) + weight
+            if place + 1 < len(told):
+                edge = (place, *here, *told[place + 1])
+                edges[edge] = edges.get(edge, 0) + weight
+
+    def shown(other: bool, name: str) -> str:
+        return "$other" if other else name
+
+    return [
+        {
+            "nodes": [
+                {"step": place, "event": shown(other, name)} | ({"isOther": True} if other else {}) | {"count": size}
+                for (place, other, name), size in sorted(nodes.items(), key=lambda row: (row[0][0], -row[1], row[0]))
+            ],
+            "edges": [
+                {"step": place, "from": shown(o, n), "to": shown(p, m), "count": size}
+                for (place, o, n, p, m), size in sorted(edges.items(), key=lambda row: (row[0][0], -row[1], row[0]))
+            ],
+        }
+    ]
 
 
 # --- retention

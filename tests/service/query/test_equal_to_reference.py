@@ -62,7 +62,7 @@ def cases(draw: st.DrawFn, kind: str, weights: tuple[float, ...] = (1.0,)) -> Ca
     dates = draw(ranges())
     period = parse_query({"type": "metric", "projectId": "p", "event": "*", "dateRange": dates}, "UTC").period
     request: dict[str, Any] = {"type": kind, "dateRange": dates, "filter": draw(filters())}
-    if kind != "retention":
+    if kind not in ("retention", "paths"):
         request["compare"] = draw(compares)
     if kind == "timeseries":
         request["interval"] = draw(st.none() | st.sampled_from(INTERVALS))
@@ -76,6 +76,16 @@ def cases(draw: st.DrawFn, kind: str, weights: tuple[float, ...] = (1.0,)) -> Ca
         request["order"] = draw(st.sampled_from(["ordered", "strict", "any"]))
         request["window"] = draw(windows)
         # Close together, so that there is something to go through.
+        if draw(st.booleans()):
+            start, span = period.start, 7_200_000
+    elif kind == "paths":
+        names = st.sampled_from(["*", "$pageview", "signup"])
+        anchor = {"event": draw(names), "filter": draw(st.none() | filters())}
+        request[draw(st.sampled_from(["start", "end"]))] = anchor
+        request["depth"] = draw(st.sampled_from([None, 2, 3]))
+        request["limit"] = draw(st.sampled_from([None, 1, 2]))
+        request["countBy"] = draw(st.sampled_from(["user", "session"]))
+        request["window"] = draw(windows)
         if draw(st.booleans()):
             start, span = period.start, 7_200_000
     elif kind == "retention":
@@ -123,8 +133,14 @@ def test_retention(filled: Filled, case: Case) -> None:
 
 
 @bounded
+@given(case=cases("paths"))
+def test_paths(filled: Filled, case: Case) -> None:
+    check(filled, *case)
+
+
+@bounded
 @given(
-    case=st.sampled_from(["metric", "timeseries", "breakdown", "funnel", "retention"]).flatmap(
+    case=st.sampled_from(["metric", "timeseries", "breakdown", "funnel", "retention", "paths"]).flatmap(
         lambda k: cases(k, (1.0, 2.5, 10.0))
     )
 )
