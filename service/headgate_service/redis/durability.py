@@ -13,6 +13,10 @@ from headgate_service.redis.pipeline import RedisPipeline
 REQUIRED = {
     "appendonly": ("yes", "events that were acknowledged are lost when Redis ends"),
     "appendfsync": ("always", "events that were acknowledged in the last second or more are lost when the power fails"),
+    "no-appendfsync-on-rewrite": (
+        "no",
+        "events that were acknowledged while Redis rewrites its file are lost when the power fails",
+    ),
     "maxmemory-policy": ("noeviction", "Redis may throw away events and limits to make room"),
 }
 

@@ -1,5 +1,6 @@
 """The small files of a data directory: made once, and never taken for a value where they are damaged."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,3 +43,25 @@ def test_up_says_so_before_it_starts_anything(short_dir: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert f"{short_dir / 'owner'} is empty" in done.stderr
     assert "child started" not in done.stderr
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_each_is_on_the_disk_before_it_has_its_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("needs /proc to tell which file is synced")
+    steps: list[str] = []
+    sync, link = os.fsync, os.link
+
+    def synced(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        steps.append("folder" if path == tmp_path else f"{path.stat().st_size} bytes")
+        sync(handle)
+
+    def named(draft: Path, path: Path) -> None:
+        steps.append(Path(path).name)
+        link(draft, path)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "link", named)
+    MAKE[name](DataDir(tmp_path))
+    assert steps == [f"{(tmp_path / name).stat().st_size} bytes", name, "folder"]

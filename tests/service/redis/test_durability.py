@@ -9,7 +9,12 @@ from headgate_service.redis.durability import shortfalls, warn_of_shortfalls
 from headgate_service.redis.pipeline import RedisPipeline
 from structlog.testing import capture_logs
 
-DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
+DURABLE = {
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "no-appendfsync-on-rewrite": "no",
+    "maxmemory-policy": "noeviction",
+}
 
 
 @pytest.fixture
@@ -41,7 +46,13 @@ def test_nothing_is_wrong_with_a_durable_one_or_one_that_is_not_known():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("appendonly", "no"), ("appendfsync", "everysec"), ("maxmemory-policy", "volatile-lru")]
+    ("name", "value"),
+    [
+        ("appendonly", "no"),
+        ("appendfsync", "everysec"),
+        ("no-appendfsync-on-rewrite", "yes"),
+        ("maxmemory-policy", "volatile-lru"),
+    ],
 )
 def test_each_setting_is_named_with_what_it_must_be(name, value):
     (shortfall,) = shortfalls({**DURABLE, name: value})
@@ -54,17 +65,19 @@ async def test_the_embedded_redis_is_beyond_reproach(redis_url):
 
 async def test_a_redis_that_may_lose_events_is_an_error_for_each_reason(settable, redis_url):
     await settable.config_set("appendfsync", "everysec")
+    await settable.config_set("no-appendfsync-on-rewrite", "yes")
     await settable.config_set("maxmemory-policy", "allkeys-lru")
     entries = await said(redis_url)
-    assert [level for level, _ in entries] == ["error", "error"]
+    assert [level for level, _ in entries] == ["error"] * 3
     assert "appendfsync is everysec" in entries[0][1]
-    assert "maxmemory-policy is allkeys-lru" in entries[1][1]
+    assert "no-appendfsync-on-rewrite is yes" in entries[1][1]
+    assert "maxmemory-policy is allkeys-lru" in entries[2][1]
 
 
 async def test_one_that_does_not_tell_is_a_warning(limited_url):
     ((level, text),) = await said(limited_url)
     assert level == "warning"
-    assert "appendonly yes, appendfsync always, maxmemory-policy noeviction" in text
+    assert "appendonly yes, appendfsync always, no-appendfsync-on-rewrite no, maxmemory-policy noeviction" in text
     assert "secret" not in text
 
 

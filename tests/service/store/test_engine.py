@@ -134,8 +134,9 @@ def test_merged_parts_are_synced_and_the_parts_before_them_kept_for_a_while(stor
     try:
         migrate(run, MIGRATIONS[:before])
         migrate(run)
-        for table in ("events", "headgate_retention"):
-            engine = run("SHOW CREATE TABLE " + table)
+        asked = "SELECT engine_full FROM system.tables WHERE database = {d:String} AND name = {t:String}"
+        for table in ("events", "headgate_retention", "headgate_erased", "headgate_settled_parts"):
+            engine = run(asked, {"d": database, "t": table})
             for setting in (
                 "fsync_after_insert = 1",
                 "fsync_part_directory = 1",
