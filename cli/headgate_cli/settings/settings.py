@@ -97,6 +97,9 @@ class ForwarderSettings(Section):
     plugins: Annotated[tuple[str, ...], To("forwarder.plugins")] = ()
     """Plugins to load for their hooks, besides those that sinks use: names of entry points in `headgate.sinks.v1`."""
 
+    plugin_environment: Annotated[tuple[str, ...], To("forwarder.plugin_environment")] = ()
+    """Environment variables, such as `AWS_*`, that the processes of third-party plugins get. They get `PATH`, `HOME`, `LANG`, `TZ` and the like in any case, and what `env:NAME` in a sink's `config` names; never Headgate's own secrets."""  # noqa: E501
+
 
 class RedisSettings(Section):
     """The Redis that holds the log, the limits and the counters."""

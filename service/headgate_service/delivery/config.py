@@ -14,8 +14,9 @@ class Config:
 
     `owner`: a name under which at most one forwarder runs at a time, so that its next life takes the leases of its
     last one at once; None: a random one, and the leases of a killed forwarder run out first. `plugins` are loaded for
-    their hooks, besides those of the sinks. `environment` is where `env:` secrets are looked up. `config_version` is
-    written into each sealed batch. `lease`: a shard whose holder died is taken over within this time and a second.
+    their hooks, besides those of the sinks. `plugin_environment` are variables that plugins'
+    processes get. `environment` is where `env:` secrets are looked up. `config_version` is written into each sealed
+    batch. `lease`: a shard whose holder died is taken over within this time and a second.
     `ready_poll`: the ready sets are read at least this often, and `scan`: all cursors are compared with the log.
     `pause`: a sink that a person must mend is tried again this often.
     `backlog_bytes`: what a sink whose `when_full` is expire may leave unsettled of one project, in payload bytes.
@@ -32,6 +33,7 @@ class Config:
     data_dir: Path
     sinks: tuple[SinkSpec, ...]
     plugins: tuple[str, ...] = ()
+    plugin_environment: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     owner: str | None = None
     config_version: int = 1

@@ -214,7 +214,13 @@ def _load_sinks(config: Config, clock: Callable[[], float], backoff: Backoff) ->
         _log.error("plugin is broken", plugin=plugin, reason=broken.reason, details=broken.details)
     observers = Observers(loaded.plugins)
     isolation = Isolation(
-        config.data_dir, config.environment, config.plugins, config.plugin_load, config.plugin_silence, backoff
+        config.data_dir,
+        config.environment,
+        config.plugins,
+        config.plugin_load,
+        config.plugin_silence,
+        backoff,
+        config.plugin_environment,
     )
     runners = make_sink_runners(config.sinks, loaded, config.data_dir, config.environment, clock, observers, isolation)
     hook_workers = HookWorkers(sorted(isolated.intersection(config.plugins) - uses), isolation)

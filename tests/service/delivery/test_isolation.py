@@ -262,15 +262,43 @@ async def test_the_variables_of_headgate_itself_are_no_plugins_business(rig, pro
     looks = STRANGE.replace(
         "    async def write_(self):\n        pass",
         """    async def write_(self):
-        (self.folder / "seen").write_text(os.environ.get("HEADGATE_REDIS_URL", "") + os.environ["ANOTHER"])""",
+        (self.folder / "seen").write_text("\\n".join(sorted(os.environ)) + os.environ["ANOTHER"])""",
     )
     install("strange", looks)
-    monkeypatch.setenv("HEADGATE_REDIS_URL", "unix:///secret")
+    for own in ("HEADGATE_REDIS_URL", "HEADGATE_SECRETS_KEY", "HEADGATE_STORE_URL", "SOMEBODYS_TOKEN"):
+        monkeypatch.setenv(own, "unix:///secret")
     monkeypatch.setenv("ANOTHER", "a plugin's own")
     await producer.append("a", 1)
-    async with rig.forwarding(rig.config(strange(), isolate=True)):
+    config = rig.config(strange(), isolate=True, plugin_environment=("ANOTH*", "HEADGATE_*"))
+    async with rig.forwarding(config):
         await rig.eventually(lambda: neighbour.taken() == producer.sent, "delivery")
-    assert (neighbour.folder / "seen").read_text() == "a plugin's own"
+    seen = (neighbour.folder / "seen").read_text()
+    assert seen.endswith("a plugin's own")
+    for own in ("HEADGATE_REDIS_URL", "HEADGATE_SECRETS_KEY", "HEADGATE_STORE_URL", "SOMEBODYS_TOKEN"):
+        assert own not in seen
+    assert {"PATH", "PYTHONPATH"} <= set(seen.split("\n"))
+
+
+async def test_secrets_are_taken_out_of_what_a_plugin_says(rig, producer, install, neighbour, capfd):
+    tells = STRANGE.replace(
+        "    async def write_(self):\n        pass",
+        """    async def write_(self):
+        secret = self.place.secret(self.config.secret)
+        os.write(1, f"by descriptor {secret}\\n".encode())
+        print("printed", [secret], file=sys.stderr)
+        if not (self.folder / "told").exists():
+            (self.folder / "told").touch()
+            raise RuntimeError(f"cannot reach https://x/?key={secret}")""",
+    )
+    install("strange", tells)
+    await producer.append("a", 1)
+    config = rig.config(strange(secret="env:ODD_SECRET"), isolate=True, environment={"ODD_SECRET": "s3cr3t-'value"})
+    async with rig.forwarding(config):
+        await rig.eventually(lambda: neighbour.taken() == producer.sent, "delivery")
+    written = capfd.readouterr()
+    assert "s3cr3t" not in written.out + written.err
+    for words in ("by descriptor [secret]", "[secret]", "https://x/?key=[secret]"):
+        assert words in written.out + written.err
 
 
 async def test_what_a_plugin_prints_is_logged_with_its_sinks_name(rig, producer, install, neighbour, capfd):

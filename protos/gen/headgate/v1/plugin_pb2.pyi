@@ -30,20 +30,24 @@ class PluginRequest(_message.Message):
     def __init__(self, id: _Optional[int] = ..., setup: _Optional[_Union[PluginSetup, _Mapping]] = ..., open: _Optional[_Union[PluginOpen, _Mapping]] = ..., check: _Optional[_Union[PluginCheck, _Mapping]] = ..., write: _Optional[_Union[PluginWrite, _Mapping]] = ..., cancel: _Optional[_Union[PluginCancel, _Mapping]] = ..., close: _Optional[_Union[PluginClose, _Mapping]] = ..., resolve: _Optional[_Union[PluginResolve, _Mapping]] = ..., observe: _Optional[_Union[PluginObserve, _Mapping]] = ...) -> None: ...
 
 class PluginAnswer(_message.Message):
-    __slots__ = ("id", "description", "broken", "outcome", "beat", "secret")
+    __slots__ = ("id", "description", "broken", "outcome", "beat", "secret", "secrets", "references")
     ID_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     BROKEN_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     BEAT_FIELD_NUMBER: _ClassVar[int]
     SECRET_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
+    REFERENCES_FIELD_NUMBER: _ClassVar[int]
     id: int
     description: SinkDescription
     broken: PluginBroken
     outcome: SinkOutcome
     beat: PluginBeat
     secret: PluginSecret
-    def __init__(self, id: _Optional[int] = ..., description: _Optional[_Union[SinkDescription, _Mapping]] = ..., broken: _Optional[_Union[PluginBroken, _Mapping]] = ..., outcome: _Optional[_Union[SinkOutcome, _Mapping]] = ..., beat: _Optional[_Union[PluginBeat, _Mapping]] = ..., secret: _Optional[_Union[PluginSecret, _Mapping]] = ...) -> None: ...
+    secrets: _containers.RepeatedScalarFieldContainer[str]
+    references: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[int] = ..., description: _Optional[_Union[SinkDescription, _Mapping]] = ..., broken: _Optional[_Union[PluginBroken, _Mapping]] = ..., outcome: _Optional[_Union[SinkOutcome, _Mapping]] = ..., beat: _Optional[_Union[PluginBeat, _Mapping]] = ..., secret: _Optional[_Union[PluginSecret, _Mapping]] = ..., secrets: _Optional[_Iterable[str]] = ..., references: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PluginSetup(_message.Message):
     __slots__ = ("use", "name", "config_json", "data_dir", "environment", "memory", "kind_only", "plugins", "hooks_only")

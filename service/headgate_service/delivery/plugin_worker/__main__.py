@@ -15,12 +15,15 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from headgate.v1 import plugin_pb2
 from headgate_sinks import Batch, Outcome, Place, Result, SecretMissing, Sink
 from headgate_sinks.sdk.host import HOOKS, Broken, Loaded, load
+from headgate_sinks.sdk.secret import read_secret
+from pydantic import BaseModel, SecretStr
 
 from headgate_service.delivery.attempt import attempt, checked, make_sink
 from headgate_service.delivery.observers import Observers
@@ -53,20 +56,44 @@ def main() -> None:
     setup = request.setup
     _behave(setup.memory)
     loaded = load(() if setup.hooks_only else (setup.use,), plugins=(setup.use,) if setup.hooks_only else ())
-    answer, sink = _made(setup, loaded)
+    given = Given()
+    answer, sink = _made(setup, loaded, given)
     answer.id = request.id
+    given.put_into(answer)
     channel.sendall(frame(answer))
     if answer.WhichOneof("answer") == "description" and not setup.kind_only:
         os.nice(_LAST)
-        asyncio.run(Worker(sink or _NoSink(), loaded).serve(channel))
+        asyncio.run(Worker(sink or _NoSink(), loaded, given).serve(channel))
+
+
+class Given:
+    """The secrets that the plugin was given and the forwarder has not heard of."""
+
+    def __init__(self) -> None:
+        self._secrets: list[str] = []
+        self._references: list[str] = []
+
+    def add(self, secret: str) -> None:
+        self._secrets.append(secret)
+
+    def refer(self, reference: str) -> None:
+        """A text leads to a secret, and is none."""
+        self._references.append(reference)
+
+    def put_into(self, answer: plugin_pb2.PluginAnswer) -> None:
+        secrets, self._secrets = self._secrets, []
+        references, self._references = self._references, []
+        answer.secrets.extend(secrets)
+        answer.references.extend(references)
 
 
 class Worker:
     """Answers the forwarder's requests with a sink and its plugin's hooks, each in a task of its own, until the
     forwarder is gone."""
 
-    def __init__(self, sink: Sink[Any], loaded: Loaded) -> None:
+    def __init__(self, sink: Sink[Any], loaded: Loaded, given: Given) -> None:
         self._sink = sink
+        self._given = given
         self._loaded = loaded
         self._observers = Observers(loaded.plugins)
         self._opened = False
@@ -121,6 +148,7 @@ class Worker:
             else:
                 answer = plugin_pb2.PluginAnswer(id=request.id, outcome=await self._outcome(request))
         finally:
+            self._given.put_into(answer)
             # A call that was given up is answered too: it is over now.
             self._writer.write(frame(answer))
 
@@ -170,7 +198,9 @@ class _NoSink(Sink[Any]):
         raise AssertionError("a plugin without a sink was given a batch")
 
 
-def _made(setup: plugin_pb2.PluginSetup, loaded: Loaded) -> tuple[plugin_pb2.PluginAnswer, Sink[Any] | None]:
+def _made(
+    setup: plugin_pb2.PluginSetup, loaded: Loaded, given: Given
+) -> tuple[plugin_pb2.PluginAnswer, Sink[Any] | None]:
     hooks = [hook for hook in HOOKS if any(plugin.implements(hook) for plugin in loaded.plugins)]
     if setup.hooks_only and setup.use not in loaded.broken:
         return plugin_pb2.PluginAnswer(description=plugin_pb2.SinkDescription(hooks=hooks)), None
@@ -179,13 +209,18 @@ def _made(setup: plugin_pb2.PluginSetup, loaded: Loaded) -> tuple[plugin_pb2.Plu
         return plugin_pb2.PluginAnswer(description=description_of(spec, spec.limits)), None
 
     def resolve(reference: str) -> str | None:
-        secret = loaded.resolve_secret(reference)
-        # Another plugin is a danger to this sink as well: it is loaded only where it is needed.
-        return (
-            secret
-            if secret is not None or not setup.plugins
-            else load((), plugins=setup.plugins).resolve_secret(reference)
-        )
+        try:
+            secret = loaded.resolve_secret(reference)
+            if secret is None and setup.plugins:
+                # Another plugin is a danger to this sink as well: it is loaded only where it is needed.
+                secret = load((), plugins=setup.plugins).resolve_secret(reference)
+        except SecretMissing:
+            given.refer(reference)
+            raise
+        if secret is not None:
+            given.refer(reference)
+            given.add(secret)
+        return secret
 
     place = Place(setup.name, Path(setup.data_dir), time.time, dict(setup.environment), resolve)
     sink = make_sink(setup.use, json.loads(setup.config_json or "{}"), loaded, place)
@@ -194,9 +229,27 @@ def _made(setup: plugin_pb2.PluginSetup, loaded: Loaded) -> tuple[plugin_pb2.Plu
         if setup.use in loaded.sinks:
             broken.when_full = loaded.sinks[setup.use].spec.when_full
         return plugin_pb2.PluginAnswer(broken=broken), None
+    for secret in _secrets_in(sink.config):
+        with contextlib.suppress(SecretMissing):
+            given.add(read_secret(secret, dict(setup.environment)))
     description = description_of(sink.spec, sink.limits)
     description.hooks.extend(hooks)
     return plugin_pb2.PluginAnswer(description=description), sink
+
+
+def _secrets_in(value: Any) -> Iterator[str]:
+    """The values of the SecretStr in a sink's configuration."""
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _secrets_in(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _secrets_in(inner)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for inner in value:
+            yield from _secrets_in(inner)
 
 
 def _take_channel() -> socket.socket:

@@ -13,7 +13,8 @@ from headgate_sinks.sdk.host import Broken
 
 from headgate_service.delivery.attempt import bounded
 from headgate_service.delivery.plugin_worker.channel import FrameUnreadable, described, frame, receive_frame
-from headgate_service.delivery.plugin_worker.process import COMMAND, step_back, without_own
+from headgate_service.delivery.plugin_worker.environment import plugin_environment
+from headgate_service.delivery.plugin_worker.process import COMMAND, step_back
 
 _MAX_AT_ONCE = 4
 
@@ -34,7 +35,7 @@ def _inspect(use: str, seconds: float) -> Spec | Broken:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=without_own(os.environ),
+                env=plugin_environment(os.environ),
                 start_new_session=True,
             )
         step_back(process.pid)

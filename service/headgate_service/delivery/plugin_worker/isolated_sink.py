@@ -10,7 +10,8 @@ from headgate_sinks.sdk.host import Broken
 
 from headgate_service.delivery.attempt import Crashed
 from headgate_service.delivery.plugin_worker.channel import described, outcome_of, write_of
-from headgate_service.delivery.plugin_worker.process import WorkerEnded, WorkerProcess, without_own
+from headgate_service.delivery.plugin_worker.environment import named_in, plugin_environment
+from headgate_service.delivery.plugin_worker.process import WorkerEnded, WorkerProcess
 from headgate_service.delivery.plugin_worker.supervised_worker import Isolation, SupervisedWorker
 from headgate_service.model.sink import SinkSpec
 
@@ -96,7 +97,7 @@ def _setup(config: SinkSpec, isolation: Isolation) -> plugin_pb2.PluginSetup:
         # What TOML knows and JSON does not, dates, is read from text as well.
         config_json=json.dumps(config.settings, default=str),
         data_dir=str(isolation.data_dir),
-        environment=without_own(isolation.environment),
+        environment=plugin_environment(isolation.environment, isolation.passed, named_in(config.settings)),
         memory=config.memory or 0,
         plugins=isolation.plugins,
     )

@@ -6,13 +6,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
 from headgate.v1 import plugin_pb2
 
 from headgate_service.delivery.plugin_worker.channel import FrameUnreadable, frame, read_frame
+from headgate_service.delivery.plugin_worker.environment import plugin_environment
+from headgate_service.delivery.plugin_worker.redaction import Redaction
 
 _MAX_LINE = 2000
 _LINES_A_SECOND = 50
@@ -25,7 +27,8 @@ class PrintedLines:
     """Logs lines with the sink's name: at most 50 in a second, the first 2,000 characters of each. A plugin that
     prints more than a MiB in a second waits for its next one; the forwarder has more to do than to read it."""
 
-    def __init__(self, sink: str, stream: str) -> None:
+    def __init__(self, sink: str, stream: str, redaction: Redaction) -> None:
+        self._redaction = redaction
         self._sink = sink
         self._stream = stream
         self._rest = b""
@@ -59,7 +62,7 @@ class PrintedLines:
             self._left_out += 1
             return
         self._room -= 1
-        text = line[:_MAX_LINE].decode("utf-8", "backslashreplace").rstrip()
+        text = self._redaction.hide(line[:_MAX_LINE].decode("utf-8", "backslashreplace").rstrip())
         if text:
             _log.info("plugin printed", sink=self._sink, stream=self._stream, line=text)
 
@@ -75,8 +78,6 @@ COMMAND = (sys.executable, "-P", "-m", "headgate_service.delivery.plugin_worker"
 # left to it from the start: a third of a second of work, each time that it is started, would be over by then.
 _STEPS_BACK = 10
 _LAST = 19
-# No plugin's business.
-_OWN_VARIABLES = frozenset({"HEADGATE_REDIS_URL", "HEADGATE_DATABASE_URL", "HEADGATE_GATEWAY_TOKEN"})
 _LOOK_SECONDS = 1.0
 _END_SECONDS = 2.0
 # What may wait for a process to read it, beside what it was asked.
@@ -92,11 +93,6 @@ class WorkerEnded(Exception):
         self.crashed = crashed
 
 
-def without_own(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a plugin may see."""
-    return {name: value for name, value in environment.items() if name not in _OWN_VARIABLES}
-
-
 class WorkerProcess:
     """A running worker. `memory`: bytes that it may use; None: as many as it likes. `silence`: it is killed when its
     event loop has not run for so many seconds."""
@@ -109,7 +105,9 @@ class WorkerProcess:
         writer: asyncio.StreamWriter,
         memory: int | None,
         silence: float,
+        redaction: Redaction,
     ) -> None:
+        self._redaction = redaction
         self._sink = sink
         self._process = process
         self._reader = reader
@@ -123,8 +121,16 @@ class WorkerProcess:
         self._crashed = True
 
     @classmethod
-    async def start(cls, sink: str, memory: int | None, silence: float) -> "WorkerProcess":
-        """Raises OSError where no process can be started."""
+    async def start(
+        cls,
+        sink: str,
+        memory: int | None,
+        silence: float,
+        passed: Sequence[str] = (),
+        redaction: Redaction | None = None,
+    ) -> "WorkerProcess":
+        """`passed`: environment variables that it gets beside those that it needs. Raises OSError where no process can
+        be started."""
         own, theirs = socket.socketpair()
         with theirs:
             try:
@@ -135,7 +141,7 @@ class WorkerProcess:
                     stdin=theirs.fileno(),
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.PIPE,
-                    env=without_own(os.environ),
+                    env=plugin_environment(os.environ, passed),
                     # What the plugin starts itself is ended with it.
                     start_new_session=True,
                 )
@@ -144,7 +150,7 @@ class WorkerProcess:
                 raise
         step_back(process.pid)
         reader, writer = await asyncio.open_connection(sock=own)
-        return cls(sink, process, reader, writer, memory, silence)
+        return cls(sink, process, reader, writer, memory, silence, redaction or Redaction())
 
     @property
     def pid(self) -> int:
@@ -157,8 +163,8 @@ class WorkerProcess:
         assert process.stdout is not None  # noqa: S101 (it was started with pipes)
         assert process.stderr is not None  # noqa: S101
         helpers = [
-            asyncio.create_task(PrintedLines(self._sink, "stdout").read(process.stdout)),
-            asyncio.create_task(PrintedLines(self._sink, "stderr").read(process.stderr)),
+            asyncio.create_task(PrintedLines(self._sink, "stdout", self._redaction).read(process.stdout)),
+            asyncio.create_task(PrintedLines(self._sink, "stderr", self._redaction).read(process.stderr)),
         ]
         watching = asyncio.create_task(self._watch())
         answering = asyncio.create_task(self._take_answers())
@@ -238,6 +244,7 @@ class WorkerProcess:
         try:
             while (content := await read_frame(self._reader)) is not None:
                 answer = plugin_pb2.PluginAnswer.FromString(content)
+                self._redaction.clean(answer)
                 self._silence = 0.0
                 call = self._calls.get(answer.id)
                 if call is not None and not call.done():

@@ -10,8 +10,9 @@ from headgate_sinks import SecretMissing
 from headgate_sinks.sdk.host import Broken
 
 from headgate_service.delivery.attempt import cut
+from headgate_service.delivery.plugin_worker.environment import plugin_environment
 from headgate_service.delivery.plugin_worker.isolated_sink import IsolatedSink
-from headgate_service.delivery.plugin_worker.process import WorkerEnded, without_own
+from headgate_service.delivery.plugin_worker.process import WorkerEnded
 from headgate_service.delivery.plugin_worker.supervised_worker import Isolation, SupervisedWorker
 
 _RESOLVE_SECONDS = 30.0
@@ -93,7 +94,7 @@ class HookWorkers:
                     use=name,
                     name=name,
                     data_dir=str(isolation.data_dir),
-                    environment=without_own(isolation.environment),
+                    environment=plugin_environment(isolation.environment, isolation.passed),
                     memory=_MEMORY,
                     hooks_only=True,
                 ),

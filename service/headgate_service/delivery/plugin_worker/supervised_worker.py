@@ -1,6 +1,7 @@
 """A plugin's process that is started again whenever it ends."""
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from headgate_sinks.sdk.host import Broken
 from headgate_service.delivery.attempt import bounded
 from headgate_service.delivery.backoff import Backoff
 from headgate_service.delivery.plugin_worker.process import WorkerEnded, WorkerProcess
+from headgate_service.delivery.plugin_worker.redaction import Redaction
 
 _CLOSE_SECONDS = 5.0
 # A life of this length wipes out the failures before it.
@@ -26,7 +28,8 @@ _log = structlog.get_logger(__name__)
 class Isolation:
     """What all workers have in common.
 
-    `plugins` are those that may know a secret, beside the sink's own. `load`: seconds that a plugin may take to load;
+    `plugins` are those that may know a secret, beside the sink's own. `passed` are environment variables that they get
+    beside those that a program needs. `load`: seconds that a plugin may take to load;
     `silence`: seconds for which its event loop may stand still; `backoff`: how long to wait before a process is started
     again.
     """
@@ -37,6 +40,7 @@ class Isolation:
     load: float
     silence: float
     backoff: Backoff
+    passed: tuple[str, ...] = ()
 
 
 class SupervisedWorker:
@@ -102,7 +106,11 @@ class SupervisedWorker:
     async def _live(self) -> tuple[str, Broken | None]:
         """Runs one process until it has ended; how it did, and what is wrong with the plugin where that is why."""
         use = self._setup.use
-        process = await WorkerProcess.start(self.name, self._setup.memory or None, self._isolation.silence)
+        setup, isolation = self._setup, self._isolation
+        redaction = Redaction(json.loads(setup.config_json or "{}"), setup.environment)
+        process = await WorkerProcess.start(
+            self.name, setup.memory or None, isolation.silence, isolation.passed, redaction
+        )
         running = asyncio.create_task(process.run())
         try:
             answer = await process.call(plugin_pb2.PluginRequest(setup=self._setup), self._isolation.load)
