@@ -195,6 +195,12 @@ class SdkRun:
         """And do not wait for the next one: the SDK is to get over it."""
         self.headgate.kill("gateway")
 
+    def end_gateway(self) -> None:
+        """It answers the requests that it has before it ends; another one follows."""
+        pid = self.headgate.pid("gateway")
+        assert pid is not None
+        os.kill(pid, signal.SIGTERM)
+
     def metric(self, dialect: str, status: int) -> float:
         """Requests that this gateway answered so."""
         with contextlib.suppress(httpx.HTTPError):
