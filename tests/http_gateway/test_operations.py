@@ -223,6 +223,22 @@ class TestOpenApi:
         (by, *_) = document["paths"]["/api/projects/{project}/usage"]["get"]["parameters"][1:]
         assert (by["name"], by["schema"]["enum"]) == ("by", ["hour", "day"])
 
+    async def test_no_bound_is_in_prose_alone(self, document):
+        def told(part):
+            if isinstance(part, dict):
+                schema = part.get("schema", part)
+                if "characters" in str(part.get("description", "")) and "type" in schema:
+                    yield part
+                for inner in part.values():
+                    yield from told(inner)
+            elif isinstance(part, list):
+                for inner in part:
+                    yield from told(inner)
+
+        found = list(told(document["paths"]))
+        assert found
+        assert [part for part in found if "maxLength" not in part.get("schema", part)] == []
+
     async def test_every_ingestion_route_tells_of_the_shared_headers(self, document):
         for path in ("/", "/api/analytics", "/api/v1/analytics", "/api/v1/analytics/events", "/plain"):
             operation = document["paths"][path]["post"]

@@ -10,6 +10,7 @@ from typing import Any
 
 MAX_TEXT_CHARACTERS = 4_096
 MAX_TEXTS = 10_000
+EMAIL_RULES = {"format": "email", "maxLength": 254}
 MAX_PART_CHARACTERS = 300
 """Of a part of a path."""
 # What both protobuf and JSON hold exactly.

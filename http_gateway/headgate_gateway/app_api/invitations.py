@@ -5,7 +5,7 @@ from typing import Any
 from headgate.v1 import invitation_service_pb2 as wire
 from headgate.v1.invitation_service_pb2_grpc import InvitationServiceStub
 
-from headgate_gateway.app_api.fields import Field, FieldInvalid
+from headgate_gateway.app_api.fields import EMAIL_RULES, Field, FieldInvalid
 from headgate_gateway.app_api.operation import ROLE_NAMES, ROLES, Asked, Operation, rfc3339
 from headgate_gateway.app_api.projects import PROJECT
 
@@ -58,8 +58,8 @@ CREATE_INVITATION = Operation(
     _create,
     _created,
     body=(
-        Field("email", required=True, description="The person's e-mail address."),
-        Field("role", required=True, description="viewer, member, admin or owner."),
+        Field("email", required=True, description="The person's e-mail address.", rules=EMAIL_RULES),
+        Field("role", required=True, description="What they may do.", rules={"enum": list(ROLES)}),
     ),
     status=201,
 )

@@ -12,7 +12,7 @@ from headgate_gateway.app_api.operation import Operation, rfc3339
 QUERIES = "/api/queries"
 _QUERY = f"{QUERIES}/{{query}}"
 _BODY = (
-    Field("name", required=True, description="Its name, for people: 1 to 200 characters."),
+    Field("name", required=True, description="Its name, for people.", rules={"minLength": 1, "maxLength": 200}),
     Field("query", Kind.OBJECT, required=True, description="A request of POST /api/query; its projectId says whose."),
 )
 
