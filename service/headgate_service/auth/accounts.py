@@ -68,7 +68,7 @@ class Accounts:
     async def change_password(self, person: Principal, password: str, wanted: str, origin: CallOrigin) -> None:
         """Changes a person's password; their other sessions and tokens end. Raises LoginFailed, InvalidArgument."""
         try:
-            valid_password(wanted)
+            valid_password(wanted, person.email)
         except InvalidArgument as error:
             raise InvalidArgument("new_password", error.message) from None
         await self._checked(person.email, password, origin)

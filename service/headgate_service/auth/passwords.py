@@ -4,9 +4,11 @@ import asyncio
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from ipaddress import ip_address, ip_network
+from itertools import pairwise
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -92,6 +94,7 @@ def _network(address: str) -> str:
 
 
 MIN_CHARACTERS, MAX_CHARACTERS = 10, 1_000
+MIN_DIFFERENT = 5
 # OWASP's Argon2id: 19 MiB for 15 ms or so, and as much again for each one at work beside it.
 PASSES, MEMORY_KIB, LANES = 2, 19 * 1024, 1
 AT_ONCE, WAITING = 2, 32
@@ -99,11 +102,45 @@ AT_ONCE, WAITING = 2, 32
 _Made = TypeVar("_Made")
 
 
-def valid_password(password: str) -> str:
-    """A password that somebody may take. Raises InvalidArgument."""
+def valid_password(password: str, email: str = "") -> str:
+    """A password that somebody of this address may take. Raises InvalidArgument."""
     if not MIN_CHARACTERS <= len(password) <= MAX_CHARACTERS:
         raise InvalidArgument("password", f"must have {MIN_CHARACTERS} to {MAX_CHARACTERS} characters")
+    if _is_common(password, email):
+        raise InvalidArgument(
+            "password", "is among the first that an attacker tries: take several words or random text"
+        )
     return password
+
+
+def _is_common(password: str, email: str) -> bool:
+    """Whether it is a common word, one's address, a row of keys or a few characters, with digits and signs around."""
+    plain = unicodedata.normalize("NFKC", password).casefold()
+    word = plain.strip("".join(character for character in set(plain) if not character.isalpha()))
+    # Of `abcabcabc`, `abc`.
+    part = (plain + plain).index(plain, 1)
+    own = {email.casefold(), email.partition("@")[0].casefold()} - {""}
+    return (
+        len(set(plain)) < MIN_DIFFERENT
+        or part <= len(plain) // 2
+        or plain in _common_words()
+        or word in _common_words()
+        or word in own
+        or plain in own
+        or _is_row(plain)
+    )
+
+
+def _is_row(text: str) -> bool:
+    """Whether each character follows the one before it, or goes before it, as in 1234567890."""
+    steps = {(ord(after) - ord(before)) % 10 for before, after in pairwise(text)} if text.isdigit() else set()
+    letters = {ord(after) - ord(before) for before, after in pairwise(text)}
+    return steps in ({1}, {9}) or letters in ({1}, {-1})
+
+
+@cache
+def _common_words() -> frozenset[str]:
+    return frozenset(files(__package__).joinpath("common_passwords.txt").read_text(encoding="utf-8").split())
 
 
 class Passwords:

@@ -82,7 +82,7 @@ class Users:
 
         Raises EmailTaken, ProjectUnknown, OrganisationUnknown.
         """
-        email, kept = valid_email(email), await self._passwords.hash(valid_password(password))
+        email, kept = valid_email(email), await self._passwords.hash(valid_password(password, email))
         async with self._database.change() as (session, change):
             of = await self._organisation(session, change, organisation, email)
             return await self.add(session, email, kept, members or {}, of, by)
