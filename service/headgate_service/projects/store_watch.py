@@ -93,13 +93,17 @@ class StoreWatch:
 
     async def run(self) -> None:
         """Until cancelled."""
-        pause = FIRST_SECONDS
+        failed, told = FIRST_SECONDS, ""
         while True:
             try:
                 await self.look()
                 pause = FIRST_SECONDS if self.state.parts and not self.state.checks else SECONDS
+                failed, told = FIRST_SECONDS, ""
             except (StoreFailed, RedisUnavailable, ResponseError, ControlDbUnavailable, DirectoryUnavailable) as error:
-                _log.warning("the store could not be looked at for damage", error=str(error))
+                if str(error) != told:
+                    _log.warning("the store could not be looked at for damage", error=str(error))
+                pause, told = failed, str(error)
+                failed = min(failed * 2, SECONDS)
             await asyncio.sleep(pause)
 
     async def look(self) -> None:
