@@ -1,7 +1,6 @@
 """What the jsonl sink relies on is on the disk before it does: each write, sync and rename, by the file it is about."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -67,10 +66,10 @@ class Disk:
 
 
 @pytest.fixture
-def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
     if not Path("/proc/self/fd").exists():
         pytest.skip("needs /proc to tell which file is synced")
-    yield Disk(tmp_path, monkeypatch)
+    return Disk(tmp_path, monkeypatch)
 
 
 def opened(path: Path, rotate_bytes: int = 1 << 30) -> JsonlFolder:
