@@ -53,7 +53,7 @@ def plot_of(answer: Mapping[str, Any]) -> Plot:
     for result in answer["results"]:
         data = result["data"]
         times = times or [_second(point["time"]) for point in data]
-        name = named(result)
+        name = named(result) if answer["meta"]["query"].get("breakdown") else "all"
         series.append(Series(name, [point["value"] for point in data]))
         if compared := (result.get("compare") or {}).get("data"):
             values = [point["value"] for point in compared][: len(times)]
