@@ -14,6 +14,7 @@ from headgate_service.delivery.holds import ProjectHolds
 from headgate_service.delivery.lane_context import LaneContext
 from headgate_service.delivery.log_range import halves, without
 from headgate_service.delivery.metrics import SinkMetrics
+from headgate_service.delivery.recent_settlements import Settled
 from headgate_service.delivery.safeguards import MAX_GIVEN_UP, PLUGIN_CRASHED, RejectionGuards, Verdict
 from headgate_service.delivery.sealed_batches import SealedBatch, SealedBatches
 from headgate_service.delivery.settlement import (
@@ -65,6 +66,7 @@ class BatchDelivery:
             on_step=context.on_step,
         )
 
+        self._recent = context.recent.of(epoch, runner.name, log.shard)
         self._rejections = RejectionGuards()
         self._holds = ProjectHolds()
         self._positions: dict[str, Position] = {}
@@ -192,6 +194,7 @@ class BatchDelivery:
         promised = list(batches)
         for one in promised:
             one.parked = self._holds.holds(one.log_ranges)
+        self._recent.forget(one.project_id for one in settled)
         await self._sealed_batches.replace(promised, settled)
 
     async def _settle(self, promised: SealedBatch, result: Result) -> None:
@@ -242,6 +245,10 @@ class BatchDelivery:
         await self._replace(chain.from_iterable(others), settled)
 
     async def _record(self, settled: list[ProjectSettlement], gone: SealedBatch | None = None) -> None:
+        if all(one.project_id in self._positions for one in settled):
+            starts = {one.project_id: self._positions[one.project_id].seq for one in settled}
+            number = None if gone is None else gone.number
+            self._recent.add(Settled(starts, settled, number, asyncio.get_running_loop().time()))
         await self._sealed_batches.settle(settled, gone)
         self._moved(settled)
 

@@ -5,11 +5,12 @@ Lanes share nothing but the process, so that none waits for another's target.
 
 import asyncio
 import traceback
+from dataclasses import replace
 
 import structlog
 
 from headgate_service.delivery.batch_delivery import BatchDelivery
-from headgate_service.delivery.settlement import of_filtered
+from headgate_service.delivery.settlement import ProjectSettlement, of_filtered
 from headgate_service.delivery.sink_runner import State
 from headgate_service.errors import RedisUnavailable
 from headgate_service.log.position import Position
@@ -80,7 +81,38 @@ class Lane(BatchDelivery):
     async def _load(self) -> None:
         self._positions, self._news = {}, {}
         await self._sealed_batches.load()
+        await self._settle_again()
         await self._scan()
+
+    async def _settle_again(self) -> None:
+        """Records what was settled and what Redis does not know: it failed over to a replica that lagged."""
+        recent = list(self._recent)
+        project_ids = sorted({project_id for settled in recent for project_id in settled.starts})
+        found = dict(zip(project_ids, await self._log.positions(project_ids, self._sink), strict=True))
+        again = 0
+        for settled in recent:
+            if any(found[one].seq != start for one, start in settled.starts.items()):
+                continue
+            promised = next((one for one in self._sealed_batches if one.number == settled.number), None)
+            if promised is None and any(map(self._sealed_batches.hold, settled.starts)):
+                # Another forwarder has divided the batch since.
+                continue
+            projects = [replace(one, position=await self._held(one)) for one in settled.projects]
+            await self._sealed_batches.settle(projects, promised)
+            found.update({one.project_id: one.position for one in projects})
+            again += sum(one.delivered + one.dead for one in projects)
+        if again:
+            _log.warning(
+                "Redis had forgotten what was settled: it is recorded again, and nothing is sent twice",
+                sink=self._sink,
+                shard=self._log.shard,
+                events=again,
+            )
+
+    async def _held(self, settled: ProjectSettlement) -> Position:
+        """The position, at an entry that the log holds: the next one may have a lower id than one that was lost."""
+        position, end = settled.position, await self._log.end(settled.project_id)
+        return position if position.entry_number <= end.entry_number else Position(end.entry, position.seq, end.bytes)
 
     async def _scan(self) -> None:
         """Compares every project's log with the position in it."""

@@ -1,10 +1,11 @@
 """What the lanes of a forwarder have in common."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headgate_service.delivery.backoff import Backoff
 from headgate_service.delivery.batch_reader import EventCache
+from headgate_service.delivery.recent_settlements import RecentSettlements
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +25,4 @@ class LaneContext:
     cache: EventCache
     clock: Callable[[], float]
     on_step: Callable[[str], None]
+    recent: RecentSettlements = field(default_factory=RecentSettlements)

@@ -93,6 +93,14 @@ class ShardLog:
             return Position.parse(cursor.decode())
         return oldest(int(trimmed[0] or 0), int(trimmed[1] or 0))
 
+    async def end(self, project_id: str) -> Position:
+        """Where the project's log ends."""
+        keys = self._keys.project(project_id)
+        last, (use,) = await asyncio.gather(
+            self._redis.execute("XREVRANGE", keys.log, "+", "-", "COUNT", 1), self.use([project_id])
+        )
+        return Position(last[0][0].decode() if last else "0-0", use.seq, use.bytes)
+
     async def read(self, project_id: str, after: str, count: int) -> list[Entry]:
         """At most `count` entries after an id."""
         key = self._keys.project(project_id).log

@@ -68,6 +68,12 @@ class Position:
     seq: int
     bytes: int
 
+    @property
+    def entry_number(self) -> tuple[int, int]:
+        """The entry's id, to compare."""
+        ms, _, number = self.entry.partition("-")
+        return int(ms), int(number or 0)
+
     def __str__(self) -> str:
         return f"{self.entry} {self.seq} {self.bytes}"
 
