@@ -96,16 +96,20 @@ class RedisStreamSink(Sink[RedisStreamConfig]):
     async def _connected(self) -> redis.Redis:
         url = await asyncio.to_thread(self.place.secret, self.config.url)
         try:
-            return redis.Redis.from_url(
+            client = redis.Redis.from_url(
                 url,
                 socket_timeout=self.config.timeout,
                 socket_connect_timeout=self.config.timeout,
                 retry=Retries(NoBackoff(), 0),
             )
+            # An argument that is not known is found here.
+            client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
         except (ValueError, TypeError):
             raise Misconfigured(
-                "`url` is not the URL of a Redis: it must begin with redis://, rediss:// or unix://"
+                "`url` is not the URL of a Redis: it must begin with redis://, rediss:// or unix://, and have no "
+                "unknown arguments"
             ) from None
+        return client
 
 
 def record_key(stream: str) -> str:

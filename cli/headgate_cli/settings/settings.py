@@ -107,6 +107,13 @@ class RedisSettings(Section):
     url: Annotated[str | None, To("service.redis_url", "forwarder.redis_url")] = Field(default=None, repr=False)
     """`redis://`, `rediss://` or `unix://` URL of your own server. It must be durable (`appendonly yes`, `appendfsync always`) and must not evict (`maxmemory-policy noeviction`). Absent: `headgate up` runs one in its data directory."""  # noqa: E501
 
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str | None) -> str | None:
+        from headgate_service.redis.url import check_redis_url
+
+        return None if url is None else check_redis_url(url)
+
     wait_replicas: Annotated[int, Field(ge=0, le=16), To("service.wait_replicas")] = 0
     """Replicas of your own Redis that must have an event before it is acknowledged. Where fewer have it after a second, the answer is 503. It narrows what a failover can lose."""  # noqa: E501
 

@@ -23,6 +23,14 @@ _DRIVERS = {
     "postgres": ("postgresql+asyncpg", "asyncpg", "headgate[postgres]"),
 }
 
+# What may follow the `?` of a URL, by its driver.
+_ARGUMENTS: dict[str, frozenset[str]] = {
+    "sqlite+aiosqlite": frozenset(),
+    "postgresql+asyncpg": frozenset(
+        ("host", "port", "ssl", "passfile", "direct_tls", "target_session_attrs", "prepared_statement_cache_size")
+    ),
+}
+
 
 class DatabaseUrlInvalid(Exception):
     """No control DB can be had by this URL. The message says why, and shows nothing of the URL."""
@@ -44,6 +52,9 @@ def driven(text: str) -> str:
         raise DatabaseUrlInvalid(f"its driver is not installed: pip install '{package}'")
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
         raise DatabaseUrlInvalid("SQLite needs a file: write sqlite:////absolute/path/control.db")
+    if unknown := sorted(set(url.query) - _ARGUMENTS[name]):
+        known = ", ".join(sorted(_ARGUMENTS[name])) or "none"
+        raise DatabaseUrlInvalid(f"it has an argument that is not known: {unknown[0][:40]}. Known are {known}")
     return url.set(drivername=name).render_as_string(hide_password=False)
 
 

@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from headgate_service.errors import RedisUnavailable
+from headgate_service.redis.url import check_redis_url
 
 # A deadline may come early by such a part of itself.
 _TIMER_STEP = 0.05
@@ -41,7 +42,11 @@ class RedisPipeline:
     def __init__(self, url: str, deadline: float = 5.0, backlog: int = 10_000) -> None:
         # The deadlines are kept here: redis-py's own uses asyncio.wait_for, which in Python 3.11 can swallow the
         # cancellation that ends the writer, and then everybody would wait for ever.
-        self._pool = ConnectionPool.from_url(url, protocol=2, socket_timeout=None, retry=Retry(NoBackoff(), 0))
+        self._pool = ConnectionPool.from_url(
+            check_redis_url(url), protocol=2, socket_timeout=None, retry=Retry(NoBackoff(), 0)
+        )
+        # What is wrong with the URL is said now, and not by a connection that is never made.
+        self._pool.make_connection()  # type: ignore[no-untyped-call]
         self._deadline = deadline
         self._greet: Greeting | None = None
         self._backlog = backlog

@@ -149,3 +149,10 @@ def test_a_store_url_that_is_none_is_refused_by_its_setting(tmp_path, url):
     with pytest.raises(SettingsInvalid, match=r"store\.url: ") as caught:
         read(tmp_path, f'[store]\nurl = "{url}"\n')
     assert "secret" not in str(caught.value)
+
+
+def test_a_url_of_redis_that_cannot_work_is_refused(tmp_path):
+    with pytest.raises(SettingsInvalid) as refused:
+        read(tmp_path, '[redis]\nurl = "redis://:quiet@h?foo=1"\n')
+    assert "not known: foo" in str(refused.value)
+    assert "quiet" not in str(refused.value)
