@@ -226,3 +226,32 @@ def test_no_secret_shows():
 
 def test_the_body_is_made_of_the_batch_alone():
     assert batch_body(BATCH) == batch_body(BATCH)
+
+
+async def test_what_the_target_says_is_kept(receiver):
+    receiver.answer = lambda: web.Response(status=422, text='{"error":\n "no such\x00 column: ä"}' + "x" * 1000)
+    answer = await write(receiver.url)
+    assert isinstance(answer, Result)
+    (reject,) = answer.rejected
+    assert reject.message.startswith('the target answered 422: {"error": "no such column: ä"}xxx')
+    assert len(reject.message.encode()) < 350
+    receiver.answer = lambda: web.Response(status=503, text="down for an hour")
+    answer = await write(receiver.url)
+    assert isinstance(answer, Retry)
+    assert answer.message == "the target answered 503: down for an hour"
+
+
+async def test_secrets_that_the_target_repeats_are_not(receiver):
+    basic = "Basic dXNlcjpodW50ZXIyNDI="
+    receiver.answer = lambda: web.Response(status=401, text=f"bad {basic}, Bearer t0k3n-abc, hunter242")
+    answer = await write(receiver.url, headers={"Authorization": basic, "X-Other": "Bearer t0k3n-abc"})
+    assert isinstance(answer, Misconfigured)
+    for secret in ("dXNlcjpo", "t0k3n", "hunter242"):
+        assert secret not in answer.message
+    assert "bad ..., ..., ..." in answer.message
+
+
+async def test_no_connection_says_where_and_why():
+    answer = await write("http://127.0.0.1:9/?token=s3cret")
+    assert isinstance(answer, Retry)
+    assert answer.message == "no answer from 127.0.0.1:9: Connection refused (ECONNREFUSED)"

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+import errno
+import os
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -16,6 +19,10 @@ from headgate_sinks.sdk.sink import Config, Misconfigured, Outcome, Reject, Resu
 from headgate_sinks.transport.address_guard import AddressGuard, AddressRefused, GuardedResolver
 
 MAX_WAIT_SECONDS = 3600.0
+MAX_WORDS_BYTES = 300
+# Shorter values would take common words out of an answer.
+MIN_SECRET_CHARACTERS = 6
+_OPEN_HEADERS = frozenset(("content-type", "content-encoding", "user-agent", "accept"))
 # A write has to end by itself before the engine gives it up.
 WRITE_SECONDS = 310.0
 _CHECK_SECONDS = 10.0
@@ -44,7 +51,8 @@ class Answer:
 class HttpTarget:
     """Posts to one URL, over connections that stay open, to addresses that were checked, and follows no redirect.
 
-    `body_bytes`: how much of an answer's body is read. `secret` is taken out of it, should the target repeat it.
+    `body_bytes`: how much of an answer's body is read. `secret`, and what headers hold, are taken out of it, should the
+    target repeat them.
     """
 
     def __init__(
@@ -58,6 +66,7 @@ class HttpTarget:
         self._url = URL(url)
         self._body_bytes = body_bytes
         self._secret = secret.encode()
+        self._place = f"{self._url.host}:{self._url.port}"
         self._guard = AddressGuard(self._url.host or "", config.allow_private)
         self._resolver = GuardedResolver(self._guard, resolver)
         self._session = aiohttp.ClientSession(
@@ -71,8 +80,9 @@ class HttpTarget:
         try:
             async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
                 start = await _start_of_body(response, self._body_bytes)
-                if self._secret:
-                    start = start.replace(self._secret, b"...")
+                for secret in (self._secret, *_secrets_in(headers)):
+                    if secret:
+                        start = start.replace(secret, b"...")
                 return Answer(response.status, response.headers.get("Retry-After"), start)
         except AddressRefused as error:
             raise Misconfigured(str(error)) from None
@@ -80,7 +90,7 @@ class HttpTarget:
             raise Misconfigured("the target's URL names no host that can be connected to: correct it") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # The message of such an error may name the URL's query, which may be a secret.
-            raise Retry(f"no answer from the target: {type(error).__name__}") from None
+            raise Retry(f"no answer from {self._place}: {_reason(error)}") from None
 
     async def check(self) -> None:
         """Finds out whether the target takes connections, without sending anything.
@@ -96,7 +106,7 @@ class HttpTarget:
         except AddressRefused as error:
             raise Misconfigured(str(error)) from None
         except (TimeoutError, OSError) as error:
-            raise Retry(f"{host} takes no connection at port {port}: {type(error).__name__}") from None
+            raise Retry(f"{host} takes no connection at port {port}: {_reason(error)}") from None
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
@@ -121,18 +131,49 @@ def checked_url(url: str) -> str:
 def outcome(answer: Answer, now: float, events: int, settings: str = "`url`") -> Outcome:
     """What an HTTP status says of a batch of so many events. `now` is in seconds since 1970; `settings` are those that
     a person would look at where the target refuses everything."""
-    status = answer.status
+    status, said = answer.status, f"the target answered {answer.status}{_words(answer)}"
     if 200 <= status < 300:
         return Result()
     if status == 413:
-        return TooLarge("the target answered 413: the batch is too large for it")
+        return TooLarge(f"the target answered 413, the batch is too large for it{_words(answer)}")
     if status in (400, 422):
-        return Result((Reject(tuple(range(events)), f"http_{status}", f"the target answered {status}"),))
+        return Result((Reject(tuple(range(events)), f"http_{status}", said),))
     if status in (408, 425, 429) or status >= 500:
-        return Retry(f"the target answered {status}", after=wait_seconds(answer.retry_after, now))
+        return Retry(said, after=wait_seconds(answer.retry_after, now))
     if 300 <= status < 400:
         return Misconfigured(f"the target answered {status}, a redirect, and none is followed: correct {settings}")
-    return Misconfigured(f"the target answered {status}: correct {settings}, or the target")
+    return Misconfigured(f"{said}: correct {settings}, or the target")
+
+
+def _words(answer: Answer) -> str:
+    """What the target said, on one line, after a colon; empty where it said nothing."""
+    text = answer.body[:MAX_WORDS_BYTES].decode(errors="replace")
+    words = " ".join("".join(one if one.isprintable() else " " for one in text).split())
+    return f": {words}" if words else ""
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no connection: the system's word for it where there is one."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    number = cause.errno if isinstance(cause, OSError) else None
+    if number is not None and number in errno.errorcode:
+        return f"{os.strerror(number)} ({errno.errorcode[number]})"
+    return type(error).__name__
+
+
+def _secrets_in(headers: Mapping[str, str]) -> Iterator[bytes]:
+    """The values of headers, and what is in credentials, the longest first."""
+    for name, value in headers.items():
+        if len(value) < MIN_SECRET_CHARACTERS or name.lower() in _OPEN_HEADERS:
+            continue
+        yield value.encode()
+        scheme, _, credentials = value.partition(" ")
+        if credentials:
+            yield credentials.encode()
+        if scheme.lower() == "basic":
+            with contextlib.suppress(ValueError):
+                user, _, password = b64decode(credentials).partition(b":")
+                yield from (part for part in (password, user) if len(part) >= MIN_SECRET_CHARACTERS)
 
 
 def wait_seconds(retry_after: str | None, now: float) -> float | None:
