@@ -1,5 +1,6 @@
 """What the store holds of a project by when it was received, read in that order."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from headgate_service.store.schema import TABLE
 _FIRST_WINDOW_MS = 60_000
 _MAX_WINDOW_MS = 32 * 86_400_000
 # So much is read at once, and at least one moment, which may be more.
-_EVENTS_AT_ONCE = 5_000
+_EVENTS_AT_ONCE = 2_000
 _OF_TIME = (
     " WHERE project_id = {project:String} AND receive_time >= fromUnixTimestamp64Milli({from:Int64})"
     " AND receive_time < fromUnixTimestamp64Milli({to:Int64})"
@@ -86,25 +87,30 @@ class History:
     async def between(self, project_id: str, from_ms: int, to_ms: int) -> list[Moment]:
         """All of a time."""
         data = await self._store.read(_ROWS, _which(project_id, from_ms, to_ms), "RowBinary")
-        moments: list[Moment] = []
-        events: list[event_pb2.Event] = []
-        ms, begin, end = -1, 0, 0
         try:
-            for event, row_end in rebuilt(data):
-                received = event.receive_time.ToMilliseconds()
-                if events and received != ms:
-                    moments.append(Moment(ms, events, data[begin:end]))
-                    events, begin = [], end
-                ms, end = received, row_end
-                events.append(event)
+            # So many rows would hold the loop for tenths of a second.
+            return await asyncio.to_thread(_moments, data)
         except RowsBroken as error:
             raise StoreFailed(str(error)) from None
-        return [*moments, Moment(ms, events, data[begin:])] if events else moments
 
     async def _next(self, project_id: str, from_ms: int, to_ms: int) -> int:
         asked = f"SELECT min(ms), count() FROM ({_MOMENTS} GROUP BY ms)"  # noqa: S608 (constants)
         ((first, moments),) = await self._store.query(asked, _which(project_id, from_ms, to_ms))
         return int(first) if moments else -1
+
+
+def _moments(data: bytes) -> list[Moment]:
+    moments: list[Moment] = []
+    events: list[event_pb2.Event] = []
+    ms, begin, end = -1, 0, 0
+    for event, row_end in rebuilt(data):
+        received = event.receive_time.ToMilliseconds()
+        if events and received != ms:
+            moments.append(Moment(ms, events, data[begin:end]))
+            events, begin = [], end
+        ms, end = received, row_end
+        events.append(event)
+    return [*moments, Moment(ms, events, data[begin:])] if events else moments
 
 
 def _which(project_id: str, from_ms: int, to_ms: int) -> dict[str, str | int]:
