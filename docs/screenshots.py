@@ -117,7 +117,8 @@ def main() -> None:
         time.sleep(8)
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         for (width, height), scheme in ((size, scheme) for size in SIZES for scheme in ("light", "dark")):
-            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+            options: Any = {"viewport": {"width": width, "height": height}, "color_scheme": scheme}
+            context = browser.new_context(**options)
             take(context.new_page(), url, first["owner"], folder, f"{width}-{scheme}")
             context.close()
         browser.close()

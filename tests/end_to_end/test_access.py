@@ -125,10 +125,14 @@ ROUTES: dict[str, Door] = {
     f"GET {PROJECT}/audit": Door(READER),
     "GET /api/audit": Door(PERSON),
     f"GET {PROJECT}/sinks": Door(VIEWER),
+    f"POST {PROJECT}/sinks/{{sink}}/pause": Door(ADMIN),
+    f"POST {PROJECT}/sinks/{{sink}}/resume": Door(ADMIN),
+    f"POST {PROJECT}/sinks/{{sink}}/test": Door(ADMIN),
     f"GET {PROJECT}/dead-letters": Door(VIEWER),
     f"GET {PROJECT}/dead-letters/{{letter}}": Door(VIEWER),
     f"POST {PROJECT}/dead-letters/retry": Door(ADMIN, {"sink": "jsonl"}),
     f"POST {PROJECT}/dead-letters/purge": Door(ADMIN, {"sink": "jsonl"}),
+    f"GET {PROJECT}/events/search": Door(VIEWER, query={"text": "x"}),
     f"GET {PROJECT}/events": Door(VIEWER, query={"follow": "false"}),
     # A stranger shows the project's own secret key, and so may hear that it is not theirs.
     "POST /api/deploy": Door(
@@ -192,6 +196,10 @@ METHODS: dict[str, str] = {
     "ProjectDeliveryService/RetryProjectDeadLetters": G_ADMIN,
     "ProjectDeliveryService/PurgeProjectDeadLetters": G_ADMIN,
     "ProjectDeliveryService/TailProjectEvents": G_VIEWER,
+    "ProjectDeliveryService/SearchProjectEvents": G_VIEWER,
+    "ProjectDeliveryService/PauseProjectSink": G_ADMIN,
+    "ProjectDeliveryService/ResumeProjectSink": G_ADMIN,
+    "ProjectDeliveryService/TestProjectSink": G_ADMIN,
     # Here without the secret key that it takes beside a person.
     "DeployService/Deploy": "401 401 401 401 401 401 401 401 401",
     "DeployService/ListDeploys": G_VIEWER,
@@ -319,6 +327,7 @@ def knock(callers: Callers, route: str, door: Door, caller: str, let_in: bool) -
         key=callers.spare_key,
         user="nobody@example.com",
         letter="x",
+        sink="x",
         session="ses_x",
         invitation="inv_x",
         version="1",
