@@ -70,6 +70,8 @@ def test_sampling_keeps_the_same_users_each_time_and_about_the_share_that_was_as
     made, again = policy(default={"sample": 0.25}), policy(default={"sample": 0.25})
     kept = {n for n in range(4000) if made.judge(event(distinct_id=f"u{n}")) == KEPT}
     assert kept == {n for n in range(4000) if again.judge(event(distinct_id=f"u{n}", properties={"n": n})) == KEPT}
+    # An event's own id decides nothing where its user is known.
+    assert kept == {n for n in range(4000) if again.judge(event(distinct_id=f"u{n}", event_id=f"e{n % 7}")) == KEPT}
     assert 850 < len(kept) < 1150
     other = policy("prj_b", default={"sample": 0.25})
     assert kept != {n for n in range(4000) if other.judge(event(distinct_id=f"u{n}")) == KEPT}
