@@ -21,6 +21,7 @@ from headgate_service.directory.directory import Directory
 from headgate_service.project_sinks.source import ProjectSinkChanges
 
 from headgate_cli.run.certificates import check_gateway, check_grpc, check_http
+from headgate_cli.run.core_log import formed_core_log
 from headgate_cli.run.data_dir import DataDir
 from headgate_cli.run.open_files import most_connections, raise_open_files
 from headgate_cli.run.parent import beating
@@ -114,12 +115,14 @@ def run_service(settings: Settings, place: Place) -> None:
     raise_open_files()
     from headgate_service.main import serve
 
-    _run(serve(service_config(settings, place)), place)
+    with formed_core_log():
+        _run(serve(service_config(settings, place)), place)
 
 
 def run_gateway(settings: Settings, place: Place) -> None:
     """`headgate gateway`. Raises SettingsInvalid."""
-    _run(_gateway(settings, place), place)
+    with formed_core_log():
+        _run(_gateway(settings, place), place)
 
 
 async def _gateway(settings: Settings, place: Place) -> None:
