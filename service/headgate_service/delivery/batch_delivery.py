@@ -110,16 +110,17 @@ class BatchDelivery:
                 case TooLarge():
                     await self._halve(promised)
                 case Misconfigured(message=message):
-                    self._runner.note(self._log.shard, State.PAUSED, message)
+                    tries = f" (tried again in {self._context.pause:g} s)"
+                    self._runner.note(self._log.shard, State.PAUSED, message, tries)
                     await self._pause(self._context.pause)
                 case Crashed():
                     await self._judge(promised, outcome)
                 case Retry(message=message, after=after, events=places):
                     self._metrics.retried()
-                    self._runner.note(self._log.shard, State.RETRYING, message)
+                    seconds = self._note_retry(promised, message, after)
                     if places is not None and len(places) < len(promised.events):
                         promised = await self._keep_only(promised, places)
-                    await self._pause(self._context.backoff.seconds(promised.attempts, after))
+                    await self._pause(seconds)
 
     async def _write(self, promised: SealedBatch) -> Outcome:
         promised.attempts += 1
@@ -148,8 +149,15 @@ class BatchDelivery:
                 self._runner.note(self._log.shard, State.PAUSED, message)
                 await self._pause(self._context.pause)
                 return
-        self._runner.note(self._log.shard, State.RETRYING, crashed.message)
-        await self._pause(self._context.backoff.seconds(promised.attempts))
+        await self._pause(self._note_retry(promised, crashed.message))
+
+    def _note_retry(self, promised: SealedBatch, message: str, after: float | None = None) -> float:
+        """Shows why a batch comes again. Returns in how many seconds."""
+        seconds = self._context.backoff.seconds(promised.attempts, after)
+        self._runner.told.retrying(message, promised.attempts, seconds)
+        tries = f" (attempt {promised.attempts}, the next in {seconds:.1f} s)"
+        self._runner.note(self._log.shard, State.RETRYING, message, tries)
+        return seconds
 
     def _is_to_be_halved(self, promised: SealedBatch, result: Result) -> bool:
         """Where all of a batch was rejected by a target that does not say which events it means."""
@@ -253,6 +261,7 @@ class BatchDelivery:
         self._moved(settled)
 
     def _moved(self, settled: list[ProjectSettlement]) -> None:
+        self._runner.told.dead(settled)
         for one in settled:
             self._positions[one.project_id] = one.position
         self._metrics.settled(

@@ -14,6 +14,7 @@ from headgate_sinks import Batch, Limits, Misconfigured, Outcome, Place, Result,
 from headgate_sinks.sdk.host import Broken, Loaded, load
 
 from headgate_service.delivery.attempt import bounded, checked, cut, make_sink
+from headgate_service.delivery.delivery_log import DeliveryLog
 from headgate_service.delivery.in_process_sink import InProcessSink
 from headgate_service.delivery.observers import Observers
 from headgate_service.delivery.plugin_worker.isolated_sink import IsolatedSink
@@ -96,7 +97,8 @@ class SinkRunner:
         self._when_full = when_full
         self._clock = clock
         self.observers = observers or Observers()
-        self._troubles: dict[int, tuple[State, str]] = {}
+        # By shard, with why, and when it is tried again.
+        self._troubles: dict[int, tuple[State, str, str]] = {}
         # By shard and project.
         self._holds: dict[tuple[int, str], str] = {}
         self._sink = None if isinstance(sink, Broken) else sink
@@ -106,6 +108,7 @@ class SinkRunner:
         # Thousands of projects' own sinks do not all begin in one moment.
         self._phase = crc32(config.name.encode()) / 1000
         self.crashes = CrashGuard()
+        self.told = DeliveryLog(config.name)
         self.known = asyncio.Event() if self._sink is None else self._sink.known
         self.status = Status(State.RUNNING, "", clock())
         if isinstance(sink, Broken):
@@ -191,12 +194,13 @@ class SinkRunner:
         if self._sink is not None:
             await self._sink.close()
 
-    def note(self, shard: int, state: State, error: str = "") -> None:
-        """Takes down how the sink fares in a shard; RUNNING clears what was noted before."""
+    def note(self, shard: int, state: State, error: str = "", tries: str = "") -> None:
+        """Takes down how the sink fares in a shard, with the error and what to show after it. RUNNING clears what was
+        noted before."""
         if state is State.RUNNING:
             self._troubles.pop(shard, None)
         else:
-            self._troubles[shard] = (state, cut(error))
+            self._troubles[shard] = (state, cut(error), tries)
         self._show()
 
     def note_hold(self, shard: int, project_id: str, error: str | None) -> None:
@@ -223,23 +227,27 @@ class SinkRunner:
         self._show("" if from_the_start else None)
 
     def _show(self, previous: str | None = None) -> None:
-        worst, last_error = max(self._troubles.values(), default=(State.RUNNING, ""))
+        worst, reason, tries = max(self._troubles.values(), default=(State.RUNNING, "", ""))
         others = worst
         if self._holds and worst < State.PAUSED:
-            worst, last_error = State.PAUSED, next(reversed(self._holds.values()))
+            worst, reason, tries = State.PAUSED, next(reversed(self._holds.values())), ""
         if self._held and worst < State.PAUSED:
-            worst, last_error = State.PAUSED, "paused by an operator"
+            worst, reason, tries = State.PAUSED, "paused by an operator", ""
         if self._broken is not None:
-            worst, last_error = State.BROKEN, self._broken.reason
+            worst, reason, tries = State.BROKEN, self._broken.reason, ""
+        last_error = reason + tries
         held = {project_id: error for (_, project_id), error in self._holds.items()}
         others = others if held and not self._held and self._broken is None else worst
         if worst is not self.status.state:
-            _log.info("sink changed its state", sink=self.name, state=worst.name, error=last_error)
+            if worst is State.RUNNING:
+                _log.info("sink runs again", sink=self.name, after=self.status.state.name)
+            else:
+                _log.warning("sink does not run as it should", sink=self.name, state=worst.name, error=last_error)
             self.observers.sink_state_changed(
                 sink=self.name,
                 state=worst.name,
                 previous=self.status.state.name if previous is None else previous,
-                error=last_error,
+                error=reason,
             )
             self.status = Status(worst, last_error or self.status.last_error, self._clock(), held, others)
         elif held != self.status.held or others != self.status.others or last_error not in ("", self.status.last_error):
