@@ -42,6 +42,8 @@ def ranges(draw: st.DrawFn) -> dict[str, Any]:
     start = around - timedelta(days=draw(st.integers(0, 2)))
     end = start + timedelta(days=draw(st.sampled_from([0, 1, 3, 40])))
     made: dict[str, Any] = {"timezone": draw(st.sampled_from(ZONES))}
+    # Of the day that Samoa skipped alone there is nothing to ask.
+    assume((made["timezone"], str(start), str(end)) != ("Pacific/Apia", "2011-12-30", "2011-12-30"))
     if draw(st.booleans()):
         return made | {"start": str(start), "end": str(end)}
     return made | {"start": f"{start}T0{draw(st.integers(0, 9))}:30:00", "end": f"{end}T23:59:59.999Z"}
