@@ -45,15 +45,15 @@ CALLERS = ("nobody", *KEYS, "session", "viewer", "cli", "jwt", "stranger", "page
 #           nobody public secret org session viewer cli jwt stranger page
 ANYBODY = "    in     in     in  in      in     in  in  in       in   in"
 PUBLIC = "    401     in    401 401     401    401 401 401      401  401"
-PERSON = "    401    401    401 403      in     in  in 403       in   in"
-CHANGER = "   401    401    401 403      in     in  in 403       in  403"
+PERSON = "    401    401    403 403      in     in  in 403       in   in"
+CHANGER = "   401    401    403 403      in     in  in 403       in  403"
 SIGNED_IN = " 401    401    401 401      in     in  in 401       in   in"
 SESSION = "   401    401    401 401      in     in 403 401       in  403"
-VIEWER = "    401    401    401 403      in     in  in 403      404   in"
-LEAVER = "    401    401    401 403      in     in  in 403      404  403"
-ADMIN = "     401    401    401 403      in    403  in 403      404  403"
-READER = "    401    401    401 403      in    403  in 403      404   in"
-USAGE = "     401    401    401 403      in     in  in  in      404   in"
+VIEWER = "    401    401    403 403      in     in  in 403      404   in"
+LEAVER = "    401    401    403 403      in     in  in 403      404  403"
+ADMIN = "     401    401    403 403      in    403  in 403      404  403"
+READER = "    401    401    403 403      in    403  in 403      404   in"
+USAGE = "     401    401     in 403      in     in  in  in      404   in"
 
 EVENT = {"event": "page_visit", "page": {"href": "https://example.com/"}}
 
@@ -136,7 +136,7 @@ ROUTES: dict[str, Door] = {
     f"GET {PROJECT}/events": Door(VIEWER, query={"follow": "false"}),
     # A stranger shows the project's own secret key, and so may hear that it is not theirs.
     "POST /api/deploy": Door(
-        "         401    401    401 403      in    403  in 403      403  403", {"no": "config"}, with_key=True
+        "         401    401    403 403      in    403  in 403      403  403", {"no": "config"}, with_key=True
     ),
     "GET /api/deploys": Door(VIEWER, with_key=True),
     "GET /api/deploys/{version}": Door(VIEWER, with_key=True),
@@ -149,10 +149,10 @@ ROUTES: dict[str, Door] = {
 _SERVICE = "headgate.v1."
 #             nobody public secret org session viewer cli jwt stranger (a cookie's page is not of gRPC)
 G_ANYBODY = "     in     in     in  in      in     in  in  in       in"
-G_PERSON = "     401    401    401 403      in     in  in 403       in"
-G_VIEWER = "     401    401    401 403      in     in  in 403      404"
-G_ADMIN = "      401    401    401 403      in    403  in 403      404"
-G_USAGE = "      401    401    401 403      in     in  in  in      404"
+G_PERSON = "     401    401    403 403      in     in  in 403       in"
+G_VIEWER = "     401    401    403 403      in     in  in 403      404"
+G_ADMIN = "      401    401    403 403      in    403  in 403      404"
+G_USAGE = "      401    401     in 403      in     in  in  in      404"
 G_WRITER = "     401    403     in  in     401    401 401 401      401"
 G_SIGNED = "     401    401    401 401      in     in  in 401       in"
 G_SESSION = "    401    401    401 401      in     in 403 401       in"

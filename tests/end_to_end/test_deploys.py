@@ -193,7 +193,7 @@ def test_which_credential_opens_which_route(client, tenant):
     table = {
         "nobody":                   (401, 401, 401, 401),
         "secret key alone":         (401, 401, 401, 401),
-        "secret key as bearer":     (401, 401, 401, 401),
+        "secret key as bearer":     (401, 403, 403, 403),
         "organisation key":         (401, 403, 403, 403),
         "garbage":                  (401, 401, 401, 401),
         "person alone":             (401, 200, 200, 200),
