@@ -399,7 +399,7 @@ async def test_check_writes_nothing(server, database):
         ("postgresql://locked:wr0ng@/postgres?host={folder}", "28P01"),
         ("postgresql://postgres:s3cret@/nowhere?host={folder}", "3D000"),
         ("postgresql://nobody@/postgres?host={folder}", "28000"),
-        ("mysql://x:s3cret@h/d", "no URL"),
+        ("mysql://x:s3cret@h/d", "not the URL"),
         ("env:ABSENT", "ABSENT"),
         ("file:/nowhere/s3cret", "cannot be read"),
     ],
