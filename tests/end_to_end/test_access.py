@@ -80,6 +80,7 @@ VENDOR_EVENTS: Any = {"batch": []}
 VENDOR_PATHS = (
     *("/v1/alias", "/v1/batch", "/v1/group", "/v1/identify", "/v1/import", "/v1/page", "/v1/screen", "/v1/track"),
     *("/engage", "/groups", "/import", "/track"),
+    *("/batch/", "/capture/", "/decide/", "/e/", "/flags/", "/i/v0/e/"),
 )
 ROUTES: dict[str, Door] = {
     "POST /api/analytics": Door(ANYBODY, {"events": []}),
@@ -159,6 +160,9 @@ ROUTES: dict[str, Door] = {
     "DELETE /api/queries/{query}": Door(ADMIN),
     # Vendors' clients show the public key in their own way, as the tests of each dialect do.
     **{f"POST {path}": Door(VENDOR, VENDOR_EVENTS) for path in VENDOR_PATHS},
+    # These say first what the body lacks.
+    "POST /2/httpapi": Door(ANYBODY, VENDOR_EVENTS),
+    "POST /batch": Door(ANYBODY, VENDOR_EVENTS),
     # It changes nothing, so that it may come from any page.
     "POST /api/query": Door(USAGE, {"type": "metric", "projectId": "default", "event": "x"}),
 }
