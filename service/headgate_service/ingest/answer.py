@@ -27,7 +27,8 @@ class IngestAnswer(msgspec.Struct, frozen=True):
         """A result per event where `each` asks for them, else per event of which there is something to say."""
         if each:
             self._add_kept(response, dry_run=dry_run)
-        add_refusals(response, self.events, self.decision)
+        if self.decision.refused:
+            add_refusals(response, self.events, self.decision)
         for place, reason in self.decision.dropped.items():
             result = response.results.add(index=place, outcome=outcome_pb2.OUTCOME_DROPPED, reason=reason)
             result.event_id = self.events[place].event_id

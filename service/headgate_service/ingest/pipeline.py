@@ -300,7 +300,7 @@ def _make_append(
     return Append(
         encode_entry(entry),
         _event_ids(entry) if submission.api.event_ids else {},
-        _idempotency(submission, caller),
+        _idempotency(submission, caller) if submission.idempotency_key else None,
         rate,
         # The first answer stands even if the policy has changed since. Neither a new refusal nor the answer to a
         # request without events is remembered.
@@ -322,9 +322,7 @@ def _experiments(submission: Submission, policy: Policy | None) -> bytes:
     return orjson.dumps(policy.experiments(frozenset(wanted.ids), test=wanted.test))
 
 
-def _idempotency(submission: Submission, caller: Caller) -> Idempotency | None:
+def _idempotency(submission: Submission, caller: Caller) -> Idempotency:
     """The key, made unique to credential and route; a project's keys are apart in any case."""
-    if not submission.idempotency_key:
-        return None
     scoped = f"{caller.sender}\n{submission.api.scope}\n{submission.idempotency_key}"
     return Idempotency(blake2b(scoped.encode(), digest_size=16).hexdigest(), submission.request_hash)
