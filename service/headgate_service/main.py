@@ -199,19 +199,8 @@ def _services(parts: Parts, calls: Calls) -> Sequence[GrpcService]:
     """Every gRPC service, once. The mode of the admin socket is the operator's only credential."""
     core, redis, directory = parts.core, parts.core.pipeline, parts.core.directory
     lookup = ReceiptLookup(redis, core.sinks_of, core.epochs.lost_ms)
-    store, queries, tail = parts.store, parts.queries, LogTail(parts.tail_redis)
+    store, queries = parts.store, parts.queries
     saved = SavedQueries(parts.database, random=secrets.token_bytes, now_ms=_now_ms)
-    dead_letters, watchers = DeadLetters(redis), Watchers()
-    tests = SinkTests(redis, lambda: str(uuid.uuid4()))
-    delivery = DeliveryServicer(
-        directory,
-        parts.sinks,
-        dead_letters,
-        Replays(redis, partial(secrets.token_hex, 4)),
-        tests,
-        _now_ms,
-        StoreReplays(History(store), _now_ms) if store else None,
-    )
     previews = Previews(parts.deploys, redis)
     limits = CallLimits(parts.config.tenants, time.monotonic)
     trail = Trail(parts.database, _now_ms, parts.registry)
@@ -219,7 +208,47 @@ def _services(parts: Parts, calls: Calls) -> Sequence[GrpcService]:
     callers = Callers(core.access, CallOrigins(parts.config.gateway_token).of, limits, trail)
     operators = Callers(OperatorAccess(parts.projects), lambda context: UNKNOWN_ORIGIN)
 
-    def project_delivery(let_in: Callers) -> ProjectDeliveryServicer:
+    def deploys(let_in: Callers) -> DeployServicer:
+        return DeployServicer(let_in, parts.deploys, directory, previews)
+
+    def invitations(let_in: Callers) -> InvitationServicer:
+        most = parts.config.tenants.invitations
+        made = Invitations(parts.database, random=secrets.token_bytes, now_ms=_now_ms, most=most)
+        return InvitationServicer(let_in, made)
+
+    ingest = IngestServicer(core.ingest, parts.config.gateway_token, calls, parts.config.connections)
+    users = UserServicer(parts.users, attempts, parts.config.first_start_file, _now_ms)
+    forget = queries.forget if queries else lambda project_id: None
+    events = StoreServicer(directory, Erasure(store) if store else None, forget, parts.watch)
+    return [
+        GrpcService("IngestService", add_ingest, ingest),
+        GrpcService(
+            "ReceiptService",
+            add_receipts,
+            ReceiptServicer(core.receipts, lookup, names_for_callers(directory, core.access)),
+            ReceiptServicer(core.receipts, lookup, names_for_operator),
+        ),
+        GrpcService("ProjectService", add_projects, _projects(parts, callers), _projects(parts, operators)),
+        GrpcService("InvitationService", add_invitations, invitations(callers), invitations(operators)),
+        *_delivery_services(parts, callers, operators, lookup),
+        GrpcService("AccountService", add_accounts, _accounts(parts, attempts, trail, limits)),
+        GrpcService("QueryService", add_queries, QueryServicer(callers, queries)),
+        GrpcService("SavedQueryService", add_saved_queries, SavedQueryServicer(callers, saved)),
+        GrpcService("DeployService", add_deploys, deploys(callers), deploys(operators)),
+        GrpcService("UserService", add_users, operator=users),
+        GrpcService("StoreService", add_store, operator=events),
+    ]
+
+
+def _delivery_services(
+    parts: Parts, callers: Callers, operators: Callers, lookup: ReceiptLookup
+) -> Sequence[GrpcService]:
+    """What people see of the log and of delivery, and do to it. All tails count against the same bounds."""
+    core, redis, store = parts.core, parts.core.pipeline, parts.store
+    tail, watchers = LogTail(parts.tail_redis), Watchers()
+    dead_letters, tests = DeadLetters(redis), SinkTests(redis, lambda: str(uuid.uuid4()))
+
+    def of_projects(let_in: Callers) -> ProjectDeliveryServicer:
         return ProjectDeliveryServicer(
             let_in,
             parts.sinks,
@@ -234,52 +263,20 @@ def _services(parts: Parts, calls: Calls) -> Sequence[GrpcService]:
             AuditTrail(parts.database).record,
         )
 
-    def deploys(let_in: Callers) -> DeployServicer:
-        return DeployServicer(let_in, parts.deploys, directory, previews)
-
-    def invitations(let_in: Callers) -> InvitationServicer:
-        most = parts.config.tenants.invitations
-        made = Invitations(parts.database, random=secrets.token_bytes, now_ms=_now_ms, most=most)
-        return InvitationServicer(let_in, made)
-
+    of_operator = DeliveryServicer(
+        core.directory,
+        parts.sinks,
+        dead_letters,
+        Replays(redis, partial(secrets.token_hex, 4)),
+        tests,
+        _now_ms,
+        StoreReplays(History(store), _now_ms) if store else None,
+    )
+    admin = AdminServicer(parts.projects, core.directory, tail, watchers)
     return [
-        GrpcService(
-            "IngestService",
-            add_ingest,
-            IngestServicer(core.ingest, parts.config.gateway_token, calls, parts.config.connections),
-        ),
-        GrpcService(
-            "ReceiptService",
-            add_receipts,
-            ReceiptServicer(core.receipts, lookup, names_for_callers(directory, core.access)),
-            ReceiptServicer(core.receipts, lookup, names_for_operator),
-        ),
-        GrpcService("ProjectService", add_projects, _projects(parts, callers), _projects(parts, operators)),
-        GrpcService("InvitationService", add_invitations, invitations(callers), invitations(operators)),
-        GrpcService(
-            "ProjectDeliveryService", add_project_delivery, project_delivery(callers), project_delivery(operators)
-        ),
-        GrpcService("AccountService", add_accounts, _accounts(parts, attempts, trail, limits)),
-        GrpcService("QueryService", add_queries, QueryServicer(callers, queries)),
-        GrpcService("SavedQueryService", add_saved_queries, SavedQueryServicer(callers, saved)),
-        GrpcService("DeployService", add_deploys, deploys(callers), deploys(operators)),
-        GrpcService("AdminService", add_admin, operator=AdminServicer(parts.projects, directory, tail, watchers)),
-        GrpcService(
-            "UserService",
-            add_users,
-            operator=UserServicer(parts.users, attempts, parts.config.first_start_file, _now_ms),
-        ),
-        GrpcService("DeliveryService", add_delivery, operator=delivery),
-        GrpcService(
-            "StoreService",
-            add_store,
-            operator=StoreServicer(
-                directory,
-                Erasure(store) if store else None,
-                queries.forget if queries else lambda project_id: None,
-                parts.watch,
-            ),
-        ),
+        GrpcService("ProjectDeliveryService", add_project_delivery, of_projects(callers), of_projects(operators)),
+        GrpcService("DeliveryService", add_delivery, operator=of_operator),
+        GrpcService("AdminService", add_admin, operator=admin),
     ]
 
 

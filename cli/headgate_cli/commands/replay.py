@@ -81,7 +81,7 @@ def replay(
     elif replay_id is not None:
         fail(f"what is {replay_id!r}? A replay takes the name of one sink", 2)
     else:
-        now = datetime.now(UTC)
+        now, limit = datetime.now(UTC), _rate(rate)
         chosen = wire.ReplayRange(
             sink=name,
             projects=project or [],
@@ -92,11 +92,9 @@ def replay(
         )
         if preview:
             _preview(chosen, data_dir, as_json)
-            return
-        if begin is None and end is None and not everything:
+        elif begin is None and end is None and not everything:
             fail("say which events: `--from TIME`, `--to TIME`, or `--all` for all that are kept", 2)
-        limit = _rate(rate)
-        if yes or _confirmed(chosen, data_dir):
+        elif yes or _confirmed(chosen, data_dir):
             _start(chosen, limit, data_dir, as_json)
 
 

@@ -13,7 +13,24 @@ from headgate_gateway.app_api.query import QUERY
 from headgate_gateway.app_api.usage import GET_USAGE
 from headgate_gateway.web.page import Answer, Here, View
 from headgate_gateway.web.plot import Plot, Series, plot_of
-from headgate_gateway.web.reasons import told
+
+# Why events are refused or dropped, and what to do.
+_REASONS = {
+    "INVALID": "A field is missing, of the wrong type or out of its range.",
+    "TOO_LARGE": "The request or an event is over the limits on size.",
+    "BATCH_REFUSED": "Another event of the request was not acceptable, and its API takes all or nothing.",
+    "SCHEMA": "It does not fit the schema that the project's policy enforces.",
+    "NOT_AN_OBJECT": "An element of the array of events is not a JSON object.",
+    "SAMPLED": "The policy keeps a share of users' events, and this user is not in it.",
+    "SWITCHED_OFF": "The policy switches events of this name off.",
+    "IGNORED_ENVIRONMENT": "It comes from an environment that the policy ignores.",
+    "ORIGIN_FORBIDDEN": "The project's policy does not allow the page's origin.",
+    "IDEMPOTENCY_MISMATCH": "The idempotency key was used for another body: use a new key.",
+    "RATE_LIMITED": "Too many requests in the window: the client should wait as Retry-After says.",
+    "QUOTA_EXCEEDED": "The events do not fit in the month's limit.",
+    "UNAVAILABLE": "Not confirmed: the client retries.",
+}
+
 
 MINUTES = 60
 DAY_HOURS = 24
@@ -129,7 +146,7 @@ def _reasons(ledger: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 counts[kind, reason] += events
     most = max(counts.values(), default=1)
     return [
-        {"kind": kind, "reason": reason, "told": told(reason), "events": events, "share": events / most}
+        {"kind": kind, "reason": reason, "told": _explain(reason), "events": events, "share": events / most}
         for (kind, reason), events in counts.most_common()
     ]
 
@@ -161,3 +178,8 @@ def _hours(ledger: Sequence[Mapping[str, Any]], now: datetime) -> Plot:
 
 def _iso(moment: datetime) -> str:
     return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def _explain(reason: str) -> str:
+    """A sentence; empty for a reason that is not known here."""
+    return _REASONS.get(reason.upper(), "")

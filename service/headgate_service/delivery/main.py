@@ -67,10 +67,9 @@ async def serve(
     """
     stop = stop or _stop_at_signal()
     registry = registry or CollectorRegistry()
-    log = RedisPipeline(config.redis_url, deadline=config.redis_deadline)
-    notifications = _connect_for_notifications(config)
+    connections = _Connections(config)
+    log = connections.log
     sinks = _load_sinks(config, clock, Backoff(config.backoff_first, config.backoff_longest, chance))
-    resolvers = ProjectSinkResolvers()
     owner = config.owner or os.urandom(8).hex()
 
     metrics = DeliveryMetrics(registry, clock)
@@ -82,21 +81,20 @@ async def serve(
     project_sinks = ProjectSinks(source or NoProjectSinks(), shards)
     board = StatusBoard(log, runners)
     context = _lane_context(config, sinks.backoff, clock, on_step)
-    store = Store(config.store_url, _STORE_SECONDS) if config.store_url else None
     factory = ShardFactory(
         *(log, config, context, runners),
         metrics=metrics,
         observers=sinks.observers,
-        resolvers=resolvers,
+        resolvers=connections.resolvers,
         project_count=project_count,
         pressure=pressure,
         commands=commands,
         project_sinks=project_sinks,
         board=board,
-        store=store,
+        store=connections.store,
     )
     forwarder = Forwarder(log, owner, config.lease, factory.make_shard, shards, on_step)
-    wakeup = Wakeup(notifications, shards, config.ready_poll, forwarder.lose)
+    wakeup = Wakeup(connections.notifications, shards, config.ready_poll, forwarder.lose)
     audit = Audit(Ledger(log), runners, shards, metrics, config.scan, config.backlog_bytes)
     letters = DeadLetterTotal(log, shards, config.dead_letter_total_bytes, metrics)
     stop_metrics = _serve_metrics(config, registry)
@@ -109,11 +107,7 @@ async def serve(
     finally:
         await sinks.close()
         stop_metrics()
-        resolvers.close()
-        await notifications.aclose()
-        await log.close()
-        if store:
-            await store.close()
+        await connections.close()
     _log.info("forwarder stopped")
 
 
@@ -155,6 +149,23 @@ async def _run(
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+class _Connections:
+    """What a forwarder holds open: the log, its notifications, the store that is replayed from, and resolvers."""
+
+    def __init__(self, config: Config) -> None:
+        self.log = RedisPipeline(config.redis_url, deadline=config.redis_deadline)
+        self.notifications = _connect_for_notifications(config)
+        self.resolvers = ProjectSinkResolvers()
+        self.store = Store(config.store_url, _STORE_SECONDS) if config.store_url else None
+
+    async def close(self) -> None:
+        self.resolvers.close()
+        await self.notifications.aclose()
+        await self.log.close()
+        if self.store:
+            await self.store.close()
 
 
 def _connect_for_notifications(config: Config) -> redis.asyncio.Redis:
