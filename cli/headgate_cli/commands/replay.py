@@ -157,7 +157,7 @@ def _show(data_dir: DataDir, as_json: bool) -> None:
     if as_json:
         say(json.dumps({"replays": rows}))
     else:
-        say("\n".join(columns(SHOWN, rows)) if rows else "there are no replays")
+        say("\n".join(columns(SHOWN, rows)) if rows else "no replays")
 
 
 def _cancel(replay_id: str | None, data_dir: DataDir, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """What is promised to one sink in one shard: written until it is settled, divided, held back or given up."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 
@@ -36,7 +37,7 @@ from headgate_service.log.position import Position
 _log = structlog.get_logger(__name__)
 
 
-class BatchDelivery:
+class BatchDelivery(ABC):
     """The half of a lane that writes. It reads nothing of the log but what is promised or expires."""
 
     def __init__(
@@ -78,9 +79,9 @@ class BatchDelivery:
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
 
+    @abstractmethod
     def mark(self, project_id: str) -> None:
-        """There is news of a project."""
-        raise NotImplementedError
+        """A project has new entries in the log."""
 
     async def _deliver(self) -> None:
         """Writes what is promised, the oldest first, until all of it is settled but for what waits."""

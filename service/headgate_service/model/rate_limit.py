@@ -1,11 +1,11 @@
-"""TODO"""
+"""A limit on requests."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """So many requests of a key in a window of so many milliseconds (whole seconds)."""
+    """At most `requests` of one key in `window_ms` milliseconds, which are whole seconds."""
 
     requests: int
     window_ms: int
